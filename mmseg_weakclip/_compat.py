@@ -1,0 +1,44 @@
+"""Upstream mmcv-lite: let mmseg import without compiled operators.
+
+``mmseg.models`` of upstream (up to 1.2) imports ``mmcv.ops`` whatever it
+needs of it. Where the compiled part is missing, a placeholder takes its
+place, whose operators say so when they are called. The onedl releases of
+mmseg (1.4 and later) do without.
+"""
+
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+
+import mmseg
+from mmengine.utils import digit_version
+
+EXTENSION = 'mmcv._ext'
+OPTIONAL_SINCE = '1.3.0'
+
+
+def _refuse(name: str):
+
+    def operator(*args, **kwargs):
+        raise RuntimeError(
+            f'{name} needs the compiled operators of the full '
+            'mmcv; mmcv-lite has none'
+        )
+
+    return operator
+
+
+def install_placeholder() -> None:
+    """Put the placeholder where the compiled operators would be."""
+    if EXTENSION in sys.modules or find_spec(EXTENSION) is not None:
+        return
+    module = ModuleType(EXTENSION)
+    # find_spec of a module without a spec raises.
+    module.__spec__ = ModuleSpec(EXTENSION, None)
+    module.__getattr__ = _refuse
+    sys.modules[EXTENSION] = module
+
+
+if digit_version(mmseg.__version__) < digit_version(OPTIONAL_SINCE):
+    install_placeholder()

@@ -1,0 +1,54 @@
+"""Shared fixtures. Tests never import each other; what they share is here."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+import mmseg_weakclip  # noqa: F401  (registers every class)
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get('MMSEG_WEAKCLIP_DATA', ROOT / '../shared/data'))
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def _scope_and_seed():
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002  (mmcv transforms draw from it)
+
+
+@pytest.fixture(params=['cpu', 'cuda'])
+def device(request) -> torch.device:
+    if request.param == 'cuda' and not torch.cuda.is_available():
+        pytest.skip('no CUDA device')
+    return torch.device(request.param)
+
+
+@pytest.fixture(scope='session')
+def repo() -> Path:
+    """The root of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def voc_root() -> Path:
+    """A folder with a few real VOC images, in VOC layout."""
+    root = DATA / 'VOC2012'
+    if not root.is_dir():
+        pytest.skip(f'no real images at {root}')
+    return root
+
+
+@pytest.fixture(scope='session')
+def coco_root() -> Path:
+    """A folder with a few real COCO images and contiguous masks."""
+    root = DATA / 'COCO_mini'
+    if not root.is_dir():
+        pytest.skip(f'no real images at {root}')
+    return root
