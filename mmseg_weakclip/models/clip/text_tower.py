@@ -1,0 +1,156 @@
+"""CLIP's text transformer, run on embeddings so that prompts can be learnt."""
+
+from collections.abc import Sequence
+
+import open_clip
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .tower import CLIPTower
+from .vision import finish_block, merge_heads, project_qkv
+
+
+class _TextParts(nn.Module):
+    """The text half of an open_clip ``CLIP``, under the names it has there."""
+
+    def __init__(self, clip: nn.Module) -> None:
+        super().__init__()
+        self.token_embedding = clip.token_embedding
+        self.positional_embedding = clip.positional_embedding
+        self.transformer = clip.transformer
+        self.ln_final = clip.ln_final
+        self.text_projection = clip.text_projection
+
+
+class TextTower(CLIPTower):
+    """The text half of CLIP.
+
+    Args:
+        clip: An open_clip ``CLIP``; its image half is not kept.
+        frozen: Whether it stays as it is.
+        reloadable: Whether the same weights can be had again by name.
+    """
+
+    def __init__(
+        self, clip: nn.Module, frozen: bool = True, reloadable: bool = False
+    ) -> None:
+        super().__init__(_TextParts(clip), frozen, reloadable)
+
+    @property
+    def context_length(self) -> int:
+        return len(self.module.positional_embedding)
+
+    @property
+    def width(self) -> int:
+        return self.module.positional_embedding.shape[1]
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        """Token ids (K, T) -> embeddings (K, T, W), without positions."""
+        return self.module.token_embedding(ids)
+
+    def encode(self, prefix: Tensor, suffix: Tensor, ends: Tensor) -> Tensor:
+        """Encode texts that begin alike.
+
+        Attention is causal, so the shared beginning is run once, and nothing
+        behind a text's end token matters to it.
+
+        Args:
+            prefix: Embeddings of the shared beginning, (P, W), P >= 1.
+            suffix: Embeddings of each text's rest, padded, (K, S, W).
+            ends: Row of each text's end token in its suffix, (K,).
+
+        Returns:
+            Text embeddings in the space shared with images, (K, E), not
+            normalised.
+        """
+        module = self.module
+        start = len(prefix)
+        position = module.positional_embedding
+        x = (prefix + position[:start])[None]
+        y = suffix + position[start : start + suffix.shape[1]]
+        visible = torch.ones(
+            suffix.shape[1],
+            start + suffix.shape[1],
+            dtype=torch.bool,
+            device=suffix.device,
+        )
+        visible = visible.tril(start)
+        for block in module.transformer.resblocks:
+            qkv = project_qkv(block.attn, block.ln_1(x))
+            rest = project_qkv(block.attn, block.ln_1(y))
+            keys, values = (
+                torch.cat([shared.expand(len(y), -1, -1, -1), own], 2)
+                for shared, own in zip(qkv[1:], rest[1:])
+            )
+            x = finish_block(
+                block,
+                x,
+                merge_heads(
+                    F.scaled_dot_product_attention(*qkv, is_causal=True)
+                ),
+            )
+            y = finish_block(
+                block,
+                y,
+                merge_heads(
+                    F.scaled_dot_product_attention(
+                        rest.query, keys, values, attn_mask=visible
+                    )
+                ),
+            )
+        y = y[torch.arange(len(y), device=y.device), ends]
+        return self._project(module.ln_final(y))
+
+    def _project(self, x: Tensor) -> Tensor:
+        projection = self.module.text_projection
+        if isinstance(projection, nn.Linear):
+            return projection(x)
+        return x @ projection
+
+
+class Tokenizer:
+    """CLIP's byte-pair encoding, never truncating silently.
+
+    Args:
+        model: Name of the open_clip model.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._tokenizer = open_clip.get_tokenizer(model)
+
+    @property
+    def start(self) -> int:
+        return self._tokenizer.sot_token_id
+
+    def __call__(
+        self, texts: Sequence[str], room: int
+    ) -> tuple[Tensor, Tensor]:
+        """Encode texts without their start token.
+
+        Args:
+            texts: K texts.
+            room: Number of tokens that a text may have, its end included.
+
+        Returns:
+            Ids (K, S), padded with zeros, and the end token's place (K,).
+
+        Raises:
+            ValueError: A text does not fit; the message holds it.
+        """
+        rows = [
+            [*self._tokenizer.encode(text), self._tokenizer.eot_token_id]
+            for text in texts
+        ]
+        for text, row in zip(texts, rows):
+            if len(row) > room:
+                raise ValueError(
+                    f'the text {text!r} has {len(row)} tokens, its end '
+                    f'included, and only {room} fit into the context of '
+                    'CLIP; shorten the name or the prompt'
+                )
+        ends = torch.tensor([len(row) - 1 for row in rows])
+        ids = torch.zeros(len(rows), int(ends.max()) + 1, dtype=torch.long)
+        for row, tokens in zip(ids, rows):
+            row[: len(tokens)] = torch.tensor(tokens)
+        return ids, ends

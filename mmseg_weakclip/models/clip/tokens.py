@@ -1,0 +1,38 @@
+"""What CLIPViT hands to necks and heads beside its feature maps."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .vision import VisionTower
+
+
+@dataclass
+class CLIPTokens:
+    """CLIP's view of a batch. No two tensors share memory.
+
+    Attributes:
+        grid: Rows and columns (h, w) of patches; N = 1 + h * w tokens, the
+            class token first.
+        class_embedding: The image in the space shared with text, (B, E), not
+            normalised.
+        patch_embeddings: The patches there, (B, E, h, w), not normalised:
+            of the dense stream if there is one, else of the plain one.
+        hidden: What goes into block 0, 1, ..., and what comes out of the
+            last: L + 1 tensors (B, N, D), or none when not asked for.
+        dense: The dense stream before the final norm, (B, N, D), class
+            token from the plain stream; None without a dense path.
+        values: U of the dense path, (B, N, D): see ``dense.py``.
+        attention: Attention of the last k blocks, averaged over heads,
+            (k, B, N, N) with rows that sum to one; None when k is 0.
+        tower: The vision tower, for heads that run parts of it again.
+    """
+
+    grid: tuple[int, int]
+    class_embedding: Tensor
+    patch_embeddings: Tensor
+    hidden: tuple[Tensor, ...]
+    dense: Tensor | None
+    values: Tensor | None
+    attention: Tensor | None
+    tower: VisionTower

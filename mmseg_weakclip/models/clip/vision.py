@@ -1,0 +1,174 @@
+"""CLIP's vision transformer, run block by block on images of any size."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .tower import CLIPTower
+
+
+class Projected(NamedTuple):
+    """Queries, keys and values of one block, heads split.
+
+    Each has shape (B, H, N, D / H).
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+
+def project_qkv(attn: nn.MultiheadAttention, normed: Tensor) -> Projected:
+    """Apply a block's input projection to (B, N, D) tokens."""
+    qkv = F.linear(normed, attn.in_proj_weight, attn.in_proj_bias)
+    batch, tokens, _ = qkv.shape
+    qkv = qkv.view(batch, tokens, 3, attn.num_heads, -1)
+    return Projected(*qkv.permute(2, 0, 3, 1, 4))
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(B, H, N, D / H) -> (B, N, D)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def finish_block(block: nn.Module, x: Tensor, mixed: Tensor) -> Tensor:
+    """The rest of a pre-norm block after its attention.
+
+    Args:
+        block: A residual attention block of open_clip.
+        x: What came into the block, (B, N, D).
+        mixed: Values mixed by attention, heads merged, (B, N, D).
+
+    Returns:
+        What comes out of the block, (B, N, D).
+    """
+    x = x + block.ls_1(block.attn.out_proj(mixed))
+    return x + block.ls_2(block.mlp(block.ln_2(x)))
+
+
+def attend(qkv: Projected) -> Tensor:
+    """CLIP's own attention, (B, N, D)."""
+    return merge_heads(F.scaled_dot_product_attention(*qkv))
+
+
+def run_block(block: nn.Module, x: Tensor) -> Tensor:
+    """A whole block, (B, N, D) -> (B, N, D)."""
+    return finish_block(
+        block, x, attend(project_qkv(block.attn, block.ln_1(x)))
+    )
+
+
+def mean_attention(qkv: Projected) -> Tensor:
+    """Attention of a block averaged over heads, (B, N, N), rows sum to 1."""
+    scale = qkv.query.shape[-1] ** -0.5
+    scores = scale * qkv.query @ qkv.key.transpose(-1, -2)
+    return scores.softmax(-1).mean(1)
+
+
+def interpolate_position(
+    position: Tensor, grid: tuple[int, int], mode: str = 'bilinear'
+) -> Tensor:
+    """Fit a position embedding of a square grid to another grid.
+
+    Args:
+        position: Class row first, (1 + n * n, D).
+        grid: Rows and columns wanted.
+        mode: ``'bilinear'`` or ``'bicubic'``.
+
+    Returns:
+        (1 + h * w, D); the class row as it was.
+    """
+    side = int((len(position) - 1) ** 0.5)
+    if (side, side) == grid:
+        return position
+    patches = position[1:].T.unflatten(1, (side, side))[None].float()
+    patches = F.interpolate(patches, grid, mode=mode, align_corners=False)
+    patches = patches[0].flatten(1).T.to(position.dtype)
+    return torch.cat([position[:1], patches])
+
+
+class VisionTower(CLIPTower):
+    """The image half of CLIP.
+
+    Args:
+        visual: open_clip's ``VisionTransformer``.
+        frozen: Whether it stays as it is.
+        reloadable: Whether the same weights can be had again by name.
+        position_mode: How the position embedding is interpolated.
+        class_embedding_repeats: How often the class embedding is added to
+            the class token. DenseCLIP and WeakCLIP add it twice by mistake;
+            their released weights need 2.
+    """
+
+    def __init__(
+        self,
+        visual: nn.Module,
+        frozen: bool = True,
+        reloadable: bool = False,
+        position_mode: str = 'bilinear',
+        class_embedding_repeats: int = 1,
+    ) -> None:
+        super().__init__(visual, frozen, reloadable)
+        self.position_mode = position_mode
+        self.class_embedding_repeats = class_embedding_repeats
+        # Patch dropout is a way to train faster, never to look at an image.
+        if frozen:
+            visual.patch_dropout = nn.Identity()
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        return self.module.transformer.resblocks
+
+    @property
+    def patch_size(self) -> int:
+        return self.module.patch_size[0]
+
+    @property
+    def width(self) -> int:
+        return len(self.module.class_embedding)
+
+    @property
+    def embed_dim(self) -> int:
+        """Width of the space that image and text share."""
+        return self.module.proj.shape[1]
+
+    def stem(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Cut images into tokens.
+
+        Args:
+            images: Normalised, (B, 3, H, W), at least a patch on each side.
+                Rows and columns past the last whole patch are not seen.
+
+        Returns:
+            Tokens with the class token first, (B, 1 + h * w, D), and (h, w).
+
+        Raises:
+            ValueError: An image is smaller than a patch.
+        """
+        visual = self.module
+        height, width = images.shape[-2:]
+        if min(height, width) < self.patch_size:
+            raise ValueError(
+                f'an image of {height} x {width} pixels (height x width) is '
+                f'smaller than a patch of {self.patch_size}; enlarge it in '
+                'the pipeline (Resize) or leave it out'
+            )
+        patches = visual.conv1(images)
+        grid = tuple(patches.shape[-2:])
+        patches = patches.flatten(2).transpose(1, 2)
+        first = visual.class_embedding * self.class_embedding_repeats
+        first = first.to(patches.dtype).expand(len(patches), 1, -1)
+        position = interpolate_position(
+            visual.positional_embedding, grid, self.position_mode
+        )
+        x = torch.cat([first, patches], 1) + position.to(patches.dtype)
+        return visual.ln_pre(visual.patch_dropout(x)), grid
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Map tokens of the last block to the shared space.
+
+        (B, N, D) -> (B, N, E), not normalised.
+        """
+        return self.module.ln_post(x) @ self.module.proj

@@ -1,0 +1,161 @@
+"""CLIP's vision transformer as an mmseg backbone."""
+
+from contextlib import nullcontext
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType
+from torch import Tensor
+
+from .dense import DenseStream, build_dense
+from .tokens import CLIPTokens
+from .vision import (
+    VisionTower,
+    attend,
+    finish_block,
+    mean_attention,
+    project_qkv,
+)
+from .weights import load_clip
+
+
+@MODELS.register_module()
+class CLIPViT(BaseModule):
+    """The image half of an open_clip model.
+
+    Images may have any size: the grid of patches has ``H // patch`` rows and
+    ``W // patch`` columns, and the position embedding is interpolated to it.
+    The result is a plain tuple of maps (B, D, h, w), one for each index, so
+    any mmseg neck or head works on it.
+
+    Args:
+        model: Name of an open_clip model with a plain ViT, or of one made
+            known with :func:`add_local_model`.
+        pretrained: Tag or file of the weights; ``None`` for random ones.
+        out_indices: Blocks (from 0) whose output is returned.
+        dense: Preset name or arguments of :class:`DenseAttention`; ``None``
+            is plain CLIP. It only changes the :class:`CLIPTokens`.
+        adapter: Config of a module that turns the tuple of maps into
+            another, such as ``PyramidAdapter``. It is trained.
+        frozen: Whether CLIP stays as it is: no gradients, evaluation mode,
+            left out of checkpoints when ``pretrained`` brings it back.
+        with_tokens: Whether a :class:`CLIPTokens` follows as last element.
+        hidden_states: Whether the tokens hold all hidden states.
+        attention_layers: Number of last blocks whose attention they hold.
+        position_mode: ``'bilinear'`` or ``'bicubic'``.
+        class_embedding_repeats: See :class:`VisionTower`.
+        init_cfg: Of the adapter; CLIP's weights come from ``pretrained``.
+
+    Raises:
+        ValueError: See :func:`load_clip`; or an index has no block.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: str | None,
+        out_indices: tuple[int, ...] = (-1,),
+        dense: str | dict | None = None,
+        adapter: ConfigType | None = None,
+        frozen: bool = True,
+        with_tokens: bool = False,
+        hidden_states: bool = False,
+        attention_layers: int = 0,
+        position_mode: str = 'bilinear',
+        class_embedding_repeats: int = 1,
+        init_cfg: ConfigType | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.tower = VisionTower(
+            load_clip(model, pretrained).visual,
+            frozen,
+            reloadable=pretrained is not None,
+            position_mode=position_mode,
+            class_embedding_repeats=class_embedding_repeats,
+        )
+        depth = len(self.tower.blocks)
+        if not all(-depth <= index < depth for index in out_indices):
+            raise ValueError(
+                f'out_indices={tuple(out_indices)}, but {model} '
+                f'has {depth} blocks'
+            )
+        if not 0 <= attention_layers <= depth:
+            raise ValueError(
+                f'attention_layers={attention_layers}, but '
+                f'{model} has {depth} blocks'
+            )
+        self.out_indices = [index % depth for index in out_indices]
+        self.dense = build_dense(dense)
+        if self.dense:
+            DenseStream(self.dense, depth)  # refuses too many layers now
+        self.adapter = MODELS.build(adapter) if adapter else None
+        self.with_tokens = with_tokens
+        self.hidden_states = hidden_states
+        self.attention_layers = attention_layers
+
+    def forward(self, images: Tensor) -> tuple[Tensor | CLIPTokens, ...]:
+        """See :class:`CLIPViT`.
+
+        Args:
+            images: Normalised, (B, 3, H, W).
+
+        Raises:
+            ValueError: The images are smaller than a patch.
+        """
+        # A frozen trunk keeps no graph, even while the rest is trained.
+        with torch.no_grad() if self.tower.frozen else nullcontext():
+            maps, tokens = self._run_tower(images)
+        if self.adapter is not None:
+            maps = self.adapter(maps)
+        return (*maps, tokens) if self.with_tokens else tuple(maps)
+
+    def _run_tower(
+        self, images: Tensor
+    ) -> tuple[tuple[Tensor, ...], CLIPTokens | None]:
+        tower = self.tower
+        depth = len(tower.blocks)
+        x, grid = tower.stem(images)
+        stream = None
+        if self.dense and self.with_tokens:
+            stream = DenseStream(self.dense, depth)
+        hidden, attention, outputs = [], [], {}
+        for index, block in enumerate(tower.blocks):
+            if self.with_tokens and self.hidden_states:
+                hidden.append(x)
+            qkv = project_qkv(block.attn, block.ln_1(x))
+            if self.with_tokens and index >= depth - self.attention_layers:
+                attention.append(mean_attention(qkv))
+            if stream:
+                stream.visit(index, block, x, qkv)
+            x = finish_block(block, x, attend(qkv))
+            if index in self.out_indices:
+                outputs[index] = to_map(x, grid)
+        maps = tuple(outputs[index] for index in self.out_indices)
+        if not self.with_tokens:
+            return maps, None
+        if self.hidden_states:
+            hidden.append(x)
+        dense = stream.finish(x) if stream else None
+        embedded = tower.embed(x if dense is None else dense)
+        return maps, CLIPTokens(
+            grid=grid,
+            class_embedding=embedded[:, 0].clone(),
+            patch_embeddings=to_map(embedded, grid),
+            hidden=tuple(hidden),
+            dense=dense,
+            values=stream.values if stream else None,
+            attention=torch.stack(attention) if attention else None,
+            tower=tower,
+        )
+
+
+def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Patch tokens as a map of their own memory.
+
+    (B, 1 + h * w, D) -> (B, D, h, w)
+    """
+    patches = tokens[:, 1:].transpose(1, 2)
+    return patches.unflatten(2, grid).clone(
+        memory_format=torch.contiguous_format
+    )
