@@ -1,0 +1,131 @@
+"""Spread class activation maps along affinities between patches.
+
+An affinity A has shape (B, N, N) over the N = h * w patches in row-major
+order. Row i receives, column j gives: ``cam'_i = sum_j A_ij cam_j``.
+"""
+
+import torch
+from torch import Tensor
+
+# Sums below are those of patches that give or receive nothing.
+EPS = 1e-12
+
+
+def sinkhorn_affinity(
+    attention: Tensor, rounds: int = 3, power: int = 2
+) -> Tensor:
+    """Symmetric, nearly doubly stochastic affinity from attention.
+
+    Class-aware attention-based affinity of CLIP-ES (CVPR 2023)::
+
+        repeat `rounds` times: A_ij <- A_ij / sum_i A_ij   (columns first)
+                               A_ij <- A_ij / sum_j A_ij   (then rows)
+        A <- ((A + A^T) / 2) ^ power                       (matrix power)
+
+    Args:
+        attention: Non-negative, shape (B, N, N). Attention maps are averaged
+            over heads and layers before, without the class token.
+        rounds: Pairs of normalisations, the published 3 by default.
+        power: Steps that the affinity makes at once, >= 1.
+
+    Returns:
+        float32, shape (B, N, N).
+
+    Raises:
+        ValueError: ``attention`` is not square, or ``rounds`` or ``power``
+            is too small.
+    """
+    if attention.ndim != 3 or attention.shape[1] != attention.shape[2]:
+        raise ValueError(
+            f'attention must be (B, N, N), got {tuple(attention.shape)}'
+        )
+    if rounds < 0 or power < 1:
+        raise ValueError(
+            f'rounds must be >= 0 and power >= 1, got {rounds} and {power}'
+        )
+    with torch.autocast(attention.device.type, enabled=False):
+        affinity = attention.float()
+        for _ in range(rounds):
+            affinity = affinity / affinity.sum(1, keepdim=True).clamp(min=EPS)
+            affinity = affinity / affinity.sum(2, keepdim=True).clamp(min=EPS)
+        affinity = (affinity + affinity.transpose(1, 2)) / 2
+        return torch.linalg.matrix_power(affinity, power)
+
+
+def refine_by_affinity(
+    cam: Tensor, affinity: Tensor, mask: Tensor | None = None
+) -> Tensor:
+    """One step: each patch collects what the patches it knows give.
+
+    Args:
+        cam: Shape (B, K, h, w).
+        affinity: Shape (B, N, N) with N = h * w.
+        mask: Patches that may give, per class, bool or 0..1, shape
+            (B, K, h, w). As in CLIP-ES it masks the columns of the affinity,
+            so a patch outside still receives. None lets all give.
+
+    Returns:
+        float32, shape (B, K, h, w), not normalised.
+
+    Raises:
+        ValueError: The affinity is not for these maps.
+    """
+    _check_affinity(cam, affinity)
+    with torch.autocast(cam.device.type, enabled=False):
+        given = cam.float() if mask is None else cam.float() * mask
+        return _collect(affinity.float(), given)
+
+
+def random_walk(
+    cam: Tensor, affinity: Tensor, beta: float = 8.0, steps: int = 64
+) -> Tensor:
+    """Random walk of the maps: ``T^steps cam``, rows of T summing to one.
+
+    AffinityNet (Ahn and Kwak, CVPR 2018): ``T_ij = A_ij^beta /
+    sum_j A_ij^beta`` with elementwise power; IRN (CVPR 2019) is the same
+    with an affinity from boundaries. Their A is symmetric, so walking along
+    rows or columns is the same to them. A constant map stays as it is.
+
+    Args:
+        cam: Shape (B, K, h, w).
+        affinity: Non-negative, shape (B, N, N) with N = h * w.
+        beta: Sharpens the affinity.
+        steps: Length of the walk. MCTformer's recipe for VOC has 2^6 steps
+            with a beta of 8.
+
+    Returns:
+        float32, shape (B, K, h, w).
+
+    Raises:
+        ValueError: The affinity is not for these maps, or ``steps`` is
+            negative.
+    """
+    _check_affinity(cam, affinity)
+    if steps < 0:
+        raise ValueError(f'steps must be >= 0, got {steps}')
+    with torch.autocast(cam.device.type, enabled=False):
+        # Divided by its row's maximum, or a power of 8 may underflow.
+        walk = affinity.float()
+        walk = walk / walk.amax(2, keepdim=True).clamp(min=EPS)
+        walk = walk.pow(beta)
+        walk = walk / walk.sum(2, keepdim=True).clamp(min=EPS)
+        cam = cam.float()
+        # Steps on the K maps cost less than powers of the N x N matrix.
+        for _ in range(steps):
+            cam = _collect(walk, cam)
+        return cam
+
+
+def _collect(affinity: Tensor, cam: Tensor) -> Tensor:
+    rows = torch.bmm(affinity, cam.flatten(2).transpose(1, 2))
+    return rows.transpose(1, 2).reshape_as(cam)
+
+
+def _check_affinity(cam: Tensor, affinity: Tensor) -> None:
+    num_patches = cam.shape[-2] * cam.shape[-1]
+    if affinity.shape != (len(cam), num_patches, num_patches):
+        raise ValueError(
+            f'maps {tuple(cam.shape)} need an affinity of shape '
+            f'{(len(cam), num_patches, num_patches)}, got '
+            f'{tuple(affinity.shape)}'
+        )
