@@ -1,0 +1,6 @@
+# ruff: noqa: F403
+from .cam import *
+from .clip import *
+from .losses import *
+from .refine import *
+from .weakclip import *

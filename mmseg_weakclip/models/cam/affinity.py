@@ -1,0 +1,42 @@
+"""CLIP's own attention as an affinity between patches (CLIP-ES, CAA)."""
+
+from torch import Tensor, nn
+
+from ..clip import CLIPTokens
+from ..refine import box_mask, refine_by_affinity, sinkhorn_affinity
+
+
+class AttentionAffinity(nn.Module):
+    """Class-aware attention-based affinity (CLIP-ES, CVPR 2023).
+
+    The attention of the last blocks, averaged, made doubly stochastic and
+    squared, spreads each class map over patches that look alike; only
+    patches inside the boxes around the class's own activation may give.
+
+    Args:
+        box_threshold: Share of the maximum above which a patch opens a box;
+            CLIP-ES has 0.4 for VOC and 0.7 for COCO.
+        rounds: Alternating normalisations.
+    """
+
+    def __init__(self, box_threshold: float = 0.4, rounds: int = 3) -> None:
+        super().__init__()
+        self.box_threshold = box_threshold
+        self.rounds = rounds
+
+    def forward(self, cams: Tensor, tokens: CLIPTokens) -> Tensor:
+        """(B, K, h, w) in [0, 1] -> (B, K, h, w), not normalised.
+
+        Raises:
+            ValueError: The tokens hold no attention.
+        """
+        if tokens.attention is None:
+            raise ValueError(
+                'the affinity needs the attention of some '
+                'blocks: set attention_layers in CLIPViT'
+            )
+        attention = tokens.attention.float().mean(0)[:, 1:, 1:]
+        affinity = sinkhorn_affinity(attention, self.rounds)
+        return refine_by_affinity(
+            cams, affinity, box_mask(cams, self.box_threshold)
+        )

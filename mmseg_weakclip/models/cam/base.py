@@ -1,0 +1,161 @@
+"""What training-free CAM heads share: from class maps to scores."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, SampleList
+from torch import Tensor
+
+from ..clip import CLIPTokens
+from ..refine import background_score, gate_by_labels, normalize_cam
+from .affinity import AttentionAffinity
+
+
+class TrainingFreeCAMHead(BaseDecodeHead):
+    """Base of the decode heads that read CAMs out of a frozen CLIP.
+
+    The head fits into a stock ``EncoderDecoder`` over a ``CLIPViT`` with
+    ``with_tokens=True`` and predicts scores: channel 0 is the background,
+    the others are CAMs in [0, 1] of the image's own classes, zero for all
+    others. Image labels must travel with the samples.
+
+    Args:
+        num_classes: K, background included.
+        text: Config of a text bank of the K - 1 foreground classes.
+        background: How the background is scored: ``dict(threshold=t)`` for
+            a constant, or ``dict(power=a)`` for (1 - max CAM) ** a. Chosen
+            by hand; no pixel truth takes part.
+        affinity: Arguments of :class:`AttentionAffinity`; None leaves the
+            CAMs as they are.
+
+    Raises:
+        ValueError: The bank has another number of classes.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        text: ConfigType,
+        background: dict[str, float],
+        affinity: ConfigType | None = None,
+        init_cfg: ConfigType | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels=1,
+            channels=1,
+            num_classes=num_classes,
+            loss_decode=[],
+            dropout_ratio=0,
+            init_cfg=init_cfg,
+        )
+        del self.conv_seg
+        self.text = MODELS.build(text)
+        self.background = dict(background)
+        self.affinity = AttentionAffinity(**affinity) if affinity else None
+
+    @abstractmethod
+    def cams(
+        self,
+        tokens: CLIPTokens,
+        text: Tensor,
+        labels: Sequence[tuple[int, ...]],
+    ) -> Tensor:
+        """CAMs before normalisation.
+
+        Args:
+            tokens: CLIP's view of the batch.
+            text: Embeddings of K - 1 classes and M background words,
+                unit length, (K - 1 + M, E).
+            labels: For each image the ids (0-based, in ``text``) of its
+                classes.
+
+        Returns:
+            (B, K - 1, h, w); larger means more likely. Classes that an
+            image does not have may hold anything finite.
+        """
+
+    def loss(
+        self,
+        inputs: tuple,
+        batch_data_samples: SampleList,
+        train_cfg: ConfigType,
+    ) -> dict[str, Tensor]:
+        """Not for training.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(
+            f'{type(self).__name__} has nothing to train: run '
+            'it with tools/test.py'
+        )
+
+    def predict(
+        self, inputs: tuple, batch_img_metas: list[dict], test_cfg: ConfigType
+    ) -> Tensor:
+        """Scores at the size of the network's input, (B, K, H, W).
+
+        Raises:
+            ValueError: CLIP's tokens or the image labels are missing, or
+                a label is no foreground class.
+        """
+        labels = self._labels(batch_img_metas)
+        cams = self.predict_by_feat(self._run(inputs, labels), batch_img_metas)
+        cams = gate_by_labels(cams, labels)
+        return torch.cat([background_score(cams, **self.background), cams], 1)
+
+    def forward(self, inputs: tuple) -> Tensor:
+        """CAMs of all classes, gated by no label, (B, K - 1, h, w)."""
+        everything = tuple(range(self.num_classes - 1))
+        return self._run(inputs, [everything] * len(inputs[0]))
+
+    def _run(self, inputs: tuple, labels: Sequence[tuple[int, ...]]) -> Tensor:
+        """CAMs in [0, 1], (B, K - 1, h, w)."""
+        tokens = inputs[-1]
+        if not isinstance(tokens, CLIPTokens):
+            raise ValueError(
+                f"{type(self).__name__} needs CLIP's tokens: "
+                'set with_tokens=True in CLIPViT'
+            )
+        text = self._text()
+        with torch.autocast(text.device.type, enabled=False):
+            cams = normalize_cam(self.cams(tokens, text.float(), labels))
+            if self.affinity is not None:
+                cams = normalize_cam(self.affinity(cams, tokens))
+        return cams
+
+    def _text(self) -> Tensor:
+        if len(self.text) != self.num_classes - 1:
+            raise ValueError(
+                f'{type(self).__name__} has num_classes={self.num_classes} '
+                f'with background, but its text bank has {len(self.text)} '
+                f'names: {self.text.names}'
+            )
+        return self.text()
+
+    def _labels(self, metas: list[dict]) -> list[tuple[int, ...]]:
+        """Image labels as ids of foreground classes, from 0."""
+        for meta in metas:
+            path = meta.get('img_path', 'an image')
+            if 'image_labels' not in meta:
+                raise ValueError(
+                    f'{path} comes without image labels, which '
+                    f'{type(self).__name__} needs: add LoadImageLabels to '
+                    "the test pipeline and 'image_labels' to the meta_keys "
+                    'of PackSegInputs'
+                )
+            if not all(
+                0 < label < self.num_classes for label in meta['image_labels']
+            ):
+                raise ValueError(
+                    f'{path} has the image labels {meta["image_labels"]}; '
+                    'foreground classes of this head are 1 to '
+                    f'{self.num_classes - 1}'
+                )
+        return [
+            tuple(label - 1 for label in meta['image_labels'])
+            for meta in metas
+        ]

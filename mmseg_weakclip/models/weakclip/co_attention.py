@@ -1,0 +1,145 @@
+"""Text-pixel matching as a neck (WeakCLIP, section 3)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType
+from torch import Tensor, nn
+
+from ..clip import CLIPTokens
+from .decoder import CoAttention
+
+
+@MODELS.register_module()
+class CoAttentionNeck(BaseModule):
+    """Match class texts with pixels, and show the match to every level.
+
+    Texts and pixel embeddings refine each other by co-attention; the cosine
+    of the two is the score map. It is concatenated to every level of the
+    pyramid, which an inner neck then mixes.
+
+    Args:
+        num_classes: K, rows of the text bank.
+        in_channels: Channels of each incoming level.
+        text: Config of a text bank.
+        embed_dim: Width E of CLIP's shared space.
+        co_attention: Arguments of :class:`CoAttention`.
+        neck: Config of the inner neck; its ``in_channels`` are filled in.
+            None passes the concatenated levels on.
+        init_scale: Start of the per-channel weights of both refinements.
+        projection: Where pixel embeddings come from: False takes those of
+            the :class:`CLIPTokens` that must follow the levels; True makes
+            them from the last level with a 1x1 convolution, its mean
+            standing in for the class token, for backbones other than CLIP.
+
+    Returns (forward):
+        The levels of the inner neck, and the score map (B, K, h, w) in
+        [-1, 1] as last element.
+
+    Raises:
+        ValueError: The text bank has another number of classes, or CLIP's
+            tokens are missing.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: Sequence[int],
+        text: ConfigType,
+        embed_dim: int = 512,
+        co_attention: ConfigType | None = None,
+        neck: ConfigType | None = None,
+        init_scale: float = 0.1,
+        projection: bool = False,
+        init_cfg: ConfigType | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.num_classes = num_classes
+        self.text = MODELS.build(text)
+        self.co_attention = CoAttention(embed_dim, **(co_attention or {}))
+        self.text_scale = nn.Parameter(torch.full((embed_dim,), init_scale))
+        self.visual_scale = nn.Parameter(torch.full((embed_dim,), init_scale))
+        self.projection = (
+            nn.Conv2d(in_channels[-1], embed_dim, 1) if projection else None
+        )
+        self.neck = None
+        if neck is not None:
+            widths = [channels + num_classes for channels in in_channels]
+            self.neck = MODELS.build(dict(in_channels=widths, **neck))
+
+    def forward(
+        self, inputs: Sequence[Tensor | CLIPTokens]
+    ) -> tuple[Tensor, ...]:
+        """See :class:`CoAttentionNeck`."""
+        levels, class_embedding, pixels = self._split(inputs)
+        score = self.match(class_embedding, pixels)
+        levels = [
+            torch.cat(
+                [
+                    level,
+                    # Corners aligned, as published: released weights need it.
+                    resize(
+                        score,
+                        level.shape[-2:],
+                        mode='bilinear',
+                        align_corners=True,
+                        warning=False,
+                    ).to(level.dtype),
+                ],
+                1,
+            )
+            for level in levels
+        ]
+        if self.neck is not None:
+            levels = self.neck(levels)
+        return (*levels, score)
+
+    def match(self, class_embedding: Tensor, pixels: Tensor) -> Tensor:
+        """Score map of refined texts and pixels.
+
+        Args:
+            class_embedding: (B, E).
+            pixels: (B, E, h, w).
+
+        Returns:
+            Cosines, float32, (B, K, h, w).
+        """
+        text = self.text()
+        if len(text) != self.num_classes:
+            raise ValueError(
+                f'CoAttentionNeck has num_classes={self.num_classes}, but '
+                f'its text bank has {len(text)} rows; names: '
+                f'{self.text.names}'
+            )
+        text = text.expand(len(pixels), -1, -1)
+        visual = torch.cat(
+            [class_embedding[:, None], pixels.flatten(2).transpose(1, 2)], 1
+        )
+        text_change, visual_change = self.co_attention(text, visual)
+        text = text + self.text_scale * text_change
+        visual = (visual + self.visual_scale * visual_change)[:, 1:]
+        # Cosines lose too much in half precision.
+        with torch.autocast(text.device.type, enabled=False):
+            score = F.normalize(text.float(), dim=-1) @ F.normalize(
+                visual.float(), dim=-1
+            ).transpose(1, 2)
+        return score.unflatten(2, pixels.shape[-2:])
+
+    def _split(
+        self, inputs: Sequence[Tensor | CLIPTokens]
+    ) -> tuple[Sequence[Tensor], Tensor, Tensor]:
+        if self.projection is not None:
+            levels = [x for x in inputs if isinstance(x, Tensor)]
+            pixels = self.projection(levels[-1])
+            return levels, pixels.mean((2, 3)), pixels
+        *levels, tokens = inputs
+        if not isinstance(tokens, CLIPTokens):
+            raise ValueError(
+                "CoAttentionNeck needs CLIP's tokens: set with_tokens=True "
+                'in CLIPViT, or projection=True here for another backbone'
+            )
+        return levels, tokens.class_embedding, tokens.patch_embeddings

@@ -1,0 +1,132 @@
+"""WeakCLIP's heads: the text-guided decoder and the pixel-text score."""
+
+from collections.abc import Sequence
+
+import torch
+from mmseg.models.decode_heads import FPNHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.losses import accuracy
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, SampleList
+from torch import Tensor
+
+
+def stack_images(batch_data_samples: SampleList) -> Tensor:
+    """The augmented RGB images of a batch, uint8, (B, 3, H, W).
+
+    Raises:
+        ValueError: The samples have none.
+    """
+    if 'img' not in batch_data_samples[0]:
+        raise ValueError(
+            'a loss looks at the image, but the samples have no `img`: use '
+            'data_preprocessor=dict(type="WeakSegDataPreProcessor", ...)'
+        )
+    return torch.stack([sample.img.data for sample in batch_data_samples])
+
+
+@MODELS.register_module()
+class TextGuidedHead(FPNHead):
+    """Semantic FPN trained from seeds and object boundaries.
+
+    The text guides it through the score map that ``CoAttentionNeck`` put
+    into every level. Its two losses work on small maps, so the logits are
+    never enlarged for them.
+
+    Args:
+        seed_loss: Config of a loss of logits (B, K, h, w) and seeds
+            (B, H, W), such as ``CAMSeedLoss``.
+        boundary_loss: Config of a loss of logits (B, K, h, w) and images
+            (B, 3, H, W), such as ``CRFBoundaryLoss``.
+        loss_decode: Stock losses beside them, on logits of full size.
+        kwargs: See ``FPNHead``.
+    """
+
+    def __init__(
+        self,
+        *args,
+        seed_loss: ConfigType | None = None,
+        boundary_loss: ConfigType | None = None,
+        loss_decode: Sequence[ConfigType] = (),
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, loss_decode=list(loss_decode), **kwargs)
+        self.seed_loss = MODELS.build(seed_loss) if seed_loss else None
+        self.boundary_loss = (
+            MODELS.build(boundary_loss) if boundary_loss else None
+        )
+
+    def loss_by_feat(
+        self, seg_logits: Tensor, batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Losses by name, and the agreement with the seeds in percent.
+
+        Args:
+            seg_logits: (B, K, h, w).
+            batch_data_samples: Seeds in ``gt_sem_seg``, images in ``img``.
+        """
+        losses = {}
+        if len(self.loss_decode):
+            losses = super().loss_by_feat(seg_logits, batch_data_samples)
+        seeds = self._stack_batch_gt(batch_data_samples)
+        if self.seed_loss is not None:
+            losses[self.seed_loss.loss_name] = self.seed_loss(
+                seg_logits, seeds[:, 0], ignore_index=self.ignore_index
+            )
+        if self.boundary_loss is not None:
+            losses[self.boundary_loss.loss_name] = self.boundary_loss(
+                seg_logits, stack_images(batch_data_samples)
+            )
+        if 'acc_seg' not in losses:
+            small = resize(seeds.float(), seg_logits.shape[2:], mode='nearest')
+            losses['acc_seg'] = accuracy(
+                seg_logits, small[:, 0].long(), ignore_index=self.ignore_index
+            )
+        return losses
+
+
+@MODELS.register_module()
+class TextScoreHead(BaseDecodeHead):
+    """The score map itself as logits, without parameters.
+
+    Args:
+        num_classes: K.
+        temperature: Divides the cosines.
+        in_index: Place of the score map among the inputs.
+        kwargs: See ``BaseDecodeHead``; its losses are the pixel-text
+            cross-entropy on the logits at full size.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        temperature: float = 0.07,
+        in_index: int = -1,
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            in_channels=num_classes,
+            channels=num_classes,
+            num_classes=num_classes,
+            in_index=in_index,
+            dropout_ratio=0,
+            init_cfg=None,
+            **kwargs,
+        )
+        del self.conv_seg
+        self.temperature = temperature
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Logits (B, K, h, w).
+
+        Raises:
+            ValueError: The score map has another number of classes.
+        """
+        score = self._transform_inputs(inputs)
+        if score.shape[1] != self.num_classes:
+            raise ValueError(
+                f'TextScoreHead has num_classes={self.num_classes}, but the '
+                f'score map has {score.shape[1]} channels'
+            )
+        return score / self.temperature
