@@ -1,0 +1,54 @@
+"""Weakly labelled data: image labels, seeds, data sets, and their checks."""
+
+from .check import base_datasets, check_dataset
+from .check_hook import CheckDatasetHook
+from .class_names import VOCABULARIES, NameIndex, read_vocabulary
+from .coco import WeakCOCO14Dataset, WeakCOCO14Dataset91
+from .coco_encoding import MaskIds, detect_coco_encoding, encoding_label_map
+from .data_sampler import Draw, ResumableSampler, draw_randomness
+from .id_lists import read_id_list
+from .image_labels import ImageLabels, canonical_image_id
+from .label_formats import READERS, detect_format, read_image_labels
+from .mask_transforms import LoadSeed, LoadTruthIfPresent
+from .palette import label_colors
+from .preprocessor import WeakSegDataPreProcessor
+from .problems import Problem, has_errors, summarize
+from .toyland import ToylandDataset
+from .transforms import LoadColorImage, LoadImageLabels
+from .voc import WeakVOC12Dataset
+from .weak_seg import WeakSegDataset
+
+__all__ = [
+    'READERS',
+    'VOCABULARIES',
+    'CheckDatasetHook',
+    'Draw',
+    'ImageLabels',
+    'LoadColorImage',
+    'LoadImageLabels',
+    'LoadSeed',
+    'LoadTruthIfPresent',
+    'MaskIds',
+    'NameIndex',
+    'Problem',
+    'ResumableSampler',
+    'ToylandDataset',
+    'WeakCOCO14Dataset',
+    'WeakCOCO14Dataset91',
+    'WeakSegDataPreProcessor',
+    'WeakSegDataset',
+    'WeakVOC12Dataset',
+    'base_datasets',
+    'canonical_image_id',
+    'check_dataset',
+    'detect_coco_encoding',
+    'detect_format',
+    'draw_randomness',
+    'encoding_label_map',
+    'has_errors',
+    'label_colors',
+    'read_id_list',
+    'read_image_labels',
+    'read_vocabulary',
+    'summarize',
+]

@@ -1,0 +1,165 @@
+"""COCO 2014, weakly labelled, with masks in either id encoding."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmengine import fileio
+from mmengine.logging import print_log
+from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.registry import DATASETS
+
+from .class_names import BACKGROUND
+from .coco_encoding import (
+    ENCODINGS,
+    MaskIds,
+    detect_coco_encoding,
+    encoding_label_map,
+)
+from .coco_names import COCO91_NAMES, COCO_NAMES
+from .id_lists import ListedImage
+from .mask_files import ids_of_mask, read_mask
+from .palette import label_colors
+from .transforms import LoadImageLabels, find_transform
+from .weak_seg import WeakSegDataset
+
+CLASSES = (BACKGROUND, *COCO_NAMES)
+CLASSES91 = (BACKGROUND, *COCO91_NAMES)
+
+
+@DATASETS.register_module()
+class WeakCOCO14Dataset(WeakSegDataset):
+    """COCO 2014: 80 object classes and the background.
+
+    Masks with COCO's own 91 ids and contiguous ones are both read; either
+    way a sample has the ids of ``metainfo['classes']``, and what these lack
+    is ignored. See :class:`WeakSegDataset`.
+
+    Args:
+        label_encoding: How the masks number the classes: 'coco91',
+            'contiguous', or 'auto', which looks at some of them.
+        encoding_probe: Number of masks, spread over the list, that 'auto'
+            looks at. ``tools/check_dataset.py`` looks at all.
+        kwargs: As for WeakSegDataset.
+
+    Attributes:
+        mask_encoding: The encoding found or set. None: there are no masks.
+
+    Raises:
+        ValueError: 'auto' finds a mixture of encodings, nothing that tells
+            them apart, or masks in training that are no seeds.
+        FileNotFoundError: None of the masks exists.
+    """
+
+    METAINFO = dict(classes=CLASSES, palette=label_colors(len(CLASSES)))
+    LAYOUT = (
+        '<data_root>/<img_path>/<12-digit id>.jpg, a list of ids (ann_file), '
+        'and seeds or class masks <data_root>/<seg_map_path>/<id>.png'
+    )
+
+    def __init__(
+        self,
+        *args: Any,
+        label_encoding: str = 'auto',
+        encoding_probe: int = 500,
+        **kwargs: Any,
+    ) -> None:
+        if label_encoding not in ('auto', *ENCODINGS):
+            raise ValueError(
+                f'There is no label_encoding {label_encoding!r}; choose '
+                f"'auto' or one of {sorted(ENCODINGS)}."
+            )
+        self.label_encoding = label_encoding
+        self.encoding_probe = encoding_probe
+        self.mask_encoding: str | None = None
+        super().__init__(*args, **kwargs)
+
+    @property
+    def reads_masks(self) -> bool:
+        """Whether masks are there to be read: seeds, or truth in a test."""
+        folder = self.data_prefix.get('seg_map_path')
+        loads = find_transform(self.pipeline, LoadAnnotations) is not None
+        return (
+            bool(folder)
+            and loads
+            and (self.test_mode or self.has_seeds)
+            and fileio.exists(folder, self.backend_args)
+        )
+
+    def load_label_map(
+        self, images: Sequence[ListedImage]
+    ) -> dict[int, int] | None:
+        """Class id per mask id, by the encoding of the masks."""
+        self.mask_encoding = self.label_encoding
+        if self.label_encoding == 'auto':
+            self.mask_encoding = None
+            if self.reads_masks:
+                self.mask_encoding = self._detect(images)
+                print_log(
+                    f'{self.data_prefix["seg_map_path"]}: masks are in the '
+                    f'{self.mask_encoding} encoding of COCO.',
+                    logger='current',
+                )
+        if self.mask_encoding is None:
+            self._check_unread()
+            return None
+        return encoding_label_map(
+            self.mask_encoding, self._metainfo['classes'], self.ignore_index
+        )
+
+    def _check_unread(self) -> None:
+        """Refuse a training on masks that may not be looked at here."""
+        loader = find_transform(self.pipeline, LoadAnnotations)
+        if loader is None or self.test_mode or self.has_seeds:
+            return
+        raise ValueError(
+            f'The training pipeline reads masks with {type(loader).__name__}. '
+            'Their encoding is found for seeds only (LoadSeed), since other '
+            "masks may be pixel truth: set label_encoding='coco91' or "
+            "'contiguous'."
+        )
+
+    def _detect(self, images: Sequence[ListedImage]) -> str:
+        count = min(len(images), self.encoding_probe)
+        chosen = np.linspace(0, len(images) - 1, count).astype(int)
+        probes = [images[i] for i in np.unique(chosen)]
+        masks = [
+            self._mask_ids(image)
+            for image in probes
+            if fileio.exists(self.mask_path(image), self.backend_args)
+        ]
+        if not masks:
+            raise FileNotFoundError(
+                f'None of {len(probes)} masks exists, the first is '
+                f'{self.mask_path(probes[0])}.'
+            )
+        return detect_coco_encoding(masks)
+
+    def _mask_ids(self, image: ListedImage) -> MaskIds:
+        path = self.mask_path(image)
+        ids = ids_of_mask(read_mask(path, self.backend_args)).tolist()
+        return MaskIds(
+            path,
+            frozenset(ids) - {self.ignore_index},
+            self._label_names(image),
+        )
+
+    def _label_names(self, image: ListedImage) -> frozenset[str] | None:
+        """Names of an image's classes, where the pipeline loads labels."""
+        loader = find_transform(self.pipeline, LoadImageLabels)
+        if loader is None:
+            return None
+        labels = loader.load(self._metainfo['classes'])
+        if image.image_id not in labels:
+            return None
+        return frozenset(labels.names(image.image_id))
+
+
+@DATASETS.register_module()
+class WeakCOCO14Dataset91(WeakCOCO14Dataset):
+    """COCO 2014 over all 90 ids of its category list and the background.
+
+    The class list of the released WeakCLIP head; ten classes never occur.
+    """
+
+    METAINFO = dict(classes=CLASSES91, palette=label_colors(len(CLASSES91)))

@@ -1,0 +1,64 @@
+"""Data preprocessor that keeps the image for losses that look at colours."""
+
+from typing import Any
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models import SegDataPreProcessor
+from mmseg.registry import MODELS
+from torch import Tensor
+
+CHANNELS = 3
+
+
+@MODELS.register_module()
+class WeakSegDataPreProcessor(SegDataPreProcessor):
+    """mmseg's preprocessor; in training, samples also get their image.
+
+    ``sample.img`` is a PixelData whose ``data`` is the RGB image that the
+    network sees, augmented and padded, uint8, (3, H, W), in 0..255, on the
+    network's device. It is recovered from the normalised batch, so padding
+    has the colour that stands for ``pad_val`` there: the mean colour for 0.
+
+    Images come from the pipeline as BGR, mmcv's order, unless ``rgb_to_bgr``
+    says that they are RGB.
+
+    Args:
+        kwargs: As for mmseg's SegDataPreProcessor.
+    """
+
+    def __init__(self, *, bgr_to_rgb: bool = False, **kwargs: Any) -> None:
+        super().__init__(bgr_to_rgb=bgr_to_rgb, **kwargs)
+        self._network_is_bgr = not bgr_to_rgb
+
+    def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
+        """Normalise and pad a batch.
+
+        Args:
+            data: ``inputs``, images (3, H, W) of one batch, and
+                ``data_samples``.
+            training: Whether to attach the images.
+
+        Returns:
+            ``inputs``, (B, 3, H, W), and ``data_samples``.
+        """
+        data = super().forward(data, training)
+        if training:
+            images = self._recover(data['inputs'])
+            for sample, image in zip(data['data_samples'], images):
+                sample.set_data({'img': PixelData(data=image)})
+        return data
+
+    @torch.no_grad()
+    def _recover(self, inputs: Tensor) -> Tensor:
+        """RGB images, uint8, from normalised ones, both (B, 3, H, W)."""
+        if inputs.shape[1] != CHANNELS:
+            raise ValueError(
+                f'Colour images are needed, the batch has {inputs.shape[1]} '
+                'channels.'
+            )
+        if self._enable_normalize:
+            inputs = inputs * self.std + self.mean
+        if self._network_is_bgr:
+            inputs = inputs.flip(1)
+        return inputs.round().clamp(0, 255).to(torch.uint8)

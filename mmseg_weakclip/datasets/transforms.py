@@ -1,0 +1,172 @@
+"""Loading of a weakly labelled sample: its image and its image labels."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmseg.registry import TRANSFORMS
+
+from .class_names import BACKGROUND, VOCABULARIES, split_background
+from .image_files import read_color_image
+from .image_labels import ImageLabels
+from .label_formats import cached_image_labels, detect_format
+
+T = TypeVar('T')
+
+
+def iter_transforms(pipeline: Any) -> Iterator[Any]:
+    """All transforms of a pipeline, those inside wrappers included."""
+    if not isinstance(pipeline, Iterable):
+        pipeline = getattr(pipeline, 'transforms', ())
+    for transform in pipeline:
+        yield transform
+        for name in ('transforms', 'subroutines'):
+            yield from iter_transforms(getattr(transform, name, ()))
+
+
+def find_transform(pipeline: Any, kind: type[T]) -> T | None:
+    """The first transform of a class in a pipeline, None if there is none."""
+    for transform in iter_transforms(pipeline):
+        if isinstance(transform, kind):
+            return transform
+    return None
+
+
+def image_id_of(results: dict) -> str:
+    """Image id of a sample: the stem of its image file."""
+    return Path(results['img_path']).stem
+
+
+@TRANSFORMS.register_module()
+class LoadColorImage(LoadImageFromFile):
+    """Load any image file as 3-channel BGR uint8; see ``read_color_image``.
+
+    mmcv's loader converts grey, RGBA, CMYK, 16-bit, palette and EXIF-rotated
+    files just so. This one adds that a damaged or cut-off file is always an
+    error that names it, with any release of OpenCV.
+
+    mmseg's inferencer looks for ``LoadImageFromFile`` by that name: a test
+    pipeline meant for it keeps mmcv's loader.
+
+    Args:
+        backend_args: Arguments of mmengine's file backend.
+    """
+
+    def __init__(self, backend_args: dict | None = None) -> None:
+        super().__init__(backend_args=backend_args)
+
+    def transform(self, results: dict) -> dict:
+        """Set ``img``, ``img_shape`` and ``ori_shape``.
+
+        Raises:
+            ValueError: The file is damaged or no image.
+            FileNotFoundError: It does not exist.
+        """
+        image = read_color_image(results['img_path'], self.backend_args)
+        results['img'] = image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadImageLabels(BaseTransform):
+    """Put the classes that an image shows into ``image_labels``.
+
+    Their ids index the classes of the data set, so with a background class
+    the first object class is 1. Add ``image_labels`` to ``meta_keys`` of
+    PackSegInputs to have them on the sample.
+
+    The file is read once per process, at the first image.
+
+    Args:
+        ann_file: Label file in any format that ``read_image_labels`` knows
+            except masks, which would be pixel truth.
+        classes: Class names that the ids index, or a name of
+            ``VOCABULARIES`` (with the background in front). None: those of
+            the data set, if it is one of this package.
+        allow_empty: Whether an image may show none of the classes.
+    """
+
+    def __init__(
+        self,
+        ann_file: str,
+        classes: str | Sequence[str] | None = None,
+        allow_empty: bool = False,
+    ) -> None:
+        if isinstance(classes, str):
+            if classes not in VOCABULARIES:
+                raise ValueError(
+                    f'There is no class list {classes!r}; there are '
+                    f'{sorted(VOCABULARIES)}.'
+                )
+            classes = (BACKGROUND, *VOCABULARIES[classes])
+        self.ann_file = ann_file
+        self.classes = None if classes is None else tuple(classes)
+        self.allow_empty = allow_empty
+        self._loaded: tuple[tuple[str, ...], ImageLabels] | None = None
+
+    def load(self, classes: Sequence[str] | None) -> ImageLabels:
+        """All labels, over the foreground of the classes.
+
+        Args:
+            classes: Classes of the data set; needed if the transform was
+                given none.
+
+        Raises:
+            ValueError: The file does not fit the classes, or holds masks.
+            FileNotFoundError: The file does not exist.
+        """
+        classes = tuple(self.classes or classes or ())
+        if not classes:
+            raise ValueError(
+                f'LoadImageLabels({self.ann_file}) does not know the classes: '
+                'use a data set of this package or give classes=.'
+            )
+        if self._loaded is None or self._loaded[0] != classes:
+            if detect_format(self.ann_file) == 'masks':
+                raise ValueError(
+                    f'{self.ann_file} is a folder of masks, which training '
+                    'may not read. Derive image labels from them once, with '
+                    'tools/dataset_converters/image_labels.py.'
+                )
+            labels = cached_image_labels(self.ann_file, classes)
+            self._loaded = classes, labels
+        return self._loaded[1]
+
+    def labels_of(
+        self, image_id: str, classes: Sequence[str] | None
+    ) -> tuple[int, ...]:
+        """Sorted class ids of one image.
+
+        Args:
+            image_id: Stem of the image file.
+            classes: As for :meth:`load`.
+
+        Raises:
+            ValueError: The image has no entry, or an empty one that is not
+                allowed; or as :meth:`load`.
+            FileNotFoundError: The file does not exist.
+        """
+        _, offset = split_background(self.classes or classes or ())
+        indices = self.load(classes)[image_id]
+        if not indices and not self.allow_empty:
+            raise ValueError(
+                f"{self.ann_file} gives image '{image_id}' no class. Take it "
+                'off the list, or set allow_empty=True of LoadImageLabels if '
+                'it really shows none.'
+            )
+        return tuple(index + offset for index in indices)
+
+    def transform(self, results: dict) -> dict:
+        """Set ``image_labels``; see :meth:`labels_of`."""
+        results['image_labels'] = self.labels_of(
+            image_id_of(results), results.get('classes')
+        )
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(ann_file={self.ann_file!r}, '
+            f'classes={self.classes}, allow_empty={self.allow_empty})'
+        )

@@ -1,0 +1,180 @@
+"""The data set of weakly labelled images, in any folders."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from mmengine import fileio
+from mmengine.logging import print_log
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .class_names import NameIndex, split_background
+from .data_sampler import Draw, draw_randomness
+from .id_lists import ListedImage, drop_repeated, read_id_list
+from .mask_transforms import LoadSeed
+from .palette import label_colors
+from .transforms import find_transform
+
+
+@DATASETS.register_module()
+class WeakSegDataset(BaseSegDataset):
+    """Images with image labels and, optionally, seed masks.
+
+    Image labels come from the transform LoadImageLabels. Masks, where
+    ``data_prefix`` has a ``seg_map_path``, are seeds in a training split
+    (read by LoadSeed) and truth in a test split (LoadTruthIfPresent).
+
+    Besides what BaseSegDataset gives, a sample starts with ``img_id`` (the
+    stem of its file), ``classes`` and ``test_mode``. Fetched by a
+    :class:`Draw`, its augmentation depends on the draw only.
+
+    Args:
+        ann_file: List of images, see ``parse_line``; '' takes the whole
+            folder.
+        data_prefix: ``img_path`` and optionally ``seg_map_path``, folders
+            below ``data_root``.
+        kwargs: As for BaseSegDataset. ``metainfo`` must name the classes,
+            ``'background'`` first, if the data set has none of its own.
+
+    Raises:
+        FileNotFoundError: The list or a folder is missing.
+        ValueError: No classes, two classes of one name, or a list that
+            can't be read.
+    """
+
+    LAYOUT = (
+        '<data_root>/<img_path>/<id>.jpg, optionally a list of ids (ann_file) '
+        'and seeds <data_root>/<seg_map_path>/<id>.png'
+    )
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        data_prefix: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not {**self.METAINFO, **(kwargs.get('metainfo') or {})}.get(
+            'classes'
+        ):
+            raise ValueError(
+                f'{type(self).__name__} does not know its classes: give '
+                "metainfo=dict(classes=('background', ...))."
+            )
+        self.repeated_ids: dict[str, int] = {}
+        super().__init__(
+            ann_file=ann_file,
+            data_prefix=data_prefix or {'img_path': ''},
+            **kwargs,
+        )
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether the pipeline reads the masks as seeds."""
+        return find_transform(self.pipeline, LoadSeed) is not None
+
+    def _update_palette(self) -> list:
+        if not self._metainfo.get('palette'):
+            return label_colors(len(self._metainfo['classes']))
+        return super()._update_palette()
+
+    def load_data_list(self) -> list[dict]:
+        """One entry per image, in the order of the list."""
+        foreground, _ = split_background(self._metainfo['classes'])
+        NameIndex(foreground)
+        self._check_layout()
+        images, self.repeated_ids = drop_repeated(self._listed_images())
+        if self.repeated_ids:
+            print_log(
+                f'{self.ann_file}: {len(self.repeated_ids)} images are listed '
+                'several times and taken once, the first is '
+                f'{next(iter(self.repeated_ids))!r}.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        self.label_map = self.load_label_map(images)
+        self._metainfo['label_map'] = self.label_map
+        return [self._data_info(image) for image in images]
+
+    def load_label_map(
+        self, images: Sequence[ListedImage]
+    ) -> dict[int, int] | None:
+        """Class id per mask id; None if they are the same.
+
+        Args:
+            images: The images of the data set.
+        """
+        return self.label_map
+
+    def image_path(self, image: ListedImage) -> str:
+        """File of an image."""
+        name = image.name + (image.suffix or self.img_suffix)
+        return fileio.join_path(self.data_prefix['img_path'], name)
+
+    def mask_path(self, image: ListedImage) -> str | None:
+        """File of an image's mask; None if the data set has no masks."""
+        folder = self.data_prefix.get('seg_map_path')
+        if not folder:
+            return None
+        return fileio.join_path(folder, image.name + self.seg_map_suffix)
+
+    def _data_info(self, image: ListedImage) -> dict:
+        info = {
+            'img_path': self.image_path(image),
+            'reduce_zero_label': self.reduce_zero_label,
+            'seg_fields': [],
+        }
+        mask_path = self.mask_path(image)
+        if mask_path is not None:
+            info['seg_map_path'] = mask_path
+        return info
+
+    def _listed_images(self) -> list[ListedImage]:
+        folder = self.data_prefix['img_path']
+        if self.ann_file:
+            return read_id_list(self.ann_file, folder, self.backend_args)
+        files = fileio.list_dir_or_file(
+            folder,
+            list_dir=False,
+            suffix=self.img_suffix,
+            recursive=True,
+            backend_args=self.backend_args,
+        )
+        names = sorted(name.removesuffix(self.img_suffix) for name in files)
+        if not names:
+            raise FileNotFoundError(
+                f'{folder} holds no *{self.img_suffix} image.'
+            )
+        return [ListedImage(name) for name in names]
+
+    def _check_layout(self) -> None:
+        wanted = {'images': self.data_prefix['img_path']}
+        if self.ann_file:
+            wanted['list of images'] = self.ann_file
+        if self.has_seeds and not self.test_mode:
+            wanted['seeds'] = self.data_prefix.get('seg_map_path', '')
+        for what, path in wanted.items():
+            if not path or not fileio.exists(path, self.backend_args):
+                raise FileNotFoundError(
+                    f'{type(self).__name__} finds no {what} at {path!r}. It '
+                    f'expects {self.LAYOUT}.'
+                )
+
+    def get_data_info(self, idx: int) -> dict:
+        """What the pipeline starts from, for one image."""
+        info = super().get_data_info(int(idx))
+        info['img_id'] = Path(info['img_path']).stem
+        info['classes'] = tuple(self._metainfo['classes'])
+        info['label_map'] = self.label_map
+        info['test_mode'] = self.test_mode
+        return info
+
+    def __getitem__(self, idx: int) -> dict:
+        """One sample; a :class:`Draw` makes its augmentation repeatable."""
+        randomness = (
+            draw_randomness(idx) if isinstance(idx, Draw) else nullcontext()
+        )
+        with randomness:
+            return super().__getitem__(idx)
