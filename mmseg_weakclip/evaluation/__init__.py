@@ -1,0 +1,13 @@
+from .cam_metric import CAMMetric
+from .iou import IoUWhereTruth
+from .mask_store import MaskStore
+from .pseudo_mask import PseudoMaskWriter
+from .tta import RunningTTAModel
+
+__all__ = [
+    'CAMMetric',
+    'IoUWhereTruth',
+    'MaskStore',
+    'PseudoMaskWriter',
+    'RunningTTAModel',
+]

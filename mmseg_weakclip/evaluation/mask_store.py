@@ -1,0 +1,102 @@
+"""A folder of masks that knows how it was made and what is finished."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ..files import encode_mask, write_atomically
+
+SETTINGS = 'settings.json'
+MASKS = 'masks'
+
+
+class MaskStore:
+    """Masks, a record for each, and the settings that made them all.
+
+    ``settings.json`` says how the masks were made, ``masks/<id>.png`` holds
+    them, and ``records_<rank>.jsonl`` has a line for each finished one. The
+    line is written after the mask, and a line cut short is no line, so that
+    an image counts as finished only when its mask is whole.
+
+    Args:
+        folder: Where all that lies.
+        rank: Of this process; each writes its own records.
+    """
+
+    def __init__(self, folder: str | Path, rank: int = 0) -> None:
+        self.folder = Path(folder)
+        self.rank = rank
+        self._records: TextIO | None = None
+
+    def open(self, settings: dict[str, Any]) -> None:
+        """Begin the folder, or go on with it.
+
+        Args:
+            settings: All that the masks depend on; JSON values.
+
+        Raises:
+            ValueError: The folder holds masks made otherwise.
+        """
+        path = self.folder / SETTINGS
+        settings = json.loads(json.dumps(settings))
+        if path.is_file():
+            before = json.loads(path.read_text())
+            changed = sorted(
+                key
+                for key in settings.keys() | before.keys()
+                if settings.get(key) != before.get(key)
+            )
+            if changed:
+                details = '; '.join(
+                    f'{key}: {_short(before.get(key))} there, '
+                    f'{_short(settings.get(key))} now'
+                    for key in changed
+                )
+                raise ValueError(
+                    f'{self.folder} holds masks made with other settings '
+                    f'({details}). Choose another output_dir, or remove it '
+                    'to begin anew'
+                )
+            return
+        (self.folder / MASKS).mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(settings, indent=1).encode())
+
+    def mask_path(self, image_id: str) -> Path:
+        return self.folder / MASKS / f'{image_id}.png'
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """Records of all finished images, of all ranks, by id."""
+        records = {}
+        for path in sorted(self.folder.glob('records_*.jsonl')):
+            for line in path.read_text().splitlines():
+                try:
+                    record = json.loads(line)
+                except json.JSONDecodeError:
+                    continue  # the process died while it wrote this line
+                if self.mask_path(record['id']).is_file():
+                    records[record['id']] = record
+        return records
+
+    def write_mask(
+        self, image_id: str, mask: np.ndarray, palette: Sequence[Sequence[int]]
+    ) -> None:
+        """Write one mask; it counts once :meth:`finish` was called."""
+        write_atomically(self.mask_path(image_id), encode_mask(mask, palette))
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """Note that the image ``record['id']`` is finished."""
+        if self._records is None:
+            path = self.folder / f'records_{self.rank}.jsonl'
+            # A line cut short by a crash must not swallow the next one.
+            broken = path.is_file() and not path.read_bytes().endswith(b'\n')
+            self._records = path.open('a', buffering=1)
+            self._records.write('\n' * broken)
+        self._records.write(json.dumps(record) + '\n')
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'

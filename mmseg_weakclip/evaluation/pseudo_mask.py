@@ -1,0 +1,220 @@
+"""Pseudo masks as a by-product of the test loop."""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from mmseg.registry import METRICS
+
+from .mask_store import MaskStore
+from .refiner import Job, Refiner, set_up_worker
+from .scores import class_ious, iou_table, restrict_to_labels, sample_scores
+
+
+@METRICS.register_module()
+class PseudoMaskWriter(BaseMetric):
+    """Write a mask for each test image, refined, and score it on the way.
+
+    Scores stay in memory: views are averaged by ``RunningTTAModel``, the
+    classes an image does not have are dropped, a dense CRF runs in worker
+    processes (or on the GPU), and a palette PNG is written. Where truth
+    exists, the mask before and after the CRF is scored. Images finished by
+    an earlier run with the same model and settings are not run again
+    (``PseudoMaskHook`` takes them out of the data); another model or other
+    settings are refused.
+
+    Args:
+        output_dir: Folder of the masks; see :class:`MaskStore`.
+        crf: Name of a preset or arguments of ``CRFParams``; None writes the
+            plain argmax.
+        crf_backend: See ``dense_crf``.
+        use_labels: Whether only the image's own classes may be predicted.
+        min_score: Pixels whose best score, after the CRF, is lower become
+            ``ignore_index`` (CLIP-ES: 0.95). 0 leaves none out.
+        activation: ``'softmax'``, or ``'none'`` for CAM heads.
+        workers: Processes for the CRF; 0 works in this process, where the
+            scores are (on the GPU, say); None is 0 on a machine with a GPU,
+            else the number of processors.
+        ignore_index: Truth that does not count, and what ``min_score``
+            writes.
+        kwargs: See ``BaseMetric``.
+    """
+
+    default_prefix = 'pseudo_mask'
+
+    def __init__(
+        self,
+        output_dir: str,
+        crf: str | dict | None = None,
+        crf_backend: str = 'auto',
+        use_labels: bool = False,
+        min_score: float = 0.0,
+        activation: str = 'softmax',
+        workers: int | None = None,
+        ignore_index: int = 255,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.settings = dict(
+            crf=crf,
+            crf_backend=crf_backend,
+            use_labels=use_labels,
+            min_score=min_score,
+            activation=activation,
+            ignore_index=ignore_index,
+        )
+        self.refiner = Refiner(crf, crf_backend, min_score, ignore_index)
+        self.use_labels = use_labels
+        self.activation = activation
+        if workers is None:
+            workers = 0 if torch.cuda.is_available() else os.cpu_count()
+        self._pool_size = workers
+        self.store = MaskStore(output_dir, get_rank())
+        self._opened = False
+        self._pool: ProcessPoolExecutor | None = None
+        self._waiting: deque[Future] = deque()
+
+    def open(self, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Begin the folder or go on with it, before the first image.
+
+        Args:
+            settings: What the masks depend on beside this writer: the model
+                and the views.
+
+        Returns:
+            Records of the images that are finished already, by id.
+
+        Raises:
+            ValueError: The folder holds masks made otherwise.
+        """
+        self.store.open(
+            dict(
+                settings,
+                classes=self.dataset_meta['classes'],
+                writer=self.settings,
+            )
+        )
+        self._opened = True
+        return self.store.finished()
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Refine, write and score; see ``BaseMetric.process``.
+
+        Raises:
+            RuntimeError: :meth:`open` was not called.
+            ValueError: Labels are asked for and a sample has none.
+        """
+        if not self._opened:
+            raise RuntimeError(
+                'PseudoMaskWriter was not opened: add '
+                'dict(type="PseudoMaskHook") to custom_hooks'
+            )
+        for sample in data_samples:
+            job = self._make_job(sample)
+            if self._pool_size and self.refiner.crf is not None:
+                self._submit(job)
+            else:
+                self._keep(self.refiner(job))
+
+    def _make_job(self, sample: dict) -> Job:
+        scores = sample_scores(sample, self.activation)
+        if self.use_labels:
+            if 'image_labels' not in sample:
+                raise ValueError(
+                    f'{sample["img_path"]} comes without image labels: add '
+                    "LoadImageLabels to the test pipeline and 'image_labels' "
+                    'to the meta_keys of PackSegInputs, or set '
+                    'use_labels=False'
+                )
+            scores = restrict_to_labels(scores, sample['image_labels'])
+            keep = [0, *sample['image_labels']]
+        else:
+            keep = scores.argmax(0).unique().tolist()
+        truth = None
+        if 'gt_sem_seg' in sample:
+            truth = sample['gt_sem_seg']['data'].squeeze(0)
+            truth = truth.cpu().numpy().astype(np.uint8)
+        return Job(
+            image_path=sample['img_path'],
+            scores=scores[keep],
+            classes=np.asarray(keep),
+            truth=truth,
+            palette=self.dataset_meta['palette'],
+            num_classes=len(self.dataset_meta['classes']),
+            folder=str(self.store.folder),
+        )
+
+    def _submit(self, job: Job) -> None:
+        if self._pool is None:
+            context = multiprocessing.get_context('forkserver')
+            context.set_forkserver_preload(['mmseg_weakclip.evaluation'])
+            self._pool = ProcessPoolExecutor(
+                self._pool_size, context, set_up_worker
+            )
+        job.scores = job.scores.cpu().numpy()
+        self._waiting.append(self._pool.submit(self.refiner, job))
+        # Bounds what waits in memory.
+        while len(self._waiting) > 2 * self._pool_size:
+            self._keep(self._waiting.popleft().result())
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        self.store.finish(record)
+        self.results.append(record)
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Wait for the workers, then score; see ``BaseMetric.evaluate``."""
+        while self._waiting:
+            self._keep(self._waiting.popleft().result())
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        return super().evaluate(size)
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """IoU over all finished images, of this run and earlier ones."""
+        logger = MMLogger.get_current_instance()
+        records = self.store.finished().values()
+        logger.info(
+            '%d masks in %s',
+            len(records),
+            self.store.folder.resolve() / 'masks',
+        )
+        scored = [record for record in records if 'raw' in record]
+        if not scored:
+            logger.info('no truth to score them with')
+            return {}
+        classes = self.dataset_meta['classes']
+        columns = {
+            stage: class_ious(
+                sum(
+                    _to_array(record[stage], len(classes)) for record in scored
+                )
+            )
+            for stage in ('raw', 'refined')
+            if stage in scored[0]
+        }
+        logger.info(
+            'IoU on %d images with truth:\n%s',
+            len(scored),
+            iou_table(classes, **columns),
+        )
+        return {
+            f'{stage}_mIoU': round(float(np.nanmean(ious)), 2)
+            for stage, ious in columns.items()
+        }
+
+
+def _to_array(areas: dict[str, list[int]], num_classes: int) -> np.ndarray:
+    """Areas of the classes that occur -> (3, K)."""
+    array = np.zeros((3, num_classes), np.int64)
+    for name, counts in areas.items():
+        array[:, int(name)] = counts
+    return array

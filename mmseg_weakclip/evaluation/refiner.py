@@ -1,0 +1,117 @@
+"""What is done with the scores of one image: CRF, mask file, areas.
+
+Apart from the writer so that worker processes can do it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..datasets.image_files import read_color_image
+from ..models.refine import dense_crf
+from .mask_store import MaskStore
+from .scores import class_areas
+
+
+@dataclass
+class Job:
+    """One image.
+
+    Attributes:
+        image_path: Its file.
+        scores: Of n classes, (n, H, W), at the image's own size.
+        classes: Ids of those classes, (n,).
+        truth: Class ids, (H, W), or None.
+        palette: Colours of all classes.
+        num_classes: K.
+        folder: Of the :class:`MaskStore`.
+    """
+
+    image_path: str
+    scores: Tensor | np.ndarray
+    classes: np.ndarray
+    truth: np.ndarray | None
+    palette: list
+    num_classes: int
+    folder: str
+
+
+def set_up_worker() -> None:
+    """One image keeps one processor busy; many images keep all busy."""
+    torch.set_num_threads(1)
+
+
+class Refiner:
+    """Turns a job into a mask on the disk; can be sent to a process.
+
+    Args:
+        crf: Preset or arguments of the dense CRF; None for none.
+        crf_backend: See ``dense_crf``.
+        min_score: Pixels with a lower best score are ignored.
+        ignore_index: What they become.
+    """
+
+    def __init__(
+        self,
+        crf: str | dict | None,
+        crf_backend: str,
+        min_score: float,
+        ignore_index: int,
+    ) -> None:
+        self.crf = crf
+        self.crf_backend = crf_backend
+        self.min_score = min_score
+        self.ignore_index = ignore_index
+
+    def __call__(self, job: Job) -> dict[str, Any]:
+        """Refine, write and score one image.
+
+        Returns:
+            Its record: id, and the areas of the classes that occur.
+        """
+        scores = torch.as_tensor(job.scores).float()
+        image_id = Path(job.image_path).stem
+        record = dict(id=image_id)
+        stages = dict(raw=scores)
+        if self.crf is not None:
+            stages['refined'] = self._run_crf(job.image_path, scores)
+        for stage, values in stages.items():
+            mask = self._to_mask(values, job.classes)
+            if job.truth is not None:
+                record[stage] = _sparse(
+                    class_areas(
+                        mask, job.truth, job.num_classes, self.ignore_index
+                    )
+                )
+        MaskStore(job.folder).write_mask(image_id, mask, job.palette)
+        return record
+
+    def _run_crf(self, path: str, scores: Tensor) -> Tensor:
+        image = read_color_image(path)[..., ::-1].copy()
+        if image.shape[:2] != scores.shape[1:]:
+            raise ValueError(
+                f'{path} has {image.shape[:2]} pixels, its scores '
+                f'{tuple(scores.shape[1:])}: the test pipeline must keep '
+                'ori_shape'
+            )
+        image = torch.from_numpy(image).permute(2, 0, 1).to(scores.device)
+        return dense_crf(
+            image[None], scores[None], self.crf, backend=self.crf_backend
+        )[0]
+
+    def _to_mask(self, scores: Tensor, classes: np.ndarray) -> np.ndarray:
+        best, index = scores.max(0)
+        mask = classes[index.cpu().numpy()].astype(np.uint8)
+        if self.min_score:
+            unsure = best.cpu().numpy() < self.min_score
+            mask[unsure] = self.ignore_index
+        return mask
+
+
+def _sparse(areas: np.ndarray) -> dict[str, list[int]]:
+    """(3, K) -> the counts of each class that occurs, for JSON."""
+    return {str(k): areas[:, k].tolist() for k in np.flatnonzero(areas.any(0))}
