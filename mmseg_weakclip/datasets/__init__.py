@@ -1,5 +1,6 @@
 """Weakly labelled data: image labels, seeds, data sets, and their checks."""
 
+from ..palette import label_colors
 from .check import base_datasets, check_dataset
 from .check_hook import CheckDatasetHook
 from .class_names import VOCABULARIES, NameIndex, read_vocabulary
@@ -10,7 +11,6 @@ from .id_lists import read_id_list
 from .image_labels import ImageLabels, canonical_image_id
 from .label_formats import READERS, detect_format, read_image_labels
 from .mask_transforms import LoadSeed, LoadTruthIfPresent
-from .palette import label_colors
 from .preprocessor import WeakSegDataPreProcessor
 from .problems import Problem, has_errors, summarize
 from .toyland import ToylandDataset

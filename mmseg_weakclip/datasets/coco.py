@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
+from ..palette import label_colors
 from .class_names import BACKGROUND
 from .coco_encoding import (
     ENCODINGS,
@@ -19,7 +20,6 @@ from .coco_encoding import (
 from .coco_names import COCO91_NAMES, COCO_NAMES
 from .id_lists import ListedImage
 from .mask_files import ids_of_mask, read_mask
-from .palette import label_colors
 from .transforms import LoadImageLabels, find_transform
 from .weak_seg import WeakSegDataset
 

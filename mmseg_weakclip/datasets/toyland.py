@@ -2,8 +2,8 @@
 
 from mmseg.registry import DATASETS
 
+from ..palette import label_colors
 from .class_names import BACKGROUND, VOCABULARIES
-from .palette import label_colors
 from .weak_seg import WeakSegDataset
 
 CLASSES = (BACKGROUND, *VOCABULARIES['toyland'])

@@ -11,11 +11,11 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from ..palette import label_colors
 from .class_names import NameIndex, split_background
 from .data_sampler import Draw, draw_randomness
 from .id_lists import ListedImage, drop_repeated, read_id_list
 from .mask_transforms import LoadSeed
-from .palette import label_colors
 from .transforms import find_transform
 
 

@@ -1,6 +1,5 @@
 """Pseudo masks as a by-product of the test loop."""
 
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
+from ..processes import worker_context
 from .mask_store import MaskStore
 from .refiner import Job, Refiner, set_up_worker
 from .scores import class_ious, iou_table, restrict_to_labels, sample_scores
@@ -154,8 +154,7 @@ class PseudoMaskWriter(BaseMetric):
 
     def _submit(self, job: Job) -> None:
         if self._pool is None:
-            context = multiprocessing.get_context('forkserver')
-            context.set_forkserver_preload(['mmseg_weakclip.evaluation'])
+            context = worker_context('mmseg_weakclip.evaluation')
             self._pool = ProcessPoolExecutor(
                 self._pool_size, context, set_up_worker
             )

@@ -32,9 +32,7 @@ def test_redundancy_removal_equals_feature_surgery(device):
 @torch.no_grad()
 @pytest.mark.parametrize('axis', ['channel', 'token'])
 def test_scores_by_hand(device, text_cfg, make_features, make_metas, axis):
-    head = make_head(
-        device, text_cfg, norm_axis=axis, redundancy=False
-    )
+    head = make_head(device, text_cfg, norm_axis=axis, redundancy=False)
     features = make_features(dense='maskclip')
     scores = head.predict(features, make_metas((1, 3), (2,)), None)
     assert scores.shape == (2, 4, 40, 56)
@@ -73,16 +71,12 @@ def test_power_background(device, text_cfg, make_features, make_metas):
 def test_batch_of_one_equals_batch(
     device, text_cfg, make_features, make_metas
 ):
-    head = make_head(
-        device, text_cfg, affinity=dict(box_threshold=0.4)
-    )
+    head = make_head(device, text_cfg, affinity=dict(box_threshold=0.4))
     options = dict(dense='excel', attention_layers=3)
     metas = make_metas((1, 3), (2,))
     together = head.predict(make_features(**options), metas, None)
     # The fixture draws its images in order: a batch of one has the first.
-    alone = head.predict(
-        make_features(batch=1, **options), metas[:1], None
-    )
+    alone = head.predict(make_features(batch=1, **options), metas[:1], None)
     assert torch.allclose(alone[0], together[0], atol=1e-4)
 
 
@@ -106,7 +100,7 @@ def test_affinity_changes_and_needs_attention(
     before = plain.predict(features, metas, None)
     after = refined.predict(features, metas, None)
     assert not torch.allclose(before, after, atol=1e-2)
-    assert 0 <= after.min()
+    assert after.min() >= 0
     assert after.max() <= 1 + 1e-6
     with pytest.raises(ValueError, match='attention_layers'):
         refined.predict(make_features(), metas, None)
