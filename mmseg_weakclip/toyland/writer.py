@@ -1,0 +1,141 @@
+"""Toyland on disk, in the layout of PASCAL VOC."""
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.utils import track_progress
+from PIL import Image
+
+from ..files import encode_mask
+from ..palette import label_colors
+from ..processes import worker_context
+from .captions import scene_tags, write_caption
+from .objects import CLASSES
+from .scenes import SceneStyle, make_scene
+
+IMAGES, MASKS = 'JPEGImages', 'SegmentationClass'
+LISTS = 'ImageSets/Segmentation'
+SETTINGS = 'toyland.json'
+
+
+def image_id(split: str, index: int) -> str:
+    return f'{split}_{index:05d}'
+
+
+def write_scene(
+    item: tuple[str, int, int], root: Path, size: int, style: SceneStyle
+) -> dict:
+    """Draw one scene and write its image and mask.
+
+    Args:
+        item: Split, seed and index of the scene.
+        root: Folder of the data set.
+        size: Side in pixels.
+        style: How it is composed.
+
+    Returns:
+        Its id, class names and caption.
+    """
+    split, seed, index = item
+    scene = make_scene(seed, index, size, style)
+    name = image_id(split, index)
+    Image.fromarray(scene.image).save(
+        root / IMAGES / f'{name}.jpg', quality=95, subsampling=0
+    )
+    (root / MASKS / f'{name}.png').write_bytes(
+        encode_mask(scene.mask, label_colors(len(CLASSES) + 1))
+    )
+    rng = np.random.default_rng((seed, index, 1))
+    return dict(
+        id=name,
+        labels=[CLASSES[label] for label in scene.labels],
+        caption=write_caption(scene_tags(scene), rng).text,
+    )
+
+
+def write_toyland(
+    root: str | Path,
+    train: int = 2000,
+    val: int = 300,
+    size: int = 96,
+    seed: int = 0,
+    style: SceneStyle | None = None,
+    workers: int | None = None,
+) -> bool:
+    """Write the world unless it is there.
+
+    The folder appears under its name only when it is complete.
+
+    Args:
+        root: Folder of the data set.
+        train: Number of training scenes.
+        val: Number of validation scenes.
+        size: Side of the images in pixels.
+        seed: Of everything.
+        style: How scenes are composed.
+        workers: Processes; None takes all processors.
+
+    Returns:
+        Whether anything was written.
+
+    Raises:
+        ValueError: The folder holds another world.
+    """
+    root, style = Path(root), style or SceneStyle()
+    settings = json.loads(
+        json.dumps(
+            dict(
+                train=train, val=val, size=size, seed=seed, style=asdict(style)
+            )
+        )
+    )
+    if root.exists():
+        path = root / SETTINGS
+        found = json.loads(path.read_text()) if path.is_file() else None
+        if found == settings:
+            return False
+        raise ValueError(
+            f'{root} is there, but not as asked for ({found} instead of '
+            f'{settings}); choose another folder or remove it'
+        )
+    part = root.with_name(f'{root.name}.part')
+    shutil.rmtree(part, ignore_errors=True)
+    for folder in (IMAGES, MASKS, LISTS):
+        (part / folder).mkdir(parents=True)
+    # Two seeds, so that more training scenes leave val as it is.
+    items = [('train', 2 * seed, i) for i in range(train)]
+    items += [('val', 2 * seed + 1, i) for i in range(val)]
+    records = _run(
+        partial(write_scene, root=part, size=size, style=style),
+        items,
+        workers or os.cpu_count(),
+    )
+    labels = {record['id']: record['labels'] for record in records}
+    captions = {record['id']: record['caption'] for record in records}
+    for split in ('train', 'val'):
+        names = [name for name in labels if name.startswith(split)]
+        (part / LISTS / f'{split}.txt').write_text('\n'.join(names) + '\n')
+    for name, content in (
+        ('image_labels.json', dict(classes=CLASSES, labels=labels)),
+        ('captions.json', captions),
+        (SETTINGS, settings),
+    ):
+        (part / name).write_text(json.dumps(content, indent=1))
+    os.replace(part, root)
+    return True
+
+
+def _run(function, items: list, workers: int) -> list[dict]:
+    """All scenes, with progress on the screen."""
+    context = worker_context(__name__)
+    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
+        return track_progress(
+            lambda record: record,
+            (pool.imap(function, items, chunksize=32), len(items)),
+        )
