@@ -1,0 +1,15 @@
+from .class_names import ClassNamesHook, check_class_counts
+from .loss_check import CheckLossHook
+from .optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
+from .pseudo_masks import PseudoMaskHook
+from .random_state import RandomStateHook
+
+__all__ = [
+    'CPUAmpOptimWrapper',
+    'CheckLossHook',
+    'ClassNamesHook',
+    'PseudoMaskHook',
+    'RandomStateHook',
+    'TrainableOptimWrapperConstructor',
+    'check_class_counts',
+]

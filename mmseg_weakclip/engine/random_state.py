@@ -1,0 +1,56 @@
+"""Resume a training as if it had never stopped."""
+
+import random
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+KEY = 'random_state'
+
+
+@HOOKS.register_module()
+class RandomStateHook(Hook):
+    """Keep the state of the random generators in checkpoints.
+
+    With it (dropout) and ``ResumableSampler`` (which images, and how they
+    are augmented), a resumed run on the CPU equals one that ran through, bit
+    for bit. Generators of GPUs are kept too; sums on a GPU may still differ.
+    """
+
+    # After everything that may draw numbers on the way.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self._loaded: dict | None = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        name, keys, *rest = np.random.get_state()  # noqa: NPY002
+        checkpoint[KEY] = dict(
+            python=random.getstate(),
+            numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),
+            torch=torch.get_rng_state(),
+            cuda=torch.cuda.get_rng_state_all(),
+        )
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        # Weights for a test or a fine-tuning come without a past.
+        if runner._resume:
+            self._loaded = checkpoint.get(KEY)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        if self._loaded is None:
+            return
+        state, self._loaded = self._loaded, None
+        random.setstate(state['python'])
+        name, keys, *rest = state['numpy']
+        np.random.set_state(  # noqa: NPY002
+            (name, keys.numpy().astype(np.uint32), *rest)
+        )
+        torch.set_rng_state(state['torch'].cpu())
+        if len(state['cuda']) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all([s.cpu() for s in state['cuda']])
