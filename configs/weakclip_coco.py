@@ -1,0 +1,1 @@
+_base_ = 'weakclip/weakclip_vit-b16-fpn_4xb6-40k_coco14-512x512.py'

@@ -1,0 +1,115 @@
+"""Test a segmentor, or make seeds and pseudo masks with it."""
+
+import argparse
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+import mmseg_weakclip.engine.command_line as command_line
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    command_line.add_common_arguments(parser)
+    parser.add_argument(
+        'checkpoint', nargs='?', help='weights; none for training-free methods'
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="average over the views of the config's tta_pipeline",
+    )
+    parser.add_argument(
+        '--out', metavar='DIR', help='write the predicted masks to DIR'
+    )
+    parser.add_argument(
+        '--show', action='store_true', help='show predictions in a window'
+    )
+    parser.add_argument(
+        '--show-dir',
+        metavar='DIR',
+        help='paint predictions over the images in DIR',
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds between shown images',
+    )
+    return parser.parse_args()
+
+
+def use_tta(cfg: Config) -> None:
+    """Predict the views of ``tta_pipeline`` and average."""
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in cfg:
+            raise SystemExit(f'--tta: the config has no {key}')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def set_output(cfg: Config, folder: str) -> None:
+    """Have the first evaluator that can write masks write them."""
+    evaluators = cfg.test_evaluator
+    if isinstance(evaluators, dict):
+        evaluators = [evaluators]
+    for evaluator in evaluators:
+        if evaluator.type in ('PseudoMaskWriter', 'IoUMetric'):
+            evaluator.output_dir = folder
+            return
+    raise SystemExit(
+        '--out: no test_evaluator of the config writes masks; '
+        'use PseudoMaskWriter or IoUMetric'
+    )
+
+
+def set_visualization(cfg: Config, args: argparse.Namespace) -> None:
+    """Turn on mmseg's ``SegVisualizationHook``."""
+    if 'visualization' not in cfg.default_hooks:
+        raise SystemExit(
+            '--show, --show-dir: the config has no default_hooks.visualization'
+        )
+    cfg.default_hooks.visualization.draw = True
+    if args.show:
+        cfg.default_hooks.visualization.update(
+            show=True, wait_time=args.wait_time
+        )
+    if args.show_dir:
+        cfg.visualizer.save_dir = args.show_dir
+
+
+def check_is_trained(runner: Runner, args: argparse.Namespace) -> None:
+    """Without a checkpoint there must be nothing to load."""
+    if args.checkpoint is None and runner.cfg.get('load_from') is None:
+        trained = [
+            name
+            for name, parameter in runner.model.named_parameters()
+            if parameter.requires_grad
+        ]
+        if trained:
+            raise SystemExit(
+                f'{args.config} describes a model that is trained '
+                f'({len(trained)} tensors such as {trained[0]}); give its '
+                'checkpoint behind the config'
+            )
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = command_line.load_config(args)
+    if args.checkpoint is not None:
+        cfg.load_from = args.checkpoint
+    if args.tta:
+        use_tta(cfg)
+    if args.out is not None:
+        set_output(cfg, args.out)
+    if args.show or args.show_dir:
+        set_visualization(cfg, args)
+    runner = Runner.from_cfg(cfg)
+    check_is_trained(runner, args)
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()
