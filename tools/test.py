@@ -1,11 +1,30 @@
 """Test a segmentor, or make seeds and pseudo masks with it."""
 
 import argparse
+import os
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 from mmengine.runner import Runner
+from torch import nn
 
 import mmseg_weakclip.engine.command_line as command_line
+
+
+class InferenceRunner(Runner):
+    """A runner whose processes share no gradients.
+
+    ``DistributedDataParallel`` refuses a model with nothing to train, such as
+    a training-free one.
+    """
+
+    def wrap_model(
+        self, model_wrapper_cfg: ConfigDict | None, model: nn.Module
+    ) -> nn.Module:
+        """Move the model to its device; see ``Runner.wrap_model``."""
+        if self.distributed:
+            return model.to(get_device())
+        return super().wrap_model(model_wrapper_cfg, model)
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,18 +69,20 @@ def use_tta(cfg: Config) -> None:
 
 
 def set_output(cfg: Config, folder: str) -> None:
-    """Have the first evaluator that can write masks write them."""
+    """Have ``PseudoMaskWriter`` write elsewhere, or masks be written."""
     evaluators = cfg.test_evaluator
     if isinstance(evaluators, dict):
         evaluators = [evaluators]
-    for evaluator in evaluators:
-        if evaluator.type in ('PseudoMaskWriter', 'IoUMetric'):
-            evaluator.output_dir = folder
-            return
-    raise SystemExit(
-        '--out: no test_evaluator of the config writes masks; '
-        'use PseudoMaskWriter or IoUMetric'
+    writers = [e for e in evaluators if e.type == 'PseudoMaskWriter']
+    if writers:
+        writers[0].output_dir = folder
+        return
+    # One that only writes: images need no truth for it. Its log names the
+    # parent of output_dir, which for 'DIR/' is DIR.
+    writer = dict(
+        type='IoUMetric', output_dir=os.path.join(folder, ''), format_only=True
     )
+    cfg.test_evaluator = [*evaluators, writer]
 
 
 def set_visualization(cfg: Config, args: argparse.Namespace) -> None:
@@ -106,7 +127,7 @@ def main() -> None:
         set_output(cfg, args.out)
     if args.show or args.show_dir:
         set_visualization(cfg, args)
-    runner = Runner.from_cfg(cfg)
+    runner = InferenceRunner.from_cfg(cfg)
     check_is_trained(runner, args)
     runner.test()
 

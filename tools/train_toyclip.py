@@ -19,147 +19,20 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from mmengine.logging import MMLogger
-from mmengine.utils import ProgressBar
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmseg_weakclip.models.clip.weights import TOKEN_ROWS, TOKEN_TABLE
-from mmseg_weakclip.processes import worker_context
-from mmseg_weakclip.toyland.captions import (
-    TAGS,
-    TEMPLATES,
-    scene_tags,
-    write_caption,
+from mmseg_weakclip.toyland.pretraining import (
+    augment,
+    multi_hot,
+    render_pool,
+    write_texts,
 )
-from mmseg_weakclip.toyland.objects import CLASSES
-from mmseg_weakclip.toyland.scenes import SceneStyle, make_scene
+from mmseg_weakclip.toyland.retrieval import normalize, prompt_precision
 
 MODEL = 'toyclip'
-# Like photos on the web: scenes, one large object, and scenery alone.
-STYLES = (
-    (0.55, SceneStyle()),
-    (
-        0.35,
-        SceneStyle(counts=(0.0, 0.8, 0.2), radius=(0.34, 0.6), crowding=1.3),
-    ),
-    (0.10, SceneStyle(counts=(1.0,))),
-)
-SEED_WORLD, SEED_VAL = 1, 99
-
-
-def render(index: int) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Image and tags of training scene ``index``."""
-    choice = np.random.default_rng((SEED_WORLD, index, 1)).random()
-    limits = np.cumsum([share for share, _ in STYLES])
-    style = STYLES[min(int((choice > limits).sum()), len(STYLES) - 1)][1]
-    scene = make_scene(SEED_WORLD, index, style=style)
-    return scene.image, scene_tags(scene)
-
-
-def render_pool(count: int, side: int) -> tuple[np.ndarray, list]:
-    images = np.empty((count, side, side, 3), np.uint8)
-    tags = []
-    bar = ProgressBar(count // 1000)
-    with worker_context('mmseg_weakclip.toyland').Pool() as pool:
-        for index, (image, scene) in enumerate(
-            pool.imap(render, range(count), chunksize=256)
-        ):
-            images[index] = image
-            tags.append(scene)
-            if index % 1000 == 999:
-                bar.update()
-    return images, tags
-
-
-def multi_hot(tags: list[tuple[int, ...]]) -> Tensor:
-    rows = torch.zeros(len(tags), len(TAGS))
-    for row, ids in zip(rows, tags):
-        row[list(ids)] = 1
-    return rows
-
-
-class Normalize(nn.Module):
-    """CLIP's own normalisation of images 0..255."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name, value in (
-            ('mean', open_clip.OPENAI_DATASET_MEAN),
-            ('std', open_clip.OPENAI_DATASET_STD),
-        ):
-            self.register_buffer(name, 255 * torch.tensor(value).view(3, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.std
-
-
-def augment(images: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Mirror and shift colours. (B, H, W, 3) uint8 -> (B, 3, H, W)."""
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    mirrored = torch.from_numpy(rng.random(len(x)) < 0.5)
-    x[mirrored] = x[mirrored].flip(-1)
-    gain = rng.uniform(0.8, 1.2, (len(x), 1, 1, 1))
-    shift = rng.uniform(-15, 15, (len(x), 3, 1, 1))
-    return x * torch.from_numpy(gain).float() + torch.from_numpy(shift).float()
-
-
-def write_texts(
-    tags: list[tuple[int, ...]], count: int, rng: np.random.Generator
-) -> tuple[list[str], Tensor]:
-    """Prompts for all tags and ``count`` captions, and what makes them true.
-
-    Returns:
-        T texts and their tags, multi-hot (T, number of tags).
-    """
-    texts = [
-        TEMPLATES[rng.integers(len(TEMPLATES))].format(name) for name in TAGS
-    ]
-    needs = [(tag,) for tag in range(len(TAGS))]
-    for index in rng.integers(len(tags), size=count):
-        caption = write_caption(tags[index], rng)
-        texts.append(caption.text)
-        needs.append(caption.tags)
-    return texts, multi_hot(needs)
-
-
-def average_precision(scores: Tensor, truth: Tensor) -> float:
-    hits = truth[scores.argsort(descending=True)].double()
-    precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)
-    return float((precision * hits).sum() / hits.sum())
-
-
-@torch.no_grad()
-def evaluate(
-    clip: nn.Module, normalize: Normalize, count: int, device: torch.device
-) -> dict[str, float]:
-    """Image-level mAP of the class prompts on val, for each template."""
-    clip.eval()
-    tokenizer = open_clip.get_tokenizer(MODEL)
-    scenes = [make_scene(SEED_VAL, index) for index in range(count)]
-    images = np.stack([scene.image for scene in scenes])
-    truth = multi_hot([scene.labels for scene in scenes]).bool()
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float().to(device)
-    features = torch.cat(
-        [
-            clip.encode_image(part, normalize=True)
-            for part in normalize(x).split(50)
-        ]
-    )
-    result = {}
-    for template in TEMPLATES:
-        texts = tokenizer([template.format(name) for name in CLASSES])
-        words = clip.encode_text(texts.to(device), normalize=True)
-        scores = (features @ words.T).cpu()
-        result[template] = float(
-            np.mean(
-                [
-                    average_precision(scores[:, k], truth[:, k])
-                    for k in range(len(CLASSES))
-                ]
-            )
-        )
-    return result
 
 
 def save_weights(
@@ -186,7 +59,7 @@ def parse_args() -> argparse.Namespace:
         required=True,
         help='folder for the weights and the running state',
     )
-    parser.add_argument('--iterations', type=int, default=12_000)
+    parser.add_argument('--iterations', type=int, default=20_000)
     parser.add_argument('--batch-size', type=int, default=160)
     parser.add_argument('--scenes', type=int, default=100_000)
     parser.add_argument(
@@ -213,7 +86,6 @@ def main() -> None:
     clip = open_clip.create_model(
         MODEL, force_patch_dropout=args.patch_dropout
     ).to(device)
-    normalize = Normalize().to(device)
     bias = nn.Parameter(torch.tensor(-2.0, device=device))
     tokenizer = open_clip.get_tokenizer(MODEL)
     used = torch.zeros(clip.vocab_size, dtype=torch.bool)
@@ -302,7 +174,7 @@ def main() -> None:
             )
             os.replace(state_file.with_suffix('.part'), state_file)
     clip.visual.patch_dropout = nn.Identity()
-    scores = evaluate(clip, normalize, 300, device)
+    scores = prompt_precision(clip.eval(), tokenizer, 300)
     note = dict(
         hours=f'{(time.time() - start) / 3600:.2f}',
         device=device.type,

@@ -4,7 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,4 +52,23 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
+        use_cpu_processes(cfg)
     return cfg
+
+
+def use_cpu_processes(cfg: Config) -> None:
+    """Let the processes of torchrun work together without GPUs.
+
+    mmengine would ask each for its GPU, whatever the backend.
+    """
+    torch.distributed.init_process_group('gloo')
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        ),
+    )

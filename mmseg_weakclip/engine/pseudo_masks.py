@@ -97,6 +97,10 @@ class PseudoMaskHook(Hook):
         loop = runner.test_loop
         cfg = dict(runner.cfg.test_dataloader.to_dict())
         cfg['dataset'] = _Remaining(loop.dataloader.dataset, remaining)
+        # Even shares for all ranks would need an image to repeat.
+        cfg['sampler'] = dict(
+            type='DefaultSampler', shuffle=False, round_up=False
+        )
         loop.dataloader = runner.build_dataloader(cfg, seed=runner.seed)
 
 

@@ -11,6 +11,29 @@ from mmseg.registry import HOOKS
 KEY = 'random_state'
 
 
+def get_random_state() -> dict:
+    """The state of all random generators."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002
+    return dict(
+        python=random.getstate(),
+        numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),
+        torch=torch.get_rng_state(),
+        cuda=torch.cuda.get_rng_state_all(),
+    )
+
+
+def set_random_state(state: dict) -> None:
+    """Go back to what :func:`get_random_state` returned."""
+    random.setstate(state['python'])
+    name, keys, *rest = state['numpy']
+    np.random.set_state(  # noqa: NPY002
+        (name, keys.numpy().astype(np.uint32), *rest)
+    )
+    torch.set_rng_state(state['torch'].cpu())
+    if len(state['cuda']) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([s.cpu() for s in state['cuda']])
+
+
 @HOOKS.register_module()
 class RandomStateHook(Hook):
     """Keep the state of the random generators in checkpoints.
@@ -25,15 +48,10 @@ class RandomStateHook(Hook):
 
     def __init__(self) -> None:
         self._loaded: dict | None = None
+        self._before_val: dict | None = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        name, keys, *rest = np.random.get_state()  # noqa: NPY002
-        checkpoint[KEY] = dict(
-            python=random.getstate(),
-            numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),
-            torch=torch.get_rng_state(),
-            cuda=torch.cuda.get_rng_state_all(),
-        )
+        checkpoint[KEY] = get_random_state()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         # Weights for a test or a fine-tuning come without a past.
@@ -45,12 +63,13 @@ class RandomStateHook(Hook):
     ) -> None:
         if self._loaded is None:
             return
-        state, self._loaded = self._loaded, None
-        random.setstate(state['python'])
-        name, keys, *rest = state['numpy']
-        np.random.set_state(  # noqa: NPY002
-            (name, keys.numpy().astype(np.uint32), *rest)
-        )
-        torch.set_rng_state(state['torch'].cpu())
-        if len(state['cuda']) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all([s.cpu() for s in state['cuda']])
+        set_random_state(self._loaded)
+        self._loaded = None
+
+    # A validation draws a seed for its workers. A run that resumes from the
+    # checkpoint just before one does not validate again.
+    def before_val(self, runner: Runner) -> None:
+        self._before_val = get_random_state()
+
+    def after_val(self, runner: Runner) -> None:
+        set_random_state(self._before_val)

@@ -1,6 +1,6 @@
 from .cam_metric import CAMMetric
 from .iou import IoUWhereTruth
-from .mask_store import MaskStore
+from .mask_store import MaskStore, sum_areas
 from .pseudo_mask import PseudoMaskWriter
 from .tta import RunningTTAModel
 
@@ -10,4 +10,5 @@ __all__ = [
     'MaskStore',
     'PseudoMaskWriter',
     'RunningTTAModel',
+    'sum_areas',
 ]

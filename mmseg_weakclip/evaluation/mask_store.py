@@ -11,6 +11,32 @@ from ..files import encode_mask, write_atomically
 
 SETTINGS = 'settings.json'
 MASKS = 'masks'
+STAGES = ('raw', 'refined')
+
+
+def sum_areas(
+    records: Sequence[dict[str, Any]], num_classes: int
+) -> dict[str, np.ndarray]:
+    """Areas of intersection, prediction and truth over scored masks.
+
+    Args:
+        records: Of one folder, each with the areas of its classes at every
+            stage.
+        num_classes: K.
+
+    Returns:
+        int64 (3, K) by stage, for ``class_ious``.
+    """
+    sums = {
+        stage: np.zeros((3, num_classes), np.int64)
+        for stage in STAGES
+        if stage in records[0]
+    }
+    for stage, total in sums.items():
+        for record in records:
+            for class_id, counts in record[stage].items():
+                total[:, int(class_id)] += counts
+    return sums
 
 
 class MaskStore:

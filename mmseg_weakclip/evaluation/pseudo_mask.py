@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
 from ..processes import worker_context
-from .mask_store import MaskStore
+from .mask_store import MaskStore, sum_areas
 from .refiner import Job, Refiner, set_up_worker
 from .scores import class_ious, iou_table, restrict_to_labels, sample_scores
 
@@ -192,13 +192,8 @@ class PseudoMaskWriter(BaseMetric):
             return {}
         classes = self.dataset_meta['classes']
         columns = {
-            stage: class_ious(
-                sum(
-                    _to_array(record[stage], len(classes)) for record in scored
-                )
-            )
-            for stage in ('raw', 'refined')
-            if stage in scored[0]
+            stage: class_ious(areas)
+            for stage, areas in sum_areas(scored, len(classes)).items()
         }
         logger.info(
             'IoU on %d images with truth:\n%s',
@@ -209,11 +204,3 @@ class PseudoMaskWriter(BaseMetric):
             f'{stage}_mIoU': round(float(np.nanmean(ious)), 2)
             for stage, ious in columns.items()
         }
-
-
-def _to_array(areas: dict[str, list[int]], num_classes: int) -> np.ndarray:
-    """Areas of the classes that occur -> (3, K)."""
-    array = np.zeros((3, num_classes), np.int64)
-    for name, counts in areas.items():
-        array[:, int(name)] = counts
-    return array

@@ -22,6 +22,9 @@ from .scenes import SceneStyle, make_scene
 IMAGES, MASKS = 'JPEGImages', 'SegmentationClass'
 LISTS = 'ImageSets/Segmentation'
 SETTINGS = 'toyland.json'
+# Beyond the seeds of pretraining.py and retrieval.py: CLIP has not seen these
+# scenes.
+FIRST_SEED = 1000
 
 
 def image_id(split: str, index: int) -> str:
@@ -109,8 +112,9 @@ def write_toyland(
     for folder in (IMAGES, MASKS, LISTS):
         (part / folder).mkdir(parents=True)
     # Two seeds, so that more training scenes leave val as it is.
-    items = [('train', 2 * seed, i) for i in range(train)]
-    items += [('val', 2 * seed + 1, i) for i in range(val)]
+    first = FIRST_SEED + 2 * seed
+    items = [('train', first, i) for i in range(train)]
+    items += [('val', first + 1, i) for i in range(val)]
     records = _run(
         partial(write_scene, root=part, size=size, style=style),
         items,

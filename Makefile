@@ -1,0 +1,32 @@
+# make demo   the whole pipeline on the embedded toy world
+# make test   the test suite
+# make lint   ruff
+# Each makes .venv first, once, with the exact versions that CI passes with.
+# PYTHON=python3.12 picks another interpreter, CONSTRAINTS= takes the newest
+# versions instead.
+PYTHON ?= python3
+CONSTRAINTS ?= requirements/constraints.txt
+VENV := .venv
+READY := $(VENV)/ready
+
+.PHONY: demo test lint clean
+
+demo: $(READY)
+	$(VENV)/bin/python tools/demo.py
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest --durations=10
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check mmseg_weakclip tools tests benchmarks
+
+$(READY): setup.py requirements.txt $(wildcard requirements/*.txt)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --disable-pip-version-check \
+	    $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
+	    -r requirements.txt -r requirements/tests.txt -e .
+	touch $@
+
+clean:
+	rm -rf $(VENV)
