@@ -1,12 +1,13 @@
-"""Upstream mmcv-lite: let mmseg import without compiled operators.
+"""Let mmseg import without compiled operators, and without noise.
 
-``mmseg.models`` of upstream (up to 1.2) imports ``mmcv.ops`` whatever it
-needs of it. Where the compiled part is missing, a placeholder takes its
-place, whose operators say so when they are called. The onedl releases of
-mmseg (1.4 and later) do without.
+``mmseg.models`` of upstream (mmcv-lite, mmseg up to 1.2) imports ``mmcv.ops``
+whatever it needs of it. Where the compiled part is missing, a placeholder
+takes its place, whose operators say so when they are called. The onedl
+releases of mmseg (1.4 and later) do without.
 """
 
 import sys
+import warnings
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -39,6 +40,11 @@ def install_placeholder() -> None:
     module.__getattr__ = _refuse
     sys.modules[EXTENSION] = module
 
+
+# An operator that nothing here needs.
+warnings.filterwarnings(
+    'ignore', message='Fail to import ``MultiScaleDeformableAttention``'
+)
 
 if digit_version(mmseg.__version__) < digit_version(OPTIONAL_SINCE):
     install_placeholder()

@@ -81,7 +81,8 @@ class LoadImageLabels(BaseTransform):
 
     Args:
         ann_file: Label file in any format that ``read_image_labels`` knows
-            except masks, which would be pixel truth.
+            except masks, which would be pixel truth. The data sets of this
+            package look for it below their ``data_root``.
         classes: Class names that the ids index, or a name of
             ``VOCABULARIES`` (with the background in front). None: those of
             the data set, if it is one of this package.

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine import fileio
 from mmengine.logging import print_log
+from mmengine.utils import is_abs
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
@@ -16,14 +17,15 @@ from .class_names import NameIndex, split_background
 from .data_sampler import Draw, draw_randomness
 from .id_lists import ListedImage, drop_repeated, read_id_list
 from .mask_transforms import LoadSeed
-from .transforms import find_transform
+from .transforms import LoadImageLabels, find_transform, iter_transforms
 
 
 @DATASETS.register_module()
 class WeakSegDataset(BaseSegDataset):
     """Images with image labels and, optionally, seed masks.
 
-    Image labels come from the transform LoadImageLabels. Masks, where
+    Image labels come from the transform LoadImageLabels, whose file is
+    looked for below ``data_root``. Masks, where
     ``data_prefix`` has a ``seg_map_path``, are seeds in a training split
     (read by LoadSeed) and truth in a test split (LoadTruthIfPresent).
 
@@ -69,6 +71,14 @@ class WeakSegDataset(BaseSegDataset):
             data_prefix=data_prefix or {'img_path': ''},
             **kwargs,
         )
+        for transform in iter_transforms(self.pipeline):
+            if isinstance(transform, LoadImageLabels):
+                transform.ann_file = self._below_root(transform.ann_file)
+
+    def _below_root(self, path: str) -> str:
+        if not self.data_root or is_abs(path):
+            return path
+        return fileio.join_path(self.data_root, path)
 
     @property
     def has_seeds(self) -> bool:

@@ -186,3 +186,15 @@ def test_toyland_classes():
         'background',
         *VOCABULARIES['toyland'],
     )
+
+
+def test_label_file_is_looked_for_below_the_data_root(weak_config, weak_root):
+    config = weak_config()
+    loader = next(
+        t for t in config['pipeline'] if t['type'] == 'LoadImageLabels'
+    )
+    loader['ann_file'] = 'labels.json'
+    assert DATASETS.build(config)[1]['data_samples'].image_labels == (2,)
+    loader['ann_file'] = str(weak_root / 'labels.json')
+    config['data_root'] = str(weak_root)
+    assert DATASETS.build(config)[1]['data_samples'].image_labels == (2,)

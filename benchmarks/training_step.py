@@ -1,0 +1,221 @@
+"""What a training step of WeakCLIP costs, beside the least it could cost.
+
+    python benchmarks/training_step.py --crop 512 --batch 2 --threads 2
+
+The floor is the published maths with nothing around it: open_clip's own
+image tower without a graph, forward and backward pass of the trained parts
+alone (adapter, prompts through the text tower, co-attention, FPN, head) and
+the optimiser. Ours is ``EncoderDecoder.train_step`` whole: preprocessing,
+all losses with their CRF, checks. Both run in turns in one process, on
+random images and weights; the table has medians, and the ratio of the two
+comes from steps that ran one after the other. Every precision runs in a fresh
+process, so that its peak memory is its own.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from mmseg_weakclip.engine import check_class_counts
+from mmseg_weakclip.models.clip import CLIPTokens, TextBank
+
+CONFIG = Path(__file__).parents[1] / 'configs/weakclip_voc.py'
+PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16}
+
+
+def build(config: str, crop: int, device: str) -> tuple:
+    """Model without pretrained weights, and its optimiser."""
+    init_default_scope('mmseg')
+    cfg = Config.fromfile(config)
+    without = dict(pretrained=None)
+    cfg.merge_from_dict(
+        {
+            'model.backbone': without,
+            'model.neck.text': without,
+            'model.data_preprocessor.size': (crop, crop),
+        }
+    )
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model).to(device)
+    classes = [f'class {k}' for k in range(model.decode_head.num_classes)]
+    for module in model.modules():
+        if isinstance(module, TextBank) and module.names is None:
+            module.set_names(classes)
+    check_class_counts(model, classes)
+    return model.train(), build_optim_wrapper(model, cfg.optim_wrapper)
+
+
+def make_batch(batch: int, crop: int, num_classes: int) -> dict:
+    """Images, and seeds of three classes each, as a data loader gives them."""
+    rng = np.random.default_rng(0)
+    inputs, samples = [], []
+    for _ in range(batch):
+        coarse = torch.from_numpy(rng.integers(0, 255, (3, 8, 8)))
+        image = torch.nn.functional.interpolate(
+            coarse[None].float(), (crop, crop), mode='bicubic'
+        )[0]
+        inputs.append(image.clamp(0, 255).byte())
+        present = np.array([0, *rng.integers(1, num_classes, 2), 255])
+        seeds = present[rng.integers(0, 4, (1, 8, 8))]
+        seeds = seeds.repeat(crop // 8, 1).repeat(crop // 8, 2)
+        sample = SegDataSample(
+            gt_sem_seg=PixelData(data=torch.from_numpy(seeds)),
+            metainfo=dict(img_shape=(crop, crop), ori_shape=(crop, crop)),
+        )
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+class Clock:
+    """Seconds since the last look, everything on the device done."""
+
+    def __init__(self, device: str) -> None:
+        self.on_gpu = device.startswith('cuda')
+        self()
+
+    def __call__(self) -> float:
+        if self.on_gpu:
+            torch.cuda.synchronize()
+        now, before = time.perf_counter(), getattr(self, '_last', 0.0)
+        self._last = now
+        return now - before
+
+
+def floor_step(
+    trunk: nn.Module,
+    model: EncoderDecoder,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    inputs: tuple[tuple[Tensor, ...], CLIPTokens],
+    precision: Callable,
+    clock: Clock,
+) -> dict[str, float]:
+    """One step of the bare maths; seconds of its parts."""
+    maps, tokens = inputs
+    clock()
+    with torch.no_grad(), precision():
+        trunk(images)
+    seconds = dict(trunk=clock())
+    with precision():
+        levels = model.backbone.adapter(maps)
+        *levels, score = model.neck((*levels, tokens))
+        logits = model.decode_head(levels)
+    seconds['forward'] = clock()
+    (logits.float().mean() + score.float().mean()).backward()
+    seconds['backward'] = clock()
+    optimizer.step()
+    optimizer.zero_grad()
+    seconds['optimiser'] = clock()
+    seconds['floor'] = sum(seconds.values())
+    return seconds
+
+
+def measure(args: argparse.Namespace, precision: str) -> dict:
+    """Seconds of all parts, by repeat, and the peak memory in bytes."""
+    torch.set_num_threads(args.threads)
+    model, wrapper = build(args.config, args.crop, args.device)
+    trunk = open_clip.create_model(
+        Config.fromfile(args.config).model.backbone.model,
+        force_image_size=args.crop,
+    ).visual.to(args.device)
+    trunk.requires_grad_(False).eval()
+    dtype = PRECISIONS[precision]
+
+    def context():
+        if dtype is None:
+            return nullcontext()
+        return torch.autocast(torch.device(args.device).type, dtype)
+
+    class Wrapper(OptimWrapper):
+        def optim_context(self, model):
+            return context()
+
+    wrapper = Wrapper(wrapper.optimizer)
+    batch = make_batch(args.batch, args.crop, model.decode_head.num_classes)
+    images = model.data_preprocessor(batch, True)['inputs']
+    with torch.no_grad(), context():
+        inputs = model.backbone._run_tower(images)
+    clock = Clock(args.device)
+    rows = []
+    for _ in range(args.repeats + 1):
+        clock()
+        model.train_step(batch, wrapper)
+        ours = clock()
+        seconds = floor_step(
+            trunk, model, wrapper.optimizer, images, inputs, context, clock
+        )
+        rows.append(dict(seconds, ours=ours, ratio=ours / seconds['floor']))
+    return dict(rows=rows[1:], peak=_peak_bytes(args.device))
+
+
+def _peak_bytes(device: str) -> int:
+    if device.startswith('cuda'):
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--config', default=str(CONFIG))
+    parser.add_argument('--crop', type=int, default=512)
+    parser.add_argument('--batch', type=int, default=2)
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        '--precisions',
+        nargs='+',
+        default=list(PRECISIONS),
+        choices=PRECISIONS,
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    print(
+        f'Crop {args.crop}, batch {args.batch}, {args.device}, '
+        f'{args.threads} threads; median seconds of {args.repeats} steps.\n'
+    )
+    context = multiprocessing.get_context('spawn')
+    header = None
+    for precision in args.precisions:
+        with context.Pool(1) as pool:
+            result = pool.apply(measure, (args, precision))
+        rows = result['rows']
+        if header is None:
+            header = ['precision', *rows[0], 'peak GiB']
+            print('|', ' | '.join(header), '|')
+            print('|---' * len(header) + '|')
+        cells = [
+            f'{statistics.median(row[key] for row in rows):.2f}'
+            for key in rows[0]
+        ]
+        cells.append(f'{result["peak"] / 2**30:.1f}')
+        print('|', ' | '.join([precision, *cells]), '|', flush=True)
+
+
+if __name__ == '__main__':
+    main()
