@@ -1,6 +1,7 @@
 # make demo   the whole pipeline on the embedded toy world
 # make test   the test suite
 # make lint   ruff
+# make docs   pages of all public classes and functions, in docs/api
 # Each makes .venv first, once, with the exact versions that CI passes with.
 # PYTHON=python3.12 picks another interpreter, CONSTRAINTS= takes the newest
 # versions instead.
@@ -9,7 +10,7 @@ CONSTRAINTS ?= requirements/constraints.txt
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(READY)
 	$(VENV)/bin/python tools/demo.py
@@ -20,6 +21,10 @@ test: $(READY)
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check mmseg_weakclip tools tests benchmarks
+
+docs: $(READY)
+	$(VENV)/bin/python -m pip install --quiet -r requirements/docs.txt
+	$(VENV)/bin/python -m pdoc --docformat google -o docs/api mmseg_weakclip
 
 $(READY): setup.py requirements.txt $(wildcard requirements/*.txt)
 	$(PYTHON) -m venv $(VENV)

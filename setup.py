@@ -26,6 +26,7 @@ setup(
     install_requires=requirements('runtime'),
     extras_require={
         'crf': requirements('crf'),
+        'docs': requirements('docs'),
         'tests': requirements('tests'),
     },
 )

@@ -31,7 +31,7 @@ model = dict(
     auxiliary_head=dict(num_classes=9),
     test_cfg=dict(_delete_=True, mode='whole'))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=800, val_interval=400)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -40,7 +40,7 @@ optim_wrapper = dict(
     constructor='TrainableOptimWrapperConstructor')
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, end=50, by_epoch=False),
-    dict(type='CosineAnnealingLR', T_max=1000, eta_min=1e-6, end=1000,
+    dict(type='CosineAnnealingLR', T_max=800, eta_min=1e-6, end=800,
          by_epoch=False),
 ]
-default_hooks = dict(checkpoint=dict(interval=500))
+default_hooks = dict(checkpoint=dict(interval=400))

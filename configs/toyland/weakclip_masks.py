@@ -1,25 +1,19 @@
 # Pseudo masks of all images: tools/test.py THIS CHECKPOINT --tta writes
 # data/toyland/weakclip.
-_base_ = './weakclip.py'
+_base_ = ['./weakclip.py', '../_base_/datasets/image_labels.py']
 
 data_root = _base_.data_root
-load = [
-    dict(type='LoadColorImage'),
-    dict(type='LoadImageLabels', ann_file=f'{data_root}/image_labels.json'),
-]
+enlarge = _base_.test_pipeline[1]
 finish = [
     dict(type='LoadTruthIfPresent'),
-    dict(
-        type='PackSegInputs',
-        meta_keys=('img_path', 'ori_shape', 'img_shape', 'pad_shape',
-                   'scale_factor', 'flip', 'flip_direction', 'image_labels')),
+    _base_.pack,
 ]
 tta_pipeline = [
-    *load,
+    *_base_.load,
     dict(
         type='TestTimeAug',
         transforms=[
-            [dict(type='Resize', scale=(side, side)) for side in (96, 144)],
+            [enlarge],
             [dict(type='RandomFlip', prob=0., direction='horizontal'),
              dict(type='RandomFlip', prob=1., direction='horizontal')],
             finish[:1],
@@ -27,7 +21,7 @@ tta_pipeline = [
         ]),
 ]
 test_dataloader = dict(
-    dataset=dict(ann_file='', pipeline=[*load, *finish]))
+    dataset=dict(ann_file='', pipeline=[*_base_.load, enlarge, *finish]))
 test_evaluator = dict(
     _delete_=True,
     type='PseudoMaskWriter',

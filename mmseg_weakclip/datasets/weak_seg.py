@@ -56,6 +56,7 @@ class WeakSegDataset(BaseSegDataset):
         self,
         ann_file: str = '',
         data_prefix: dict[str, str] | None = None,
+        lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
         if not {**self.METAINFO, **(kwargs.get('metainfo') or {})}.get(
@@ -66,14 +67,18 @@ class WeakSegDataset(BaseSegDataset):
                 "metainfo=dict(classes=('background', ...))."
             )
         self.repeated_ids: dict[str, int] = {}
+        # The pipeline must know its files before the images are listed.
         super().__init__(
             ann_file=ann_file,
             data_prefix=data_prefix or {'img_path': ''},
+            lazy_init=True,
             **kwargs,
         )
         for transform in iter_transforms(self.pipeline):
             if isinstance(transform, LoadImageLabels):
                 transform.ann_file = self._below_root(transform.ann_file)
+        if not lazy_init:
+            self.full_init()
 
     def _below_root(self, path: str) -> str:
         if not self.data_root or is_abs(path):

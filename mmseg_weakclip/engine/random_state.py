@@ -66,9 +66,9 @@ class RandomStateHook(Hook):
         set_random_state(self._loaded)
         self._loaded = None
 
-    # A validation draws a seed for its workers. A run that resumes from the
-    # checkpoint just before one does not validate again.
     def before_val(self, runner: Runner) -> None:
+        # A validation draws a seed for its workers. A run that resumes from
+        # the checkpoint just before it does not validate again.
         self._before_val = get_random_state()
 
     def after_val(self, runner: Runner) -> None:

@@ -14,11 +14,13 @@ train_pipeline = [
 # mmseg's inferencer looks for the stock loader by name.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
+    # Enlarged, as VOC's images are to 512 pixels.
+    dict(type='Resize', scale=(144, 144), keep_ratio=True),
     dict(type='LoadTruthIfPresent'),
     dict(type='PackSegInputs'),
 ]
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='ResumableSampler'),

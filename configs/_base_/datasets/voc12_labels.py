@@ -1,22 +1,18 @@
 # VOC 2012, images and image labels: what seeds are made of.
+_base_ = './image_labels.py'
+
 data_root = 'data/VOCdevkit/VOC2012'
-meta_keys = ('img_path', 'ori_shape', 'img_shape', 'pad_shape',
-             'scale_factor', 'flip', 'flip_direction', 'image_labels')
-load = [
-    dict(type='LoadColorImage'),
-    dict(type='LoadImageLabels', ann_file=f'{data_root}/image_labels.json'),
-]
 finish = [
     dict(type='LoadTruthIfPresent'),
-    dict(type='PackSegInputs', meta_keys=meta_keys),
+    _base_.pack,
 ]
 test_pipeline = [
-    *load,
+    *_base_.load,
     dict(type='Resize', scale=(2048, 448), keep_ratio=True),
     *finish,
 ]
 tta_pipeline = [
-    *load,
+    *_base_.load,
     dict(
         type='TestTimeAug',
         transforms=[

@@ -1,0 +1,113 @@
+"""Every config is whole: its parts exist, and its names tell the truth."""
+
+import re
+from collections.abc import Iterable
+
+import open_clip
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.runner.checkpoint import get_external_models
+from mmseg.registry import MODELS
+
+from mmseg_weakclip.models.clip.weights import load_clip
+
+WORDS = r'[a-z0-9]+(-[a-z0-9]+)*'
+STYLE = re.compile(rf'(\w+/)?{WORDS}(_{WORDS})*\.py')
+
+
+def walk(value):
+    """All dicts in a nested config."""
+    if isinstance(value, dict):
+        yield value
+        value = value.values()
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        for inner in value:
+            yield from walk(inner)
+
+
+@pytest.fixture
+def cfg(any_config, configs):
+    return Config.fromfile(configs / any_config)
+
+
+def test_name_is_true(any_config, cfg):
+    """mmseg's style: ``{method}_{parts}_{gpus}xb{batch}-{iterations}k_...``"""
+    assert STYLE.fullmatch(any_config)
+    if found := re.search(r'xb(\d+)-(\d+)k', any_config):
+        assert cfg.train_dataloader.batch_size == int(found[1])
+        assert cfg.train_cfg.max_iters == int(found[2]) * 1000
+    if found := re.search(r'(\d+)x(\d+)', any_config.split('xb')[-1]):
+        crop = (int(found[1]), int(found[2]))
+        parts = walk(cfg.to_dict())
+        assert {p['crop_size'] for p in parts if 'crop_size' in p} == {crop}
+    for dataset in ('voc12', 'coco14'):
+        if dataset in any_config:
+            assert dataset in cfg.test_dataloader.dataset.type.lower()
+
+
+@pytest.mark.parametrize('name', ['weakclip_voc.py', 'weakclip_coco.py'])
+def test_alias(name, configs):
+    (line,) = (configs / name).read_text().splitlines()
+    target = re.fullmatch(r"_base_ = '(.*)'", line)[1]
+    alias, meant = (Config.fromfile(configs / p) for p in (name, target))
+    assert alias.to_dict() == meant.to_dict()
+
+
+def test_pipelines_build(cfg):
+    pipelines = [
+        value
+        for part in walk(cfg.to_dict())
+        for key, value in part.items()
+        if key.endswith('pipeline')
+    ]
+    assert pipelines
+    for pipeline in pipelines:
+        Compose(pipeline)
+
+
+def test_weights_exist(cfg):
+    """Image and text come from one CLIP, whose weights can be had."""
+    parts = {
+        (part['model'], part['pretrained'])
+        for part in walk(cfg.model.to_dict())
+        if 'pretrained' in part and 'model' in part
+    }
+    assert len(parts) <= 1
+    for model, tag in parts:
+        known = open_clip.list_pretrained_tags_by_model(model)
+        assert tag in known or load_clip(model, tag)
+    if name := cfg.model.get('pretrained'):
+        assert name.removeprefix('open-mmlab://') in get_external_models()
+
+
+def test_dumped_config_is_the_same(cfg, tmp_path):
+    path = tmp_path / 'dumped.py'
+    cfg.dump(path)
+    assert Config.fromfile(path).to_dict() == cfg.to_dict()
+
+
+def test_model_depends_on_the_seed_only(model_config, configs, strip):
+    cfg = Config.fromfile(configs / model_config)
+    states = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = MODELS.build(strip(cfg.model.to_dict()))
+        model.init_weights()
+        states.append(model.state_dict())
+    first, second = states
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_seeds_are_where_training_looks(
+    training_config, configs, masks_folders
+):
+    cfg = Config.fromfile(configs / training_config)
+    for part in walk(cfg.train_dataloader.to_dict()):
+        if 'data_prefix' in part:
+            folder = (
+                f'{part["data_root"]}/{part["data_prefix"]["seg_map_path"]}'
+            )
+            assert folder in masks_folders

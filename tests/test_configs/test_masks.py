@@ -1,0 +1,105 @@
+"""Every config of seeds or pseudo masks writes them, with truth or without."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.runner import Runner
+from PIL import Image
+
+
+@pytest.fixture(scope='module')
+def tool(repo):
+    """tools/test.py."""
+    path = repo / 'tools/test.py'
+    spec = importlib.util.spec_from_file_location('tool_of_tests', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def make_masks(load_small, tool, data):
+    """Run a config's test loop; the runner, masks by image id, scores."""
+
+    def run(name, tta=False):
+        cfg = load_small(name)
+        # Larger views are more of the same.
+        for step in cfg.tta_pipeline:
+            if step.type == 'TestTimeAug':
+                step.transforms[0] = step.transforms[0][:2]
+        if tta:
+            tool.use_tta(cfg)
+        cfg.test_dataloader.dataset.indices = 2
+        runner = Runner.from_cfg(cfg)
+        scores = runner.test()
+        folder = Path(cfg.test_evaluator.output_dir, 'masks')
+        masks = {
+            path.stem: np.asarray(Image.open(path))
+            for path in folder.iterdir()
+        }
+        return runner, masks, scores
+
+    # No mask shall be there before it is written.
+    for folder in data.rglob('seeds'):
+        shutil.move(folder, folder.with_name('spare'))
+    return run
+
+
+@pytest.fixture(params=[False, True], ids=['plain', 'tta'])
+def tta(request):
+    return request.param
+
+
+def test_without_truth(masks_config, tta, make_masks):
+    runner, masks, scores = make_masks(masks_config, tta)
+    assert scores == {}
+    (log,) = Path(runner.log_dir).glob('*.log')
+    assert 'no truth to score them with' in log.read_text()
+    dataset = runner.test_dataloader.dataset
+    assert set(masks) == {dataset.get_data_info(i)['img_id'] for i in (0, 1)}
+    file = Path(dataset.data_root, 'image_labels.json')
+    labels = json.loads(file.read_text())['labels']
+    classes = dataset.metainfo['classes']
+    for name, mask in masks.items():
+        assert mask.shape == (72, 96)
+        found = {classes[i] for i in np.unique(mask)}
+        assert found <= {'background', *labels[name]}
+
+
+@pytest.mark.parametrize(
+    ('name', 'root', 'truth'),
+    [
+        (
+            'seeds/patch-text_vit-b16-excel_voc12.py',
+            'VOCdevkit/VOC2012',
+            'SegmentationClassAug',
+        ),
+        ('toyland/seeds.py', 'toyland', 'SegmentationClass'),
+    ],
+)
+def test_truth_is_scored(name, root, truth, make_masks, data):
+    shutil.copytree(data / root / 'spare/masks', data / root / truth)
+    _, masks, scores = make_masks(name)
+    assert len(masks) == 2
+    assert 0 < scores['pseudo_mask/raw_mIoU'] < 100
+
+
+def test_either_encoding_of_coco_scores_the_same(make_masks, data):
+    """Masks in COCO's own ids: 9 to 11 stay, 12 and on are one further."""
+    root = data / 'coco14'
+    name = 'seeds/patch-text_vit-b16-excel_coco14.py'
+    shutil.copytree(root / 'spare/masks', root / 'class_labels')
+    runner, _, contiguous = make_masks(name)
+    assert runner.test_dataloader.dataset.mask_encoding == 'contiguous'
+    shutil.rmtree(root / 'seeds')
+    for path in (root / 'class_labels').iterdir():
+        mask = np.asarray(Image.open(path))
+        Image.fromarray(mask + (mask >= 12).astype(np.uint8)).save(path)
+    runner, _, coco91 = make_masks(name)
+    assert runner.test_dataloader.dataset.mask_encoding == 'coco91'
+    assert contiguous == coco91
+    assert 0 < coco91['pseudo_mask/raw_mIoU'] < 100

@@ -1,0 +1,119 @@
+"""The published behaviour and the default one, where they differ."""
+
+import math
+
+import pytest
+from mmengine.optim import build_optim_wrapper
+from mmseg.registry import MODELS, PARAM_SCHEDULERS
+
+DEFAULT = 'weakclip/weakclip_vit-b16-fpn_2xb8-20k_voc12-512x512.py'
+RELEASED = DEFAULT.replace('.py', '_released.py')
+# Four of the six decoder layers, of 1,051,904 parameters each.
+UNUSED = 4_207_616
+CLIP = ('backbone.', 'neck.text.tower.')
+
+
+@pytest.fixture
+def build(load_small):
+    """Model and optimiser of a config, and its small form."""
+
+    def build(name):
+        cfg = load_small(name)
+        model = MODELS.build(cfg.model)
+        return model, build_optim_wrapper(model, cfg.optim_wrapper), cfg
+
+    return build
+
+
+def rates(model, optimizer):
+    """Learning rate of each parameter, by name."""
+    rate = {
+        parameter: group['lr']
+        for group in optimizer.param_groups
+        for parameter in group['params']
+    }
+    return {
+        name: rate[parameter]
+        for name, parameter in model.named_parameters()
+        if parameter in rate
+    }
+
+
+def test_clip_has_no_group(build):
+    model, wrapper, _ = build(DEFAULT)
+    found = rates(model, wrapper.optimizer)
+    assert set(found.values()) == {1e-4}
+    for name, _ in model.named_parameters():
+        assert (name in found) == ('.tower.' not in name)
+
+
+def test_released_groups(build):
+    """All of the image side has rate 0, the adapter too, and the text tower;
+    the prompts and what follows are trained."""
+    model, wrapper, _ = build(RELEASED)
+    found = rates(model, wrapper.optimizer)
+    assert set(found) == {name for name, _ in model.named_parameters()}
+    for name, rate in found.items():
+        assert rate == (0 if name.startswith(CLIP) else 1e-4), name
+    assert found['backbone.adapter.levels.0.1.weight'] == 0
+    assert found['neck.text.contexts'] == 1e-4
+
+
+def test_schedule_lifts_the_frozen(build):
+    """Rates at some iterations; published ones to 0.1 %."""
+    _, wrapper, cfg = build(RELEASED)
+    optimizer = wrapper.optimizer
+    groups = optimizer.param_groups
+    frozen = next(group for group in groups if group['lr'] == 0)
+    trained = next(group for group in groups if group['lr'] > 0)
+    groups[:] = [frozen, trained]
+    schedulers = [
+        PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizer))
+        for scheduler in cfg.param_scheduler
+    ]
+    history = []
+    for _ in range(20_000):
+        history.append((frozen['lr'], trained['lr']))
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    published = {
+        750: 4.983e-5,
+        1500: 9.863e-5,
+        5000: 8.550e-5,
+        8000: 6.580e-5,
+    }
+    for iteration, rate in published.items():
+        assert history[iteration][1] == pytest.approx(rate, rel=2e-3)
+    assert history[0][0] == 0
+    assert all(rate > 0 for rate, _ in history[1:])
+    assert frozen['lr'] == pytest.approx(1e-6)
+    # What Adam may move each weight of CLIP by.
+    assert sum(rate for rate, _ in history) == pytest.approx(1e-2, rel=0.02)
+
+
+def test_released_step(load_small, train):
+    runner, witness = train(load_small(RELEASED, once=True))
+    (losses,) = witness.losses
+    assert {name for name in losses if 'loss' in name} == {
+        'loss',
+        'decode.loss_seed',
+        'decode.loss_boundary',
+        'aux.loss_ce',
+    }
+    assert all(math.isfinite(value) for value in losses.values())
+    idle = {
+        name: parameter.numel()
+        for name, parameter in runner.model.named_parameters()
+        if name not in witness.with_gradient
+    }
+    assert sum(idle.values()) == UNUSED
+    assert all(name.startswith('neck.co_attention.') for name in idle)
+    # Two images of train, four of trainaug with the two among them.
+    assert len(runner.train_dataloader.dataset) == 6
+    tower = runner.model.backbone.tower
+    assert tower.class_embedding_repeats == 2
+    preprocessor = runner.model.data_preprocessor
+    assert preprocessor.mean.flatten().tolist() == pytest.approx(
+        [123.675, 116.28, 103.53]
+    )
