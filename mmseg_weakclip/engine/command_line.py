@@ -1,6 +1,7 @@
 """What tools/train.py and tools/test.py share."""
 
 import argparse
+import atexit
 import os
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def use_cpu_processes(cfg: Config) -> None:
     mmengine would ask each for its GPU, whatever the backend.
     """
     torch.distributed.init_process_group('gloo')
+    # Left to the end of the interpreter, its threads may abort the process.
+    atexit.register(torch.distributed.destroy_process_group)
     cfg.setdefault(
         'model_wrapper_cfg',
         dict(

@@ -12,13 +12,16 @@ KEY = 'random_state'
 
 
 def get_random_state() -> dict:
-    """The state of all random generators."""
+    """The state of the random generators that this process draws from."""
     name, keys, *rest = np.random.get_state()  # noqa: NPY002
+    on_gpu = torch.cuda.is_available()
     return dict(
         python=random.getstate(),
         numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),
         torch=torch.get_rng_state(),
-        cuda=torch.cuda.get_rng_state_all(),
+        # Of its own device: the first process saves for all, and all of
+        # them began alike.
+        cuda=torch.cuda.get_rng_state() if on_gpu else None,
     )
 
 
@@ -30,8 +33,8 @@ def set_random_state(state: dict) -> None:
         (name, keys.numpy().astype(np.uint32), *rest)
     )
     torch.set_rng_state(state['torch'].cpu())
-    if len(state['cuda']) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([s.cpu() for s in state['cuda']])
+    if state['cuda'] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state['cuda'].cpu())
 
 
 @HOOKS.register_module()
@@ -40,7 +43,7 @@ class RandomStateHook(Hook):
 
     With it (dropout) and ``ResumableSampler`` (which images, and how they
     are augmented), a resumed run on the CPU equals one that ran through, bit
-    for bit. Generators of GPUs are kept too; sums on a GPU may still differ.
+    for bit. A GPU's generator is kept too; sums on a GPU may still differ.
     """
 
     # After everything that may draw numbers on the way.
