@@ -1,7 +1,7 @@
 """A folder of masks that knows how it was made and what is finished."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -69,16 +69,17 @@ class MaskStore:
         path = self.folder / SETTINGS
         settings = json.loads(json.dumps(settings))
         if path.is_file():
-            before = json.loads(path.read_text())
+            before = dict(_leaves(json.loads(path.read_text())))
+            now = dict(_leaves(settings))
             changed = sorted(
                 key
-                for key in settings.keys() | before.keys()
-                if settings.get(key) != before.get(key)
+                for key in now.keys() | before.keys()
+                if now.get(key) != before.get(key)
             )
             if changed:
                 details = '; '.join(
                     f'{key}: {_short(before.get(key))} there, '
-                    f'{_short(settings.get(key))} now'
+                    f'{_short(now.get(key))} now'
                     for key in changed
                 )
                 raise ValueError(
@@ -121,6 +122,15 @@ class MaskStore:
             self._records = path.open('a', buffering=1)
             self._records.write('\n' * broken)
         self._records.write(json.dumps(record) + '\n')
+
+
+def _leaves(value: Any, key: str = '') -> Iterator[tuple[str, Any]]:
+    """What nested dictionaries hold, by dotted keys."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, f'{key}.{name}' if key else name)
+    else:
+        yield key, value
 
 
 def _short(value: Any) -> str:

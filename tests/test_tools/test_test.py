@@ -180,8 +180,14 @@ def test_finished_masks_are_skipped(
 @pytest.mark.parametrize(
     ('change', 'name'),
     [
-        ('model.decode_head.background.threshold=0.4', 'model'),
-        ('test_evaluator.min_score=0.5', 'writer'),
+        (
+            'model.decode_head.background.threshold=0.4',
+            'model.decode_head.background.threshold: 0.5 there, 0.4 now',
+        ),
+        (
+            'test_evaluator.min_score=0.5',
+            'writer.min_score: 0.0 there, 0.5 now',
+        ),
     ],
     ids=['model', 'writer'],
 )
@@ -192,7 +198,7 @@ def test_other_settings_are_refused(tmp_path, run_tool, change, name):
         return read_masks(tmp_path / 'out/masks')
 
     before = run()
-    message = f'{tmp_path}/out holds masks made with other settings .{name}: '
+    message = f'{tmp_path}/out holds masks made with other settings .{name}'
     with pytest.raises(ValueError, match=message):
         run(change)
     assert_same_masks(read_masks(tmp_path / 'out/masks'), before)
@@ -217,7 +223,7 @@ def test_other_weights_are_refused(tmp_path, checkpoint, run_tool):
     message = r'other settings \(weights: "\w+" there, "\w+" now\)'
     with pytest.raises(ValueError, match=message):
         run(checkpoint.with_name('iter_3.pth'))
-    with pytest.raises(ValueError, match='model: .*; pipeline: '):
+    with pytest.raises(ValueError, match='model.module.*; pipeline: '):
         run(checkpoint, '--tta')
 
 
