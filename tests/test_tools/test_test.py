@@ -66,8 +66,10 @@ def cams_made(monkeypatch) -> list[str]:
 
 
 def test_checkpoint_predicts_what_was_trained(
-    tmp_path, trained, checkpoint, run_tool, read_scores
+    tmp_path, world, trained, checkpoint, run_tool, read_scores, monkeypatch
 ):
+    # The paths of the configs are relative to the world.
+    monkeypatch.chdir(world)
     runner = run_tool(
         'test',
         'weakclip.py',
