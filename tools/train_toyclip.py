@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
         required=True,
         help='folder for the weights and the running state',
     )
-    parser.add_argument('--iterations', type=int, default=20_000)
+    parser.add_argument('--iterations', type=int, default=12_000)
     parser.add_argument('--batch-size', type=int, default=160)
     parser.add_argument('--scenes', type=int, default=100_000)
     parser.add_argument(

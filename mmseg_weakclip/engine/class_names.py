@@ -10,7 +10,7 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from ..models.clip import TextBank
-from ..models.clip.text import BACKGROUND
+from ..models.clip.text_bank import BACKGROUND
 
 
 def check_class_counts(model: nn.Module, classes: Sequence[str]) -> None:

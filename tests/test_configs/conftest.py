@@ -225,6 +225,7 @@ def worlds(tmp_path_factory) -> Path:
     own = ('background', *CLASSES)
     splits = dict(train=ids[:4], val=ids[4:])
     _write(root / 'toyland', dict(zip(ids, scenes)), splits, own)
+    shutil.copytree(root / 'toyland/seeds', root / 'toyland/weakclip')
     coco = WeakCOCO14Dataset.METAINFO['classes']
     ids = [f'{i:012d}' for i in range(6)]
     splits = dict(train=ids[:4], val_5000=ids[4:])

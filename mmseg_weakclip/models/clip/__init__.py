@@ -1,5 +1,6 @@
 from .dense import DenseAttention, DenseStream, build_dense
-from .text import PromptText, TemplateText, TextBank
+from .text import PromptText, TemplateText
+from .text_bank import TextBank
 from .tokens import CLIPTokens
 from .tower import CLIPTower
 from .vision import VisionTower

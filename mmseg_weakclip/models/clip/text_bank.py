@@ -1,0 +1,151 @@
+"""Base of the text banks: class names in, one embedding for each out."""
+
+import json
+from collections.abc import Mapping
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from .text_tower import TextTower, Tokenizer
+from .vocabulary import Names, resolve_names
+from .weights import load_clip
+
+BACKGROUND = 'background'
+
+
+class TextBank(BaseModule):
+    """Base of the text banks: a text tower and the names it speaks of.
+
+    Without gradients the embeddings are computed once and kept until the
+    bank is trained, loaded or renamed. Checkpoints remember the names; a
+    bank without names takes them from there, or from the dataset
+    (``ClassNamesHook``).
+
+    Args:
+        model: Name of the open_clip model.
+        pretrained: See :func:`load_clip`.
+        aliases: What to say instead of some names: a table, or the name of
+            one in ``vocabulary.py``.
+        background_words: More names, behind those of the classes: what else
+            images show. A list, or the name of one in ``vocabulary.py``.
+        foreground_only: Whether a class called ``background`` is left out.
+        frozen: Whether the text tower stays as it is.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: str | None,
+        aliases: str | Mapping[str, str] | None = None,
+        background_words: Names = (),
+        foreground_only: bool = False,
+        frozen: bool = True,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.tower = TextTower(
+            load_clip(model, pretrained),
+            frozen,
+            reloadable=pretrained is not None,
+        )
+        self.tokenizer = Tokenizer(model)
+        self.aliases = aliases
+        self.background_words = resolve_names(background_words)
+        self.foreground_only = foreground_only
+        self.names: tuple[tuple[str, ...], ...] | None = None
+        self.register_buffer('name_bytes', torch.zeros(0, dtype=torch.uint8))
+        self._kept: Tensor | None = None
+        self.register_load_state_dict_post_hook(_forget)
+
+    def set_names(self, names: Names) -> None:
+        """Say what the classes are called.
+
+        Args:
+            names: A name for each class, or several (synonyms).
+
+        Raises:
+            ValueError: A name is empty or does not fit into the context.
+        """
+        groups = resolve_names(names)
+        if self.foreground_only:
+            groups = tuple(g for g in groups if g[0] != BACKGROUND)
+        self.tokenize(
+            resolve_names(groups, self.aliases) + self.background_words
+        )
+        self.names = groups
+        self.name_bytes = _pack(groups).to(self.name_bytes.device)
+        self._kept = None
+
+    def __len__(self) -> int:
+        """Number of classes, background words not counted."""
+        if self.names is None:
+            raise RuntimeError(
+                'the class names of a text bank are not known: set `names` '
+                'in its config, or add dict(type="ClassNamesHook") to '
+                '`custom_hooks` to take them from the dataset'
+            )
+        return len(self.names)
+
+    def tokenize(self, names: tuple[tuple[str, ...], ...]) -> None:
+        """Prepare the tokens of all names; raises when one does not fit."""
+        raise NotImplementedError
+
+    def encode(self) -> Tensor:
+        """Embeddings (K + M, E) of K names and M background words."""
+        raise NotImplementedError
+
+    def forward(self) -> Tensor:
+        """Embeddings (K + M, E) of K names and M background words.
+
+        Raises:
+            RuntimeError: The names are not known.
+        """
+        len(self)
+        if torch.is_grad_enabled() and any(
+            p.requires_grad for p in self.parameters()
+        ):
+            return self.encode()
+        device = self.name_bytes.device
+        if self._kept is None or self._kept.device != device:
+            with torch.no_grad():
+                self._kept = self.encode()
+        return self._kept
+
+    def train(self, mode: bool = True) -> 'TextBank':
+        self._kept = None
+        return super().train(mode)
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args
+    ) -> None:
+        key = f'{prefix}name_bytes'
+        if len(state_dict.get(key, ())):
+            stored = _unpack(state_dict[key])
+            if self.names is None:
+                self.set_names(stored)
+            elif stored != self.names:
+                print_log(
+                    f'{prefix[:-1]}: the checkpoint was trained on the names '
+                    f'{stored}, this config has {self.names}',
+                    'current',
+                    level=30,
+                )
+        # The names this bank has now stand, whatever the file holds.
+        state_dict[key] = self.name_bytes
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _pack(names: tuple[tuple[str, ...], ...]) -> Tensor:
+    return torch.tensor(list(json.dumps(names).encode()), dtype=torch.uint8)
+
+
+def _unpack(packed: Tensor) -> tuple[tuple[str, ...], ...]:
+    text = bytes(packed.tolist()).decode()
+    return tuple(tuple(group) for group in json.loads(text))
+
+
+def _forget(bank: TextBank, keys) -> None:
+    """New weights: what was kept is out of date."""
+    bank._kept = None
