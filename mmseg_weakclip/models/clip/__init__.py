@@ -1,4 +1,7 @@
-from .dense import DenseAttention, DenseStream, build_dense
+from .dense import PRESETS, DenseAttention, build_dense
+from .dense_stream import DenseStream
+from .proxy import TimmAffinity
+from .relation import centred_similarity, positive_softmax
 from .text import PromptText, TemplateText
 from .text_bank import TextBank
 from .tokens import CLIPTokens
@@ -8,6 +11,10 @@ from .vit import CLIPViT
 from .weights import add_local_model, load_clip, read_state_dict
 
 __all__ = [
+    'PRESETS',
+    'TimmAffinity',
+    'centred_similarity',
+    'positive_softmax',
     'PromptText',
     'TemplateText',
     'TextBank',

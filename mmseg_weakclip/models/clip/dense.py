@@ -7,26 +7,24 @@ stream is
 
     y = residual * h_{L-n} + sum over the last n blocks of (A_l V_l W_l + b_l)
 
+and with ``ffn`` the block's own feed-forward part follows. A method that
+replaces the last block is the row with n = 1; those that run beside the
+plain blocks have any n. What remains to choose is the map A_l: a row of
+arguments of :class:`DenseAttention`, a preset a name for such a row.
+
 The step is linear in A: adding one relation R to every head's map adds
 ``R @ U``, where U is the sum of V_l W_l (times the number of heads when heads
 are summed). So a relation learned or borrowed elsewhere needs no second pass
-through CLIP; see :class:`DenseStream`.
+through CLIP; see ``dense_stream.py``.
 """
 
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from mmseg.utils import ConfigType
 
-from .vision import Projected, merge_heads
-
-TERMS = {
-    'qk': ('query', 'key'),
-    'qq': ('query', 'query'),
-    'kk': ('key', 'key'),
-    'vv': ('value', 'value'),
-}
+SELF_TERMS = ('qq', 'kk', 'vv')
+SIMILARITIES = ('qk', *SELF_TERMS)
+TERMS = (*SIMILARITIES, 'identity', 'affinity')
 
 
 @dataclass(frozen=True)
@@ -35,13 +33,32 @@ class DenseAttention:
 
     Args:
         layers: Number n of last blocks that take part.
-        terms: Similarities whose softmaxes make the map A: any of ``'qk'``,
-            ``'qq'``, ``'kk'``, ``'vv'`` and ``'identity'``.
+        terms: What makes the map A: softmaxes of similarities, any of
+            ``'qk'``, ``'qq'``, ``'kk'``, ``'vv'``; ``'identity'``, each
+            token its own value; ``'affinity'``, a map from outside.
         norm: Whether the terms are averaged (``'mean'``) or added
             (``'sum'``).
         heads: ``'keep'`` one map per head, or one map for all heads,
             ``'mean'`` or ``'sum'`` of theirs.
         residual: Whether y starts from h_{L-n} or from zero.
+        ffn: Whether the feed-forward part of the last block is run on y.
+        window: Standard deviation, in patches, of a Gaussian around each
+            patch that is added to the scores before the softmax, with a
+            peak of one; the class token has none. None adds nothing.
+        unit_length: Whether queries, keys and values are scaled to unit
+            length, head by head, before they are compared.
+        iterations: How often what is compared is first mixed by its own
+            map, p <- softmax(p p^T / T) p; for self-similarities only.
+        temperature: T, which divides the scores: None is CLIP's own,
+            sqrt(d) with d the width of a head; ``'adaptive'`` is that
+            divided by the mean length of the block's normalised input
+            tokens, image by image (GEM).
+        affinity: Config of the module behind the term ``'affinity'``, which
+            turns images (B, 3, H, W) and a grid (h, w) into maps (B, h * w,
+            h * w) whose rows sum to one, such as ``TimmAffinity``.
+
+    Raises:
+        ValueError: A value is not allowed, or two contradict each other.
     """
 
     layers: int = 1
@@ -49,89 +66,103 @@ class DenseAttention:
     norm: str = 'mean'
     heads: str = 'keep'
     residual: bool = True
+    ffn: bool = False
+    window: float | None = None
+    unit_length: bool = False
+    iterations: int = 0
+    temperature: float | str | None = None
+    affinity: ConfigType | None = None
 
     def __post_init__(self) -> None:
-        known = (*TERMS, 'identity')
-        if not self.terms or not set(self.terms) <= set(known):
-            raise ValueError(f'terms={self.terms} must be some of {known}')
+        if not self.terms or not set(self.terms) <= set(TERMS):
+            raise ValueError(f'terms={self.terms} must be some of {TERMS}')
         if self.norm not in ('mean', 'sum'):
             raise ValueError(f"norm={self.norm!r} must be 'mean' or 'sum'")
         if self.heads not in ('keep', 'mean', 'sum'):
             raise ValueError(
                 f"heads={self.heads!r} must be 'keep', 'mean' or 'sum'"
             )
-        if self.layers < 1:
-            raise ValueError(f'layers={self.layers} must be at least 1')
-
-    def update(
-        self, block: nn.Module, qkv: Projected
-    ) -> tuple[Tensor, Tensor]:
-        """What one block adds to the dense stream.
-
-        Args:
-            block: A residual attention block of open_clip.
-            qkv: Its projected tokens.
-
-        Returns:
-            A V W + b and V W, both (B, N, D).
-        """
-        out = block.attn.out_proj
-        values = F.linear(merge_heads(qkv.value), out.weight)
-        if self.heads == 'keep':
-            mixed = F.linear(self._mix_per_head(qkv), out.weight)
-        else:
-            mixed = self._shared_map(qkv).to(values.dtype) @ values
-        return block.ls_1(mixed + out.bias), block.ls_1(values)
-
-    def _weights(self) -> float:
-        return 1 / len(self.terms) if self.norm == 'mean' else 1.0
-
-    def _mix_per_head(self, qkv: Projected) -> Tensor:
-        """A V with one map per head, the maps never made; (B, N, D)."""
-        mixed = torch.zeros_like(qkv.value)
-        for term in self.terms:
-            if term == 'identity':
-                mixed = mixed + qkv.value
-            else:
-                left, right = (getattr(qkv, name) for name in TERMS[term])
-                mixed = mixed + F.scaled_dot_product_attention(
-                    left, right, qkv.value
+        for name, least in (('layers', 1), ('iterations', 0)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f'{name}={getattr(self, name)} must be at least {least}'
                 )
-        return merge_heads(mixed * self._weights())
+        for name in ('window', 'temperature'):
+            value = getattr(self, name)
+            if not (value in (None, 'adaptive') or value > 0):
+                raise ValueError(f'{name}={value} must be above 0')
+        if self.window == 'adaptive':
+            raise ValueError("window='adaptive' must be a number of patches")
+        self._refuse_contradictions()
 
-    def _shared_map(self, qkv: Projected) -> Tensor:
-        """One map for all heads, (B, N, N)."""
-        heads, tokens, width = qkv.value.shape[1:]
-        total = qkv.value.new_zeros(
-            len(qkv.value), tokens, tokens, dtype=torch.float32
-        )
-        for term in self.terms:
-            if term == 'identity':
-                total += heads * torch.eye(tokens, device=total.device)
-                continue
-            left, right = (getattr(qkv, name) for name in TERMS[term])
-            scores = width**-0.5 * left @ right.transpose(-1, -2)
-            total += scores.float().softmax(-1).sum(1)
-        total *= self._weights()
-        return total if self.heads == 'sum' else total / heads
+    def _refuse_contradictions(self) -> None:
+        if self.ffn and self.layers > 1:
+            raise ValueError(
+                f'ffn=True with layers={self.layers}: the feed-forward part '
+                'belongs to the one block that is replaced, layers=1'
+            )
+        if ('affinity' in self.terms) != (self.affinity is not None):
+            raise ValueError(
+                f'terms={self.terms} with affinity={self.affinity}: the term '
+                "'affinity' and the config of its module, affinity=dict(type="
+                "'TimmAffinity', ...), need each other"
+            )
+        if self.iterations and not set(self.terms) <= set(SELF_TERMS):
+            raise ValueError(
+                f'iterations={self.iterations} with terms={self.terms}: only '
+                f'{SELF_TERMS} can be iterated'
+            )
+        idle = [
+            f'{name}={getattr(self, name)}'
+            for name in ('window', 'unit_length', 'temperature')
+            if getattr(self, name)
+        ]
+        if idle and not set(self.terms) & set(SIMILARITIES):
+            raise ValueError(
+                f'{", ".join(idle)} with terms={self.terms}: there is no '
+                'similarity that this could change'
+            )
 
 
-PRESETS: dict[str, DenseAttention] = {
+PRESETS: dict[str, ConfigType] = {
     # Zhou et al., ECCV 2022: the value path of the last block.
-    'maskclip': DenseAttention(terms=('identity',), residual=False),
-    # ExCEL, CVPR 2025, static visual calibration: q-q, k-k and v-v of the
-    # last five blocks averaged, then the heads' maps summed into one.
-    'excel': DenseAttention(layers=5, terms=('qq', 'kk', 'vv'), heads='sum'),
+    'maskclip': dict(terms=('identity',), residual=False),
+    # Wang et al., ECCV 2024: two softmaxes added, so that rows sum to two,
+    # within an otherwise whole block.
+    'sclip': dict(terms=('qq', 'kk'), norm='sum', ffn=True),
+    # Lan et al., ECCV 2024: neither residual nor feed-forward part.
+    'clearclip': dict(terms=('qq',), residual=False),
+    # Hajimiri et al., WACV 2025: neighbours first.
+    'naclip': dict(terms=('kk',), window=5.0, residual=False),
+    # Li et al., 2023: v-v attention beside the last six blocks.
+    'clip_surgery': dict(layers=6, terms=('vv',)),
+    # Bousselham et al., CVPR 2024: all three, iterated once.
+    'gem': dict(
+        layers=6,
+        terms=('qq', 'kk', 'vv'),
+        unit_length=True,
+        iterations=1,
+        temperature='adaptive',
+    ),
+    # Yang et al., CVPR 2025, static visual calibration: q-q, k-k and v-v of
+    # the last five blocks averaged, then the heads' maps summed into one.
+    'excel': dict(layers=5, terms=('qq', 'kk', 'vv'), heads='sum'),
+    # Lan et al., ECCV 2024 (ProxyCLIP): another model says what belongs
+    # together; needs `affinity`.
+    'proxy': dict(terms=('affinity',), residual=False),
 }
+# The method writes itself with one C; many write two.
+PRESETS['nacclip'] = PRESETS['naclip']
 
 
-def build_dense(dense: str | dict | None) -> DenseAttention | None:
+def build_dense(dense: str | ConfigType | None) -> DenseAttention | None:
     """A preset by name, a row spelt out, or ``None`` for plain CLIP.
 
     A row may start from a preset: ``dict(preset='excel', layers=3)``.
 
     Raises:
-        ValueError: There is no such preset, or a value is not allowed.
+        ValueError: There is no such preset or argument, or a value is not
+            allowed.
     """
     if dense is None:
         return None
@@ -142,57 +173,10 @@ def build_dense(dense: str | dict | None) -> DenseAttention | None:
             f'no dense preset {name!r}; there are '
             f'{sorted(PRESETS)}, or spell out the arguments'
         )
-    base = vars(PRESETS[name]) if name else {}
+    known = list(DenseAttention.__dataclass_fields__)
+    for key in options:
+        if key not in known:
+            raise ValueError(f'no dense argument {key!r}; there are {known}')
     if 'terms' in options:
         options['terms'] = tuple(options['terms'])
-    return DenseAttention(**{**base, **options})
-
-
-class DenseStream:
-    """Collects the dense stream while the plain one runs.
-
-    Attributes:
-        y: The dense stream, (B, N, D), before the final norm.
-        values: U, (B, N, D): adding R to every head's map of every block
-            that takes part makes the stream ``y + heads * R @ values``.
-    """
-
-    def __init__(self, dense: DenseAttention, depth: int) -> None:
-        if dense.layers > depth:
-            raise ValueError(
-                f'dense layers={dense.layers}, but the tower '
-                f'has {depth} blocks'
-            )
-        self.dense = dense
-        self.first = depth - dense.layers
-        self.y: Tensor | None = None
-        self.values: Tensor | None = None
-
-    def visit(
-        self, index: int, block: nn.Module, x: Tensor, qkv: Projected
-    ) -> None:
-        """Take what block ``index`` adds.
-
-        Args:
-            index: Number of the block, from 0.
-            block: The block.
-            x: What came into it, (B, N, D).
-            qkv: Its projected tokens.
-        """
-        if index < self.first:
-            return
-        update, values = self.dense.update(block, qkv)
-        if index == self.first:
-            self.y = x + update if self.dense.residual else update
-            self.values = values
-        else:
-            self.y = self.y + update
-            self.values = self.values + values
-
-    def finish(self, x: Tensor) -> Tensor:
-        """The dense stream with the class token of the plain one.
-
-        Args:
-            x: Output of the last block, (B, N, D).
-        """
-        return torch.cat([x[:, :1], self.y[:, 1:]], 1)
+    return DenseAttention(**{**(PRESETS[name] if name else {}), **options})

@@ -22,7 +22,8 @@ class CLIPTokens:
             last: L + 1 tensors (B, N, D), or none when not asked for.
         dense: The dense stream before the final norm, (B, N, D), class
             token from the plain stream; None without a dense path.
-        values: U of the dense path, (B, N, D): see ``dense.py``.
+        values: U of the dense path, (B, N, D): see ``dense.py``. None
+            without one, and with one that has a feed-forward part.
         attention: Attention of the last k blocks, averaged over heads,
             (k, B, N, N) with rows that sum to one; None when k is 0.
         tower: The vision tower, for heads that run parts of it again.

@@ -8,7 +8,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor
 
-from .dense import DenseStream, build_dense
+from .dense import build_dense
+from .dense_stream import DenseStream
 from .tokens import CLIPTokens
 from .vision import (
     VisionTower,
@@ -35,7 +36,8 @@ class CLIPViT(BaseModule):
         pretrained: Tag or file of the weights; ``None`` for random ones.
         out_indices: Blocks (from 0) whose output is returned.
         dense: Preset name or arguments of :class:`DenseAttention`; ``None``
-            is plain CLIP. It only changes the :class:`CLIPTokens`.
+            is plain CLIP. It only changes the :class:`CLIPTokens`, and takes
+            time only with ``with_tokens``.
         adapter: Config of a module that turns the tuple of maps into
             another, such as ``PyramidAdapter``. It is trained.
         frozen: Whether CLIP stays as it is: no gradients, evaluation mode,
@@ -87,8 +89,15 @@ class CLIPViT(BaseModule):
             )
         self.out_indices = [index % depth for index in out_indices]
         self.dense = build_dense(dense)
+        self.affinity = None
         if self.dense:
-            DenseStream(self.dense, depth)  # refuses too many layers now
+            if self.dense.layers > depth:
+                raise ValueError(
+                    f'dense layers={self.dense.layers}, but {model} '
+                    f'has {depth} blocks'
+                )
+            if self.dense.affinity:
+                self.affinity = MODELS.build(self.dense.affinity)
         self.adapter = MODELS.build(adapter) if adapter else None
         self.with_tokens = with_tokens
         self.hidden_states = hidden_states
@@ -118,16 +127,19 @@ class CLIPViT(BaseModule):
         x, grid = tower.stem(images)
         stream = None
         if self.dense and self.with_tokens:
-            stream = DenseStream(self.dense, depth)
+            stream = DenseStream(
+                self.dense, depth, grid, self._affinity(images, grid)
+            )
         hidden, attention, outputs = [], [], {}
         for index, block in enumerate(tower.blocks):
             if self.with_tokens and self.hidden_states:
                 hidden.append(x)
-            qkv = project_qkv(block.attn, block.ln_1(x))
+            normed = block.ln_1(x)
+            qkv = project_qkv(block.attn, normed)
             if self.with_tokens and index >= depth - self.attention_layers:
                 attention.append(mean_attention(qkv))
             if stream:
-                stream.visit(index, block, x, qkv)
+                stream.visit(index, block, x, normed, qkv)
             x = finish_block(block, x, attend(qkv))
             if index in self.out_indices:
                 outputs[index] = to_map(x, grid)
@@ -148,6 +160,15 @@ class CLIPViT(BaseModule):
             attention=torch.stack(attention) if attention else None,
             tower=tower,
         )
+
+    def _affinity(
+        self, images: Tensor, grid: tuple[int, int]
+    ) -> Tensor | None:
+        """Of the dense path's own module, for what the patches cover."""
+        if self.affinity is None:
+            return None
+        rows, columns = (side * self.tower.patch_size for side in grid)
+        return self.affinity(images[..., :rows, :columns], grid)
 
 
 def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:

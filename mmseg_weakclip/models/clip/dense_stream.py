@@ -1,0 +1,196 @@
+"""The dense stream, collected while the plain one runs."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .dense import DenseAttention
+from .vision import Projected, merge_heads
+
+
+def gaussian_window(
+    grid: tuple[int, int], std: float, device: torch.device
+) -> Tensor:
+    """How near two patches are: exp(-distance^2 / (2 std^2)).
+
+    Args:
+        grid: Rows and columns (h, w) of patches.
+        std: In patches.
+
+    Returns:
+        (1 + h * w, 1 + h * w); zero in the row and column of the class
+        token.
+    """
+
+    def along(length: int) -> Tensor:
+        place = torch.arange(length, device=device, dtype=torch.float32)
+        return (-((place[:, None] - place) ** 2) / (2 * std**2)).exp()
+
+    rows, columns = map(along, grid)
+    window = torch.einsum('ij,kl->ikjl', rows, columns)
+    return F.pad(window.flatten(2).flatten(0, 1), (1, 0, 1, 0))
+
+
+class DenseStream:
+    """Collects the dense stream while the plain one runs.
+
+    Args:
+        dense: How it is made.
+        depth: Number of blocks of the tower.
+        grid: Rows and columns (h, w) of patches.
+        affinity: Map from outside, (B, h * w, h * w), for a row with the
+            term ``'affinity'``. The class token keeps to itself there.
+
+    Attributes:
+        y: The dense stream, (B, N, D), before the final norm.
+        values: U, (B, N, D): adding R to every head's map of every block
+            that takes part makes the stream ``y + heads * R @ values``
+            (``heads`` is their number when they are summed, else 1). None
+            with a feed-forward part, which is not linear.
+    """
+
+    def __init__(
+        self,
+        dense: DenseAttention,
+        depth: int,
+        grid: tuple[int, int],
+        affinity: Tensor | None = None,
+    ) -> None:
+        self.dense = dense
+        self.first = depth - dense.layers
+        self.grid = grid
+        self.affinity = None
+        if affinity is not None:
+            self.affinity = F.pad(affinity, (1, 0, 1, 0))
+            self.affinity[:, 0, 0] = 1
+        self.window: Tensor | None = None
+        self.y: Tensor | None = None
+        self.values: Tensor | None = None
+
+    def visit(
+        self,
+        index: int,
+        block: nn.Module,
+        x: Tensor,
+        normed: Tensor,
+        qkv: Projected,
+    ) -> None:
+        """Take what block ``index`` adds.
+
+        Args:
+            index: Number of the block, from 0.
+            block: The block, of open_clip.
+            x: What came into it, (B, N, D).
+            normed: The same after its first norm.
+            qkv: The projections of that.
+        """
+        if index < self.first:
+            return
+        out = block.attn.out_proj
+        values = F.linear(merge_heads(qkv.value), out.weight)
+        if self.dense.heads == 'keep':
+            mixed = F.linear(self._mix_per_head(qkv, normed), out.weight)
+        else:
+            shared = self._shared_map(qkv, normed)
+            mixed = shared.to(values.dtype) @ values
+        update = block.ls_1(mixed + out.bias)
+        if index == self.first:
+            self.y = x + update if self.dense.residual else update
+            self.values = block.ls_1(values)
+        else:
+            self.y = self.y + update
+            self.values = self.values + block.ls_1(values)
+        if self.dense.ffn:
+            self.y = self.y + block.ls_2(block.mlp(block.ln_2(self.y)))
+            self.values = None
+
+    def finish(self, x: Tensor) -> Tensor:
+        """The dense stream with the class token of the plain one.
+
+        Args:
+            x: Output of the last block, (B, N, D).
+        """
+        return torch.cat([x[:, :1], self.y[:, 1:].to(x.dtype)], 1)
+
+    def _mix_per_head(self, qkv: Projected, normed: Tensor) -> Tensor:
+        """A V with one map per head, (B, N, D).
+
+        Maps of similarities are never made.
+        """
+        mixed = torch.zeros_like(qkv.value)
+        for term in self.dense.terms:
+            if term == 'identity':
+                mixed = mixed + qkv.value
+            elif term == 'affinity':
+                shared = self.affinity[:, None].to(qkv.value.dtype)
+                mixed = mixed + shared @ qkv.value
+            else:
+                left, right = self._compared(term, qkv, normed)
+                mixed = mixed + F.scaled_dot_product_attention(
+                    left,
+                    right,
+                    qkv.value,
+                    attn_mask=self._window(left),
+                    scale=1.0,
+                )
+        return merge_heads(mixed * self._weight)
+
+    def _shared_map(self, qkv: Projected, normed: Tensor) -> Tensor:
+        """One map for all heads, (B, N, N), float32."""
+        batch, heads, tokens, _ = qkv.value.shape
+        total = qkv.value.new_zeros(batch, tokens, tokens, dtype=torch.float32)
+        for term in self.dense.terms:
+            if term == 'identity':
+                total += heads * torch.eye(tokens, device=total.device)
+            elif term == 'affinity':
+                total += heads * self.affinity.float()
+            else:
+                left, right = self._compared(term, qkv, normed)
+                scores = (left @ right.transpose(-1, -2)).float()
+                window = self._window(scores)
+                if window is not None:
+                    scores = scores + window
+                total += scores.softmax(-1).sum(1)
+        total *= self._weight
+        return total if self.dense.heads == 'sum' else total / heads
+
+    @property
+    def _weight(self) -> float:
+        return 1 / len(self.dense.terms) if self.dense.norm == 'mean' else 1.0
+
+    def _window(self, like: Tensor) -> Tensor | None:
+        if self.dense.window is None:
+            return None
+        if self.window is None:
+            self.window = gaussian_window(
+                self.grid, self.dense.window, like.device
+            )
+        return self.window.to(like.dtype)
+
+    def _compared(
+        self, term: str, qkv: Projected, normed: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Two (B, H, N, d) whose products are the scores of a term."""
+        named = dict(q=qkv.query, k=qkv.key, v=qkv.value)
+        left, right = (named[letter] for letter in term)
+        sharpness = self._sharpness(qkv, normed)
+        if self.dense.unit_length:
+            left, right = F.normalize(left, dim=-1), F.normalize(right, dim=-1)
+        for _ in range(self.dense.iterations):
+            left = F.scaled_dot_product_attention(
+                left * sharpness, left, left, scale=1.0
+            )
+            if self.dense.unit_length:
+                left = F.normalize(left, dim=-1)
+            right = left
+        return left * sharpness, right
+
+    def _sharpness(self, qkv: Projected, normed: Tensor) -> Tensor | float:
+        """1 / T."""
+        own = qkv.value.shape[-1] ** -0.5
+        if self.dense.temperature is None:
+            return own
+        if self.dense.temperature == 'adaptive':
+            length = normed.float().norm(dim=-1).mean(-1)
+            return (own * length)[:, None, None, None].to(qkv.value.dtype)
+        return 1 / self.dense.temperature

@@ -1,0 +1,106 @@
+"""Affinities between patches borrowed from another model (ProxyCLIP)."""
+
+import timm
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .relation import centred_similarity, positive_softmax
+from .tower import CLIPTower
+
+# What images for CLIP are normalised by, RGB, 0..255.
+CLIP_MEAN = (122.771, 116.746, 104.094)
+CLIP_STD = (68.501, 66.632, 70.323)
+
+
+@MODELS.register_module()
+class TimmAffinity(BaseModule):
+    """How alike a timm model finds the patches of an image.
+
+    Lan et al., ProxyCLIP, ECCV 2024: softmax of gamma * (cos - beta * mean),
+    negative entries left out. The features are brought to CLIP's grid; the
+    paper brings CLIP's values to the finer grid of DINO with patches of 8.
+
+    Args:
+        model: Name of a timm model with ``forward_intermediates``, such as
+            ``'vit_base_patch8_224.dino'``: ViTs, convolutional networks.
+        pretrained: Whether timm brings the weights; random otherwise.
+        beta: How much of the mean similarity is taken off.
+        gamma: Sharpness.
+        mean: What the images for CLIP are normalised by, RGB, 0..255; they
+            are normalised anew as the timm model wants it.
+        std: The same for the deviation.
+        model_options: Further arguments of ``timm.create_model``.
+
+    Raises:
+        ValueError: timm has no such model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: bool = True,
+        beta: float = 1.2,
+        gamma: float = 3.0,
+        mean: tuple[float, float, float] = CLIP_MEAN,
+        std: tuple[float, float, float] = CLIP_STD,
+        model_options: dict | None = None,
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(model.split('.')[0]):
+            raise ValueError(
+                f'timm has no model {model!r}; timm.list_models("*dino*") '
+                'lists some'
+            )
+        options = dict(model_options or {}, num_classes=0)
+        with torch.device('meta'):
+            sketch = timm.create_model(model, **options)
+        if hasattr(sketch, 'dynamic_img_size'):  # a ViT, for any image then
+            options['dynamic_img_size'] = True
+        # Patches of a ViT; what a convolutional network shrinks by.
+        self.step = sketch.feature_info[-1]['reduction']
+        network = timm.create_model(model, pretrained=pretrained, **options)
+        settings = timm.data.resolve_model_data_config(network)
+        self.tower = CLIPTower(network, frozen=True, reloadable=pretrained)
+        self.beta = beta
+        self.gamma = gamma
+        theirs = [
+            255 * torch.tensor(settings[name]) for name in ('mean', 'std')
+        ]
+        ours = torch.tensor(mean), torch.tensor(std)
+        scale, shift = ours[1] / theirs[1], (ours[0] - theirs[0]) / theirs[1]
+        for name, value in (('scale', scale), ('shift', shift)):
+            self.register_buffer(name, value[:, None, None], persistent=False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Affinities of CLIP's patches.
+
+        Args:
+            images: Normalised for CLIP, (B, 3, H, W), cut to whole patches.
+            grid: Rows and columns (h, w) of CLIP's patches.
+
+        Returns:
+            (B, h * w, h * w), float32, rows that sum to one.
+        """
+        images = images * self.scale + self.shift
+        size = [
+            max(1, round(side / self.step)) * self.step
+            for side in images.shape[-2:]
+        ]
+        if size != list(images.shape[-2:]):
+            images = F.interpolate(images, size, mode='bilinear')
+        (features,) = self.tower.module.forward_intermediates(
+            images, indices=1, norm=True, intermediates_only=True
+        )
+        # Means over CLIP's patches where the features are finer.
+        if features.shape[2] >= grid[0] and features.shape[3] >= grid[1]:
+            features = F.adaptive_avg_pool2d(features.float(), grid)
+        else:
+            features = F.interpolate(features.float(), grid, mode='bilinear')
+        scores = centred_similarity(
+            features.flatten(2).transpose(1, 2), self.beta, self.gamma
+        )
+        return positive_softmax(scores)
