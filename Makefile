@@ -13,7 +13,7 @@ READY := $(VENV)/ready
 .PHONY: demo test lint docs clean
 
 demo: $(READY)
-	$(VENV)/bin/python tools/demo.py
+	$(VENV)/bin/python tools/toyland_demo.py
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --durations=10

@@ -121,6 +121,15 @@ def test_bad_input(device, text_cfg, make_features, make_metas):
         PatchTextCAMHead(
             num_classes=9, text=text_cfg, background=dict(threshold=0.4)
         ).to(device)(features)
+    with pytest.raises(ValueError, match="one text .* synonyms='mean'"):
+        make_head(
+            device,
+            dict(
+                text_cfg,
+                names=('boat', ('car', 'bird'), 'fish'),
+                synonyms='keep',
+            ),
+        )(features)
     with pytest.raises(ValueError, match="norm_axis='x'"):
         make_head(device, text_cfg, norm_axis='x')
     with pytest.raises(RuntimeError, match='nothing to train'):

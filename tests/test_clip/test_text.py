@@ -49,6 +49,24 @@ def test_template_text_equals_open_clip(clip_file, device):
     assert torch.allclose(bank().cpu(), expected, atol=1e-6)
 
 
+def test_synonyms_can_be_kept_apart(clip_file, device):
+    templates = ('a photo of a {}.', '{}')
+    bank = TemplateText(
+        MODEL,
+        clip_file,
+        names=('boat', 'bird', 'car'),
+        aliases={'bird': ('bird', 'avian')},
+        background_words=(('sky', 'cloud'), 'road'),
+        templates=templates,
+        synonyms='keep',
+    ).to(device)
+    alone = ['boat', 'bird', 'avian', 'car', 'sky', 'cloud', 'road']
+    expected = naive_template(clip_file, [(n,) for n in alone], templates)
+    assert len(bank) == 3
+    assert bank.rows_per_class == [1, 2, 1, 2, 1]
+    assert torch.allclose(bank().cpu(), expected, atol=1e-6)
+
+
 def naive_prompts(path, names, contexts):
     """The whole padded sequence of each class, no shared beginning."""
     clip = load_clip(MODEL, path).eval()

@@ -1,11 +1,18 @@
 from .affinity import AttentionAffinity
-from .base import TrainingFreeCAMHead
+from .base import TrainingFreeCAMHead, TrainingFreeHead
 from .grad_cam import GradCAMHead
-from .patch_text import PatchTextCAMHead
+from .patch_text import (
+    PatchTextCAMHead,
+    PatchTextHead,
+    patch_text_similarity,
+)
 
 __all__ = [
     'AttentionAffinity',
     'GradCAMHead',
     'PatchTextCAMHead',
+    'PatchTextHead',
     'TrainingFreeCAMHead',
+    'TrainingFreeHead',
+    'patch_text_similarity',
 ]

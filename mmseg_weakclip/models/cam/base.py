@@ -1,4 +1,4 @@
-"""What training-free CAM heads share: from class maps to scores."""
+"""What heads share that read a frozen CLIP and train nothing."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,7 +14,59 @@ from ..refine import background_score, gate_by_labels, normalize_cam
 from .affinity import AttentionAffinity
 
 
-class TrainingFreeCAMHead(BaseDecodeHead):
+class TrainingFreeHead(BaseDecodeHead):
+    """Base of the decode heads that train nothing.
+
+    Args:
+        num_classes: K, background included.
+        text: Config of a text bank.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        text: ConfigType,
+        init_cfg: ConfigType | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels=1,
+            channels=1,
+            num_classes=num_classes,
+            out_channels=num_classes,
+            loss_decode=[],
+            dropout_ratio=0,
+            init_cfg=init_cfg,
+        )
+        del self.conv_seg
+        self.text = MODELS.build(text)
+
+    def loss(
+        self,
+        inputs: tuple,
+        batch_data_samples: SampleList,
+        train_cfg: ConfigType,
+    ) -> dict[str, Tensor]:
+        """Not for training.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError(
+            f'{type(self).__name__} has nothing to train: run '
+            'it with tools/test.py'
+        )
+
+    def _tokens(self, inputs: tuple) -> CLIPTokens:
+        tokens = inputs[-1]
+        if not isinstance(tokens, CLIPTokens):
+            raise ValueError(
+                f"{type(self).__name__} needs CLIP's tokens: "
+                'set with_tokens=True in CLIPViT'
+            )
+        return tokens
+
+
+class TrainingFreeCAMHead(TrainingFreeHead):
     """Base of the decode heads that read CAMs out of a frozen CLIP.
 
     The head fits into a stock ``EncoderDecoder`` over a ``CLIPViT`` with
@@ -43,16 +95,7 @@ class TrainingFreeCAMHead(BaseDecodeHead):
         affinity: ConfigType | None = None,
         init_cfg: ConfigType | None = None,
     ) -> None:
-        super().__init__(
-            in_channels=1,
-            channels=1,
-            num_classes=num_classes,
-            loss_decode=[],
-            dropout_ratio=0,
-            init_cfg=init_cfg,
-        )
-        del self.conv_seg
-        self.text = MODELS.build(text)
+        super().__init__(num_classes, text, init_cfg)
         self.background = dict(background)
         self.affinity = AttentionAffinity(**affinity) if affinity else None
 
@@ -77,22 +120,6 @@ class TrainingFreeCAMHead(BaseDecodeHead):
             image does not have may hold anything finite.
         """
 
-    def loss(
-        self,
-        inputs: tuple,
-        batch_data_samples: SampleList,
-        train_cfg: ConfigType,
-    ) -> dict[str, Tensor]:
-        """Not for training.
-
-        Raises:
-            RuntimeError: Always.
-        """
-        raise RuntimeError(
-            f'{type(self).__name__} has nothing to train: run '
-            'it with tools/test.py'
-        )
-
     def predict(
         self, inputs: tuple, batch_img_metas: list[dict], test_cfg: ConfigType
     ) -> Tensor:
@@ -114,12 +141,7 @@ class TrainingFreeCAMHead(BaseDecodeHead):
 
     def _run(self, inputs: tuple, labels: Sequence[tuple[int, ...]]) -> Tensor:
         """CAMs in [0, 1], (B, K - 1, h, w)."""
-        tokens = inputs[-1]
-        if not isinstance(tokens, CLIPTokens):
-            raise ValueError(
-                f"{type(self).__name__} needs CLIP's tokens: "
-                'set with_tokens=True in CLIPViT'
-            )
+        tokens = self._tokens(inputs)
         text = self._text()
         with torch.autocast(text.device.type, enabled=False):
             cams = normalize_cam(self.cams(tokens, text.float(), labels))
@@ -133,6 +155,11 @@ class TrainingFreeCAMHead(BaseDecodeHead):
                 f'{type(self).__name__} has num_classes={self.num_classes} '
                 f'with background, but its text bank has {len(self.text)} '
                 f'names: {self.text.names}'
+            )
+        if set(self.text.rows_per_class) != {1}:
+            raise ValueError(
+                f'{type(self).__name__} takes one text for each class: set '
+                "synonyms='mean' in its text bank"
             )
         return self.text()
 

@@ -17,13 +17,19 @@ class TemplateText(TextBank):
 
     Each prompt's embedding is normalised, the prompts of a class are
     averaged, and the mean is normalised again (CLIP's zero-shot recipe).
+    With ``synonyms='keep'`` the mean is over the templates of one synonym,
+    and each synonym has a row of its own.
 
     Args:
         names: A name for each class, or several (synonyms); None until
             :meth:`set_names`.
         templates: A template with ``{}`` for the name, several, or a name
             from ``vocabulary.py`` or mmseg (``'imagenet'``, ``'vild'``).
+        synonyms: ``'mean'`` or ``'keep'``.
         kwargs: See :class:`TextBank`.
+
+    Raises:
+        ValueError: ``synonyms`` is neither, or see :meth:`set_names`.
     """
 
     def __init__(
@@ -31,10 +37,14 @@ class TemplateText(TextBank):
         *args,
         names: Names | None = None,
         templates: str | Sequence[str] = 'a photo of a {}.',
+        synonyms: str = 'mean',
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.templates = resolve_templates(templates)
+        if synonyms not in ('mean', 'keep'):
+            raise ValueError(f"synonyms={synonyms!r} must be 'mean' or 'keep'")
+        self.synonyms = synonyms
         if names is not None:
             self.set_names(names)
 
@@ -48,9 +58,14 @@ class TemplateText(TextBank):
         self._ids, self._ends = self.tokenizer(
             prompts, room=self.tower.context_length - 1
         )
-        self._prompts_per_class = [
-            len(synonyms) * len(self.templates) for synonyms in names
-        ]
+        self._synonyms = [len(synonyms) for synonyms in names]
+
+    @property
+    def rows_per_class(self) -> list[int]:
+        """Number of rows of each name and each background word."""
+        if self.synonyms == 'keep':
+            return self._synonyms
+        return super().rows_per_class
 
     def encode(self) -> Tensor:
         device = self.name_bytes.device
@@ -60,7 +75,12 @@ class TemplateText(TextBank):
             self.tower.embed_tokens(self._ids.to(device)),
             self._ends.to(device),
         )
-        groups = F.normalize(prompts, dim=-1).split(self._prompts_per_class)
+        parts = self._synonyms
+        if self.synonyms == 'keep':
+            parts = [1] * sum(parts)
+        groups = F.normalize(prompts, dim=-1).split(
+            [part * len(self.templates) for part in parts]
+        )
         return F.normalize(torch.stack([g.mean(0) for g in groups]), dim=-1)
 
 

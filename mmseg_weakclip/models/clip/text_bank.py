@@ -1,7 +1,6 @@
 """Base of the text banks: class names in, one embedding for each out."""
 
 import json
-from collections.abc import Mapping
 
 import torch
 from mmengine.logging import print_log
@@ -9,7 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from .text_tower import TextTower, Tokenizer
-from .vocabulary import Names, resolve_names
+from .vocabulary import Aliases, Names, resolve_names
 from .weights import load_clip
 
 BACKGROUND = 'background'
@@ -38,7 +37,7 @@ class TextBank(BaseModule):
         self,
         model: str,
         pretrained: str | None,
-        aliases: str | Mapping[str, str] | None = None,
+        aliases: Aliases | None = None,
         background_words: Names = (),
         foreground_only: bool = False,
         frozen: bool = True,
@@ -88,16 +87,24 @@ class TextBank(BaseModule):
             )
         return len(self.names)
 
+    @property
+    def rows_per_class(self) -> list[int]:
+        """Number of rows of each name and each background word."""
+        return [1] * (len(self) + len(self.background_words))
+
     def tokenize(self, names: tuple[tuple[str, ...], ...]) -> None:
         """Prepare the tokens of all names; raises when one does not fit."""
         raise NotImplementedError
 
     def encode(self) -> Tensor:
-        """Embeddings (K + M, E) of K names and M background words."""
+        """See :meth:`forward`."""
         raise NotImplementedError
 
     def forward(self) -> Tensor:
-        """Embeddings (K + M, E) of K names and M background words.
+        """Embeddings of K names, then of M background words.
+
+        Returns:
+            (K + M, E), or more rows; see :attr:`rows_per_class`.
 
         Raises:
             RuntimeError: The names are not known.

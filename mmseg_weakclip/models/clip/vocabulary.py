@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from mmseg.utils import get_predefined_templates
 
 Names = str | Sequence[str | Sequence[str]]
+Aliases = str | Mapping[str, str | Sequence[str]]
 
 # What to say for a class whose name alone misleads CLIP.
-ALIASES: dict[str, dict[str, str]] = {
+ALIASES: dict[str, Mapping[str, str | Sequence[str]]] = {
     # CLIP-ES, CVPR 2023, for VOC and COCO. Synonyms stand in one prompt.
     'clipes': {
         'backpack': 'backpack,bag',
@@ -75,16 +76,20 @@ def _look_up(table: Mapping, name: str, what: str):
     return table[name]
 
 
+def _several(name: str | Sequence[str]) -> tuple[str, ...]:
+    return (name,) if isinstance(name, str) else tuple(name)
+
+
 def resolve_names(
-    names: Names, aliases: str | Mapping[str, str] | None = None
+    names: Names, aliases: Aliases | None = None
 ) -> tuple[tuple[str, ...], ...]:
     """Names as one tuple of synonyms for each class.
 
     Args:
         names: A list in :data:`BACKGROUND_WORDS` by name, or the names, each
             a string or several synonyms.
-        aliases: What to say instead of some names; a table in
-            :data:`ALIASES` by name, or the table.
+        aliases: What to say instead of some names, one word or several
+            synonyms; a table in :data:`ALIASES` by name, or the table.
 
     Raises:
         ValueError: There is no such list or table, or a name is empty.
@@ -95,16 +100,19 @@ def resolve_names(
         aliases = _look_up(ALIASES, aliases, 'table of aliases')
     aliases = aliases or {}
     groups = [
-        (name,) if isinstance(name, str) else tuple(name) for name in names
+        tuple(
+            spoken
+            for synonym in _several(name)
+            for spoken in _several(aliases.get(synonym, synonym))
+        )
+        for name in names
     ]
     for index, group in enumerate(groups):
         if not group or not all(name.strip() for name in group):
             raise ValueError(
                 f'class {index} of {len(groups)} has an empty name: {group}'
             )
-    return tuple(
-        tuple(aliases.get(name, name) for name in group) for group in groups
-    )
+    return tuple(groups)
 
 
 def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
