@@ -11,6 +11,7 @@ from .id_lists import read_id_list
 from .image_labels import ImageLabels, canonical_image_id
 from .label_formats import READERS, detect_format, read_image_labels
 from .mask_transforms import LoadSeed, LoadTruthIfPresent
+from .open_vocabulary import COCOObjectDataset, VOC20Dataset
 from .preprocessor import WeakSegDataPreProcessor
 from .problems import Problem, has_errors, summarize
 from .toyland import ToylandDataset
@@ -19,7 +20,9 @@ from .voc import WeakVOC12Dataset
 from .weak_seg import WeakSegDataset
 
 __all__ = [
+    'COCOObjectDataset',
     'READERS',
+    'VOC20Dataset',
     'VOCABULARIES',
     'CheckDatasetHook',
     'Draw',

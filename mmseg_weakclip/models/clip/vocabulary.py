@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from mmseg.utils import get_predefined_templates
 
+from . import synonyms
+
 Names = str | Sequence[str | Sequence[str]]
 Aliases = str | Mapping[str, str | Sequence[str]]
 
@@ -29,6 +31,12 @@ ALIASES: dict[str, Mapping[str, str | Sequence[str]]] = {
         'tvmonitor': 'tvmonitor screen',
         'umbrella': 'umbrella,parasol',
     },
+    'ade20k': synonyms.ADE20K,
+    'cityscapes': synonyms.CITYSCAPES,
+    'coco': synonyms.COCO,
+    'coco_stuff': synonyms.COCO_STUFF,
+    'context': synonyms.CONTEXT,
+    'voc': synonyms.VOC,
 }
 
 _SCENERY = (

@@ -1,0 +1,123 @@
+"""Every config of a zero-shot benchmark scores images it has never seen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from mmseg_weakclip.models.clip.vocabulary import ALIASES, BACKGROUND_WORDS
+
+# Ids as they stand in the files: the first class, the last, no class.
+IDS = {
+    'voc21': (0, 20, 255),
+    'voc20': (1, 20, 0),
+    'context60': (0, 59, 255),
+    'context59': (1, 59, 0),
+    'coco-object': (170, 79, 255),
+    'coco-stuff': (0, 170, 255),
+    'ade20k': (1, 150, 0),
+    'cityscapes': (0, 18, 255),
+}
+BENCHMARKS = [f'patch-text_vit-b16_{name}.py' for name in IDS]
+
+
+def test_all_are_tested(configs):
+    paths = {path.name for path in (configs / 'zero_shot').iterdir()}
+    assert paths == set(BENCHMARKS)
+
+
+@pytest.fixture
+def benchmark(request, load_small, tmp_path):
+    """A config, and two images of its data set in its own layout."""
+    name = request.param
+    cfg = load_small(f'zero_shot/{name}')
+    cfg.model.decode_head.text.templates = 'a photo of a {}.'
+    dataset = cfg.test_dataloader.dataset
+    root = tmp_path / dataset.data_root
+    for folder in dataset.data_prefix.values():
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    bare = DATASETS.build({**dataset, 'lazy_init': True, 'pipeline': []})
+    ids = IDS[name.removesuffix('.py').rpartition('_')[2]]
+    rng = np.random.default_rng(0)
+    for index in range(2):
+        image = rng.integers(0, 256, (60, 90, 3), np.uint8)
+        mask = np.full((60, 90), ids[0], np.uint8)
+        mask[20:40] = ids[1]
+        mask[40:] = ids[2]
+        for array, folder, suffix in (
+            (image, dataset.data_prefix.img_path, bare.img_suffix),
+            (mask, dataset.data_prefix.seg_map_path, bare.seg_map_suffix),
+        ):
+            path = root / folder / f'scene_{index}{suffix}'
+            Image.fromarray(array).save(path)
+    if dataset.get('ann_file'):
+        path = root / dataset.ann_file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('scene_0\nscene_1\n')
+    return cfg
+
+
+@pytest.mark.parametrize('benchmark', BENCHMARKS, indirect=True)
+def test_scores(benchmark):
+    cfg = benchmark
+    runner = Runner.from_cfg(cfg)
+    scores = runner.test()
+    assert 0 <= scores['mIoU'] <= 100
+    dataset = runner.test_dataloader.dataset
+    assert len(dataset) == 2
+    classes = dataset.metainfo['classes']
+    assert cfg.model.decode_head.num_classes == len(classes)
+    # The first third and the second have the first and the last class (the
+    # only object, where background comes first), the rest none.
+    truth = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
+    first, second, last = truth[5, 5], truth[30, 5], truth[50, 5]
+    assert (first, second, last) == (0, len(classes) - 1, 255)
+
+
+def test_tables_of_words_speak_of_real_classes():
+    """A key that no data set has would be a slip of the pen."""
+    names = {
+        name
+        for dataset in (
+            'PascalVOCDataset',
+            'PascalContextDataset',
+            'COCOObjectDataset',
+            'COCOStuffDataset',
+            'ADE20KDataset',
+            'CityscapesDataset',
+        )
+        for name in DATASETS.get(dataset).METAINFO['classes']
+    }
+    for table, entries in ALIASES.items():
+        assert set(entries) <= names, table
+
+
+@pytest.mark.parametrize(
+    ('aliases', 'words', 'dataset'),
+    [
+        ('voc', 'voc', 'PascalVOCDataset'),
+        ('coco', 'coco', 'COCOObjectDataset'),
+    ],
+)
+def test_background_words_name_no_class(aliases, words, dataset):
+    table = ALIASES[aliases]
+    spoken = {
+        word
+        for name in DATASETS.get(dataset).METAINFO['classes']
+        for word in table.get(name, (name,))
+    }
+    assert not spoken & set(BACKGROUND_WORDS[words])
+
+
+def test_one_preset_a_file(configs):
+    for name in BENCHMARKS:
+        text = Path(configs / 'zero_shot' / name).read_text()
+        assert text.count("dense='sclip'") == 1
+        cfg = Config.fromfile(configs / 'zero_shot' / name)
+        assert cfg.model.test_cfg == dict(
+            mode='slide', crop_size=(224, 224), stride=(112, 112)
+        )
