@@ -91,7 +91,8 @@ def set_visualization(cfg: Config, args: argparse.Namespace) -> None:
         raise SystemExit(
             '--show, --show-dir: the config has no default_hooks.visualization'
         )
-    cfg.default_hooks.visualization.draw = True
+    # Every image; upstream's hook would take each fiftieth batch.
+    cfg.default_hooks.visualization.update(draw=True, interval=1)
     if args.show:
         cfg.default_hooks.visualization.update(
             show=True, wait_time=args.wait_time

@@ -61,7 +61,7 @@ def logits_of(model, image):
 
 def test_inferencer(configs, checkpoint, model, images, tmp_path):
     inferencer = MMSegInferencer(
-        str(configs / CONFIG), checkpoint, device='cpu', show_progress=False
+        str(configs / CONFIG), checkpoint, device='cpu'
     )
     result = inferencer(images[0], return_vis=True)
     assert result['predictions'].shape == SIZE

@@ -46,6 +46,7 @@ def make_masks(load_small, tool, data):
     # No mask shall be there before it is written.
     for folder in data.rglob('seeds'):
         shutil.move(folder, folder.with_name('spare'))
+    shutil.rmtree(data / 'toyland/weakclip')
     return run
 
 

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
-from mmseg_weakclip.models.clip import text, vit, weights
+from mmseg_weakclip.models.clip import text_bank, vit, weights
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def reloadable_clip(monkeypatch) -> None:
         assert pretrained is not None
         return weights.load_clip(model, None)
 
-    for module in (text, vit):
+    for module in (text_bank, vit):
         monkeypatch.setattr(module, 'load_clip', build)
 
 

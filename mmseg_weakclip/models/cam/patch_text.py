@@ -197,6 +197,12 @@ class PatchTextHead(TrainingFreeHead):
                 f'PatchTextHead has num_classes={self.num_classes}, but its '
                 f'text bank has {names} names: {self.text.names}'
             )
+        if self.num_classes == 1:
+            raise ValueError(
+                'PatchTextHead has one class, which would be everywhere: let '
+                'there be a background too, with num_classes=2 and '
+                'background words or a threshold'
+            )
         complete = names == self.num_classes
         if complete and (words or self.threshold is not None):
             raise ValueError(
