@@ -11,6 +11,7 @@ from .cam import (
 )
 from .crf_params import CRF_PRESETS, CRFParams, resolve_crf_params
 from .dense_crf import dense_crf, dense_crf_image
+from .par import refine_by_pixels
 from .permutohedral import PermutohedralLattice
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     'normalize_cam',
     'random_walk',
     'refine_by_affinity',
+    'refine_by_pixels',
     'resolve_crf_params',
     'sinkhorn_affinity',
     'two_threshold_seed',
