@@ -24,23 +24,24 @@ class PseudoMaskWriter(BaseMetric):
     """Write a mask for each test image, refined, and score it on the way.
 
     Scores stay in memory: views are averaged by ``RunningTTAModel``, the
-    classes an image does not have are dropped, a dense CRF runs in worker
-    processes (or on the GPU), and a palette PNG is written. Where truth
-    exists, the mask before and after the CRF is scored. Images finished by
+    classes an image does not have are dropped, PAR or a dense CRF runs in
+    worker processes (or on the GPU), and a palette PNG is written. Where
+    truth exists, the mask before and after that is scored. Images finished by
     an earlier run with the same model and settings are not run again
     (``PseudoMaskHook`` takes them out of the data); another model or other
     settings are refused.
 
     Args:
         output_dir: Folder of the masks; see :class:`MaskStore`.
-        crf: Name of a preset or arguments of ``CRFParams``; None writes the
-            plain argmax.
+        par: Arguments of ``refine_by_pixels``; None for no PAR.
+        crf: Name of a preset or arguments of ``CRFParams``, for a CRF after
+            that; None for none. Without both the plain argmax is written.
         crf_backend: See ``dense_crf``.
         use_labels: Whether only the image's own classes may be predicted.
-        min_score: Pixels whose best score, after the CRF, is lower become
+        min_score: Pixels whose best score, refined, is lower become
             ``ignore_index`` (CLIP-ES: 0.95). 0 leaves none out.
         activation: ``'softmax'``, or ``'none'`` for CAM heads.
-        workers: Processes for the CRF; 0 works in this process, where the
+        workers: Processes that refine; 0 works in this process, where the
             scores are (on the GPU, say); None is 0 on a machine with a GPU,
             else the number of processors.
         ignore_index: Truth that does not count, and what ``min_score``
@@ -53,6 +54,7 @@ class PseudoMaskWriter(BaseMetric):
     def __init__(
         self,
         output_dir: str,
+        par: dict | None = None,
         crf: str | dict | None = None,
         crf_backend: str = 'auto',
         use_labels: bool = False,
@@ -64,6 +66,7 @@ class PseudoMaskWriter(BaseMetric):
     ) -> None:
         super().__init__(**kwargs)
         self.settings = dict(
+            par=par,
             crf=crf,
             crf_backend=crf_backend,
             use_labels=use_labels,
@@ -71,7 +74,7 @@ class PseudoMaskWriter(BaseMetric):
             activation=activation,
             ignore_index=ignore_index,
         )
-        self.refiner = Refiner(crf, crf_backend, min_score, ignore_index)
+        self.refiner = Refiner(par, crf, crf_backend, min_score, ignore_index)
         self.use_labels = use_labels
         self.activation = activation
         if workers is None:
@@ -119,7 +122,7 @@ class PseudoMaskWriter(BaseMetric):
             )
         for sample in data_samples:
             job = self._make_job(sample)
-            if self._pool_size and self.refiner.crf is not None:
+            if self._pool_size and self.refiner.refines:
                 self._submit(job)
             else:
                 self._keep(self.refiner(job))

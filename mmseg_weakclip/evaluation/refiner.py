@@ -1,4 +1,4 @@
-"""What is done with the scores of one image: CRF, mask file, areas.
+"""What is done with the scores of one image: PAR, CRF, mask file, areas.
 
 Apart from the writer so that worker processes can do it.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..datasets.image_files import read_color_image
-from ..models.refine import dense_crf
+from ..models.refine import dense_crf, refine_by_pixels
 from .mask_store import MaskStore
 from .scores import class_areas
 
@@ -49,7 +49,8 @@ class Refiner:
     """Turns a job into a mask on the disk; can be sent to a process.
 
     Args:
-        crf: Preset or arguments of the dense CRF; None for none.
+        par: Arguments of ``refine_by_pixels``; None for none.
+        crf: Preset or arguments of the dense CRF, after that; None for none.
         crf_backend: See ``dense_crf``.
         min_score: Pixels with a lower best score are ignored.
         ignore_index: What they become.
@@ -57,15 +58,22 @@ class Refiner:
 
     def __init__(
         self,
+        par: dict | None,
         crf: str | dict | None,
         crf_backend: str,
         min_score: float,
         ignore_index: int,
     ) -> None:
+        self.par = par
         self.crf = crf
         self.crf_backend = crf_backend
         self.min_score = min_score
         self.ignore_index = ignore_index
+
+    @property
+    def refines(self) -> bool:
+        """Whether there is more to do than an argmax."""
+        return self.par is not None or self.crf is not None
 
     def __call__(self, job: Job) -> dict[str, Any]:
         """Refine, write and score one image.
@@ -77,8 +85,8 @@ class Refiner:
         image_id = Path(job.image_path).stem
         record = dict(id=image_id)
         stages = dict(raw=scores)
-        if self.crf is not None:
-            stages['refined'] = self._run_crf(job.image_path, scores)
+        if self.refines:
+            stages['refined'] = self._refine(job.image_path, scores)
         for stage, values in stages.items():
             mask = self._to_mask(values, job.classes)
             if job.truth is not None:
@@ -90,7 +98,7 @@ class Refiner:
         MaskStore(job.folder).write_mask(image_id, mask, job.palette)
         return record
 
-    def _run_crf(self, path: str, scores: Tensor) -> Tensor:
+    def _refine(self, path: str, scores: Tensor) -> Tensor:
         image = read_color_image(path)[..., ::-1].copy()
         if image.shape[:2] != scores.shape[1:]:
             raise ValueError(
@@ -99,9 +107,14 @@ class Refiner:
                 'ori_shape'
             )
         image = torch.from_numpy(image).permute(2, 0, 1).to(scores.device)
-        return dense_crf(
-            image[None], scores[None], self.crf, backend=self.crf_backend
-        )[0]
+        images, scores = image[None], scores[None]
+        if self.par is not None:
+            scores = refine_by_pixels(images, scores, **self.par)
+        if self.crf is not None:
+            scores = dense_crf(
+                images, scores, self.crf, backend=self.crf_backend
+            )
+        return scores[0]
 
     def _to_mask(self, scores: Tensor, classes: np.ndarray) -> np.ndarray:
         best, index = scores.max(0)

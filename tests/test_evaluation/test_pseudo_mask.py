@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from mmseg_weakclip.evaluation import PseudoMaskWriter
-from mmseg_weakclip.models import dense_crf
+from mmseg_weakclip.models import dense_crf, refine_by_pixels
 
 META = dict(
     classes=('background', 'a', 'b', 'c'),
@@ -72,6 +72,24 @@ def test_labels_restrict(tmp_path, make_samples):
         keep = [0, *sample['image_labels']]
         logits = sample['seg_logits']['data'][keep]
         expected = np.array(keep)[logits.argmax(0).numpy()]
+        assert np.array_equal(read(tmp_path / 'out', index), expected)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('crf', [None, 'voc12'])
+def test_par_and_what_follows(tmp_path, make_samples, workers, crf):
+    samples = make_samples()
+    options = dict(par=dict(iterations=3), crf=crf, workers=workers)
+    run(tmp_path / 'out', samples, **options)
+    for index, sample in enumerate(samples):
+        pixels = np.asarray(Image.open(sample['img_path']))
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+        probs = sample['seg_logits']['data'].softmax(0)
+        keep = probs.argmax(0).unique()
+        scores = refine_by_pixels(image, probs[keep][None], iterations=3)
+        if crf:
+            scores = dense_crf(image, scores, crf)
+        expected = keep[scores[0].argmax(0)].numpy()
         assert np.array_equal(read(tmp_path / 'out', index), expected)
 
 

@@ -27,13 +27,14 @@ def refine_by_pixels(
         color_n = softmax_n(mean over RGB of -(|I - I_n| / (s_I width))^2)
         place_n = softmax_n(-(r_n / (s_r width))^2)
         scores <- sum_n (color_n + position_weight * place_n) * scores_n
+                  / (1 + position_weight)
 
     The taps n are the eight neighbours at each dilation, r_n their distance
     in pixels, and s the standard deviation over all taps (s_I for each pixel
     and channel). The borders of image and scores are repeated outwards.
-    Weights of a pixel sum to 1 + position_weight, so scores grow by
-    that factor in each iteration: compare them, don't read them as
-    probabilities. An affine change of an image's channel changes nothing.
+    The division is ours: without it all scores grow by a hundredth in each
+    iteration, with it probabilities stay probabilities. An affine change of
+    an image's channel changes nothing.
 
     Args:
         images: Colours on any scale, (B, 3, H, W).
@@ -119,4 +120,5 @@ def _weights(
     radius = torch.tensor(distances, device=images.device)
     place = -((radius / ((radius.std() + EPS) * width)) ** 2)
     place = position_weight * place.softmax(0)
-    return weights.softmax(1) + place[:, None, None]
+    weights = weights.softmax(1) + place[:, None, None]
+    return weights / (1 + position_weight)
