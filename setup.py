@@ -22,11 +22,15 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmseg_weakclip', 'mmseg_weakclip.*']),
-    package_data={'mmseg_weakclip.toyland': ['*.json', '*.safetensors']},
+    package_data={
+        'mmseg_weakclip.models.excel': ['descriptions/*.json'],
+        'mmseg_weakclip.toyland': ['*.json', '*.safetensors'],
+    },
     install_requires=requirements('runtime'),
     extras_require={
         'crf': requirements('crf'),
         'docs': requirements('docs'),
+        'excel': requirements('excel'),
         'tests': requirements('tests'),
     },
 )

@@ -1,6 +1,7 @@
 # ruff: noqa: F403
 from .cam import *
 from .clip import *
+from .excel import *
 from .losses import *
 from .refine import *
 from .weakclip import *

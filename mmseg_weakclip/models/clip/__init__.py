@@ -4,6 +4,7 @@ from .proxy import TimmAffinity
 from .relation import centred_similarity, positive_softmax
 from .text import PromptText, TemplateText
 from .text_bank import TextBank
+from .text_tower import TextTower, Tokenizer
 from .tokens import CLIPTokens
 from .tower import CLIPTower
 from .vision import VisionTower
@@ -18,6 +19,8 @@ __all__ = [
     'PromptText',
     'TemplateText',
     'TextBank',
+    'TextTower',
+    'Tokenizer',
     'CLIPTokens',
     'CLIPTower',
     'CLIPViT',

@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from .text_bank import TextBank
+from .text_tower import encode_prompts
 from .vocabulary import Names, resolve_templates
 
 
@@ -69,10 +70,10 @@ class TemplateText(TextBank):
 
     def encode(self) -> Tensor:
         device = self.name_bytes.device
-        start = torch.tensor([self.tokenizer.start], device=device)
-        prompts = self.tower.encode(
-            self.tower.embed_tokens(start),
-            self.tower.embed_tokens(self._ids.to(device)),
+        prompts = encode_prompts(
+            self.tower,
+            self.tokenizer.start,
+            self._ids.to(device),
             self._ends.to(device),
         )
         parts = self._synonyms

@@ -109,6 +109,31 @@ class TextTower(CLIPTower):
         return x @ projection
 
 
+def encode_prompts(
+    tower: TextTower, start: int, ids: Tensor, ends: Tensor, chunk: int = 1024
+) -> Tensor:
+    """Encode whole prompts, some at a time.
+
+    Args:
+        tower: The text tower.
+        start: Id of the start token.
+        ids: The other tokens, padded, (P, S).
+        ends: Place of each end token among them, (P,).
+        chunk: Number of prompts at a time. Eighty templates of 171 classes
+            would take gigabytes at once.
+
+    Returns:
+        (P, E), not normalised.
+    """
+    first = tower.embed_tokens(torch.tensor([start], device=ids.device))
+    return torch.cat(
+        [
+            tower.encode(first, tower.embed_tokens(part), part_ends)
+            for part, part_ends in zip(ids.split(chunk), ends.split(chunk))
+        ]
+    )
+
+
 class Tokenizer:
     """CLIP's byte-pair encoding, never truncating silently.
 

@@ -1,0 +1,242 @@
+"""Attributes of classes, found in descriptions (ExCEL, CVPR 2025, TSE).
+
+Sentences about the looks of each class go through CLIP's text tower; k-means
+over all of them finds attributes, which classes may share.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ...files import write_atomically
+from ..clip.text_tower import TextTower, Tokenizer, encode_prompts
+
+SHIPPED = Path(__file__).with_name('descriptions')
+FORMAT = 'mmseg_weakclip attribute bank 1'
+
+
+@dataclass(frozen=True)
+class AttributeBank:
+    """Attributes, and where they come from.
+
+    Attributes:
+        centres: A attributes, means of unit embeddings, (A, E).
+        members: How many sentences of class k made attribute a, (K, A).
+        note: ``model``, ``pretrained`` and ``fingerprint`` of the CLIP,
+            ``prefix``, ``seed``, ``classes`` (JSON) and ``descriptions``
+            (SHA-256 of the JSON file).
+    """
+
+    centres: Tensor
+    members: Tensor
+    note: dict[str, str]
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file, whole or not at all."""
+        tensors = dict(
+            centres=self.centres.contiguous(),
+            members=self.members.contiguous(),
+        )
+        metadata = dict(self.note, format=FORMAT)
+        write_atomically(path, save(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: str | Path) -> 'AttributeBank':
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no attribute bank.
+        """
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f'there is no attribute bank {path}: '
+                'tools/build_attribute_bank.py makes one'
+            )
+        try:
+            with safe_open(path, 'pt') as file:
+                note = file.metadata() or {}
+                if note.pop('format', None) == FORMAT:
+                    names = ('centres', 'members')
+                    return cls(*map(file.get_tensor, names), note)
+        except SafetensorError as error:
+            raise ValueError(f'{path} is damaged: {error}') from error
+        raise ValueError(
+            f'{path} is no attribute bank (of the format {FORMAT!r}): '
+            'tools/build_attribute_bank.py makes one'
+        )
+
+    def check_model(self, fingerprint: int, model: str) -> None:
+        """Refuse a text tower that did not make this bank.
+
+        Args:
+            fingerprint: Of the text tower in use.
+            model: What to call it.
+
+        Raises:
+            ValueError: It is another.
+        """
+        if int(self.note['fingerprint']) != fingerprint:
+            raise ValueError(
+                'the attribute bank was made with the text tower of '
+                f'{self.note["model"]} ({self.note["pretrained"]}), '
+                f'fingerprint {int(self.note["fingerprint"]):#010x}; in use '
+                f'is {model}, {fingerprint:#010x}: build a bank for it with '
+                'tools/build_attribute_bank.py'
+            )
+
+
+def read_descriptions(
+    path: str | Path, classes: Sequence[str] | None = None
+) -> dict[str, list[str]]:
+    """Sentences for each class.
+
+    Args:
+        path: JSON object, class name -> list of sentences; or the name of
+            one that comes along: ``'voc'``, ``'coco'``, ``'toyland'``.
+        classes: Those that must be there, in this order; None takes the
+            file's.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no such JSON, a class is missing or has no
+            sentence, or a sentence is empty.
+    """
+    file = find_descriptions(path)
+    try:
+        content = json.loads(file.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{file} is no JSON: {error}') from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{file} holds no object from class names to lists of sentences'
+        )
+    names = list(content) if classes is None else list(classes)
+    if missing := [name for name in names if name not in content]:
+        raise ValueError(
+            f'{file} describes no {", ".join(map(repr, missing))}; it has '
+            f'{", ".join(content)}'
+        )
+    for name in names:
+        sentences = content[name]
+        if not isinstance(sentences, list) or not sentences:
+            raise ValueError(
+                f'{file}: {name!r} needs a list of one or more sentences, '
+                f'not {sentences!r}'
+            )
+        for sentence in sentences:
+            if not isinstance(sentence, str) or not sentence.strip():
+                raise ValueError(
+                    f'{file}: {name!r} has a sentence that is none: '
+                    f'{sentence!r}'
+                )
+    return {name: content[name] for name in names}
+
+
+def find_descriptions(path: str | Path) -> Path:
+    """The file behind a path or the name of one that comes along."""
+    shipped = SHIPPED / f'{path}.json'
+    if not Path(path).suffix and shipped.is_file():
+        return shipped
+    if not Path(path).is_file():
+        known = sorted(file.stem for file in SHIPPED.glob('*.json'))
+        raise FileNotFoundError(
+            f'there are no descriptions {path}: give a JSON file or one of '
+            f'{known}'
+        )
+    return Path(path)
+
+
+def hash_descriptions(path: str | Path) -> str:
+    """SHA-256 of the file."""
+    return hashlib.sha256(find_descriptions(path).read_bytes()).hexdigest()
+
+
+def encode_descriptions(
+    tower: TextTower,
+    tokenizer: Tokenizer,
+    descriptions: Mapping[str, Sequence[str]],
+    prefix: str = 'a clean origami {}.',
+) -> Tensor:
+    """Unit embeddings of all sentences, class by class.
+
+    Args:
+        tower: CLIP's text tower.
+        tokenizer: Its tokenizer.
+        descriptions: Sentences by class name.
+        prefix: Put before each sentence, with ``{}`` for the class name, as
+            ExCEL does; ``''`` for the sentences alone. With a prefix, no
+            cluster of the published data has sentences of two classes.
+
+    Returns:
+        (number of sentences, E).
+
+    Raises:
+        ValueError: A sentence does not fit into the context.
+    """
+    texts = []
+    for name, sentences in descriptions.items():
+        own = [
+            f'{prefix.format(name)} {sentence}'.strip().lower()
+            for sentence in sentences
+        ]
+        try:
+            tokenizer(own, tower.context_length - 1)
+        except ValueError as error:
+            raise ValueError(f'descriptions of {name!r}: {error}') from error
+        texts += own
+    ids, ends = tokenizer(texts, tower.context_length - 1)
+    device = next(tower.parameters()).device
+    with torch.no_grad():
+        embeddings = encode_prompts(
+            tower, tokenizer.start, ids.to(device), ends.to(device)
+        )
+    return F.normalize(embeddings.float(), dim=-1).cpu()
+
+
+def cluster_attributes(
+    embeddings: Tensor, owners: Tensor, count: int, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """k-means over sentences of all classes.
+
+    scikit-learn's, from ten starts, as in ExCEL, whose centres are not
+    normalised again.
+
+    Args:
+        embeddings: Unit length, (S, E).
+        owners: Class of each sentence, 0 to K - 1, (S,).
+        count: Number A of attributes: ExCEL has 112 for VOC, 224 for COCO.
+        seed: Of the starts.
+
+    Returns:
+        Centres (A, E), and how many sentences of each class lie nearest to
+        each, (K, A), int64.
+
+    Raises:
+        ValueError: There are fewer sentences than attributes.
+        ImportError: scikit-learn is missing.
+    """
+    if not 0 < count <= len(embeddings):
+        raise ValueError(
+            f'{count} attributes cannot be made of {len(embeddings)} sentences'
+        )
+    try:
+        from sklearn.cluster import KMeans
+    except ImportError as error:
+        raise ImportError(
+            'attribute banks need scikit-learn: pip install '
+            '"mmseg_weakclip[excel]"'
+        ) from error
+    found = KMeans(count, n_init=10, random_state=seed).fit(embeddings.numpy())
+    nearest = torch.from_numpy(found.labels_).long()
+    members = torch.zeros(int(owners.max()) + 1, count, dtype=torch.long)
+    members.index_put_((owners, nearest), torch.tensor(1), accumulate=True)
+    return torch.from_numpy(found.cluster_centers_).float(), members
