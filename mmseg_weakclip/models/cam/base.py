@@ -9,6 +9,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
+from ...samples import foreground_labels
 from ..clip import CLIPTokens
 from ..refine import background_score, gate_by_labels, normalize_cam
 from .affinity import AttentionAffinity
@@ -129,7 +130,9 @@ class TrainingFreeCAMHead(TrainingFreeHead):
             ValueError: CLIP's tokens or the image labels are missing, or
                 a label is no foreground class.
         """
-        labels = self._labels(batch_img_metas)
+        labels = foreground_labels(
+            batch_img_metas, self.num_classes, type(self).__name__
+        )
         cams = self.predict_by_feat(self._run(inputs, labels), batch_img_metas)
         cams = gate_by_labels(cams, labels)
         return torch.cat([background_score(cams, **self.background), cams], 1)
@@ -162,27 +165,3 @@ class TrainingFreeCAMHead(TrainingFreeHead):
                 "synonyms='mean' in its text bank"
             )
         return self.text()
-
-    def _labels(self, metas: list[dict]) -> list[tuple[int, ...]]:
-        """Image labels as ids of foreground classes, from 0."""
-        for meta in metas:
-            path = meta.get('img_path', 'an image')
-            if 'image_labels' not in meta:
-                raise ValueError(
-                    f'{path} comes without image labels, which '
-                    f'{type(self).__name__} needs: add LoadImageLabels to '
-                    "the test pipeline and 'image_labels' to the meta_keys "
-                    'of PackSegInputs'
-                )
-            if not all(
-                0 < label < self.num_classes for label in meta['image_labels']
-            ):
-                raise ValueError(
-                    f'{path} has the image labels {meta["image_labels"]}; '
-                    'foreground classes of this head are 1 to '
-                    f'{self.num_classes - 1}'
-                )
-        return [
-            tuple(label - 1 for label in meta['image_labels'])
-            for meta in metas
-        ]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from mmseg.models.decode_heads import FPNHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.losses import accuracy
@@ -11,19 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
-
-def stack_images(batch_data_samples: SampleList) -> Tensor:
-    """The augmented RGB images of a batch, uint8, (B, 3, H, W).
-
-    Raises:
-        ValueError: The samples have none.
-    """
-    if 'img' not in batch_data_samples[0]:
-        raise ValueError(
-            'a loss looks at the image, but the samples have no `img`: use '
-            'data_preprocessor=dict(type="WeakSegDataPreProcessor", ...)'
-        )
-    return torch.stack([sample.img.data for sample in batch_data_samples])
+from ...samples import stack_images
 
 
 @MODELS.register_module()

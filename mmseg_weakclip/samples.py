@@ -1,0 +1,55 @@
+"""What heads read from the samples of a batch."""
+
+from collections.abc import Sequence
+
+import torch
+from mmseg.utils import SampleList
+from torch import Tensor
+
+
+def stack_images(batch_data_samples: SampleList) -> Tensor:
+    """The augmented RGB images of a batch, uint8, (B, 3, H, W).
+
+    Raises:
+        ValueError: The samples have none.
+    """
+    if 'img' not in batch_data_samples[0]:
+        raise ValueError(
+            'the colours of the images are needed, but the samples have no '
+            '`img`: use data_preprocessor=dict(type="WeakSegDataPreProcessor"'
+            ', ...)'
+        )
+    return torch.stack([sample.img.data for sample in batch_data_samples])
+
+
+def foreground_labels(
+    metas: Sequence[dict], num_classes: int, user: str
+) -> list[tuple[int, ...]]:
+    """Image labels as ids of foreground classes, from 0.
+
+    Args:
+        metas: Meta information of each image; ``image_labels`` are ids of
+            classes, of which 0 is the background.
+        num_classes: K, background included.
+        user: Who asks, for the messages.
+
+    Raises:
+        ValueError: An image comes without labels, or with one that is no
+            foreground class.
+    """
+    for meta in metas:
+        path = meta.get('img_path', 'an image')
+        if 'image_labels' not in meta:
+            raise ValueError(
+                f'{path} comes without image labels, which {user} needs: add '
+                "LoadImageLabels to the pipeline and 'image_labels' to the "
+                'meta_keys of PackSegInputs'
+            )
+        if not all(0 < label < num_classes for label in meta['image_labels']):
+            raise ValueError(
+                f'{path} has the image labels {meta["image_labels"]}; '
+                f'foreground classes of {user} are 1 to {num_classes - 1}'
+            )
+    return [
+        tuple(label - 1 for label in meta['image_labels']) for meta in metas
+    ]
