@@ -230,6 +230,7 @@ def test_a_relation_needs_no_second_pass(run, device, heads):
     relation = torch.rand(2, TOKENS, TOKENS, device=device).softmax(-1)
     relation[:, 0] = relation[:, :, 0] = 0
     number = vit.tower.blocks[0].attn.num_heads if heads == 'sum' else 1
+    assert tokens.value_scale == number
     ours = tokens.dense + number * relation @ tokens.values
     expected = naive_stream(vit, tokens.hidden, build_dense(row), relation)
     error = (ours - expected).norm() / expected.norm()
@@ -264,7 +265,7 @@ def test_row_sums(device, dense, total):
     torch.nn.init.eye_(project.weight)
     torch.nn.init.zeros_(project.bias)
     block = SimpleNamespace(
-        attn=SimpleNamespace(out_proj=project.to(device)),
+        attn=SimpleNamespace(out_proj=project.to(device), num_heads=heads),
         ls_1=torch.nn.Identity(),
     )
     x = torch.randn(2, TOKENS, heads * width, device=device)

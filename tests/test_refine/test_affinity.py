@@ -4,6 +4,7 @@ import torch
 from mmseg_weakclip.models.refine import (
     random_walk,
     refine_by_affinity,
+    select_layers,
     sinkhorn_affinity,
 )
 
@@ -146,3 +147,35 @@ def test_random_walk_survives_small_affinities(device):
 def test_random_walk_needs_steps():
     with pytest.raises(ValueError, match='steps.*-1'):
         random_walk(torch.rand(1, 1, 2, 2), torch.rand(1, 4, 4), steps=-1)
+
+
+def test_select_layers_by_hand(device):
+    """Two patches, three layers: the first two are near to G."""
+    near = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
+    nearer = torch.tensor([[0.9, 0.5], [0.2, 0.8]])
+    far = torch.tensor([[0.1, 0.1], [0.0, 0.0]])
+    relation = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
+    attention = torch.stack([near, nearer, far])[:, None].to(device)
+    # d = 1.0, 0.6, 2.8; their mean is 1.47.
+    expected = (near + nearer) / 2 * relation
+    ours = select_layers(attention, relation[None].to(device))
+    assert torch.allclose(ours[0].cpu(), expected)
+
+
+def test_select_layers_image_by_image(device):
+    attention = torch.rand(4, 3, 6, 6, device=device)
+    relation = torch.rand(3, 6, 6, device=device)
+    together = select_layers(attention, relation)
+    for index in range(3):
+        part = slice(index, index + 1)
+        alone = select_layers(attention[:, part], relation[part])
+        assert torch.allclose(alone[0], together[index], atol=1e-6)
+    same = attention[:1].expand(4, -1, -1, -1)
+    assert torch.allclose(
+        select_layers(same, relation), attention[0] * relation, atol=1e-6
+    )
+
+
+def test_select_layers_wants_one_relation_an_image(device):
+    with pytest.raises(ValueError, match='differ in batch'):
+        select_layers(torch.rand(4, 3, 6, 6), torch.rand(2, 6, 6))

@@ -3,7 +3,12 @@
 from torch import Tensor, nn
 
 from ..clip import CLIPTokens
-from ..refine import box_mask, refine_by_affinity, sinkhorn_affinity
+from ..refine import (
+    box_mask,
+    refine_by_affinity,
+    select_layers,
+    sinkhorn_affinity,
+)
 
 
 class AttentionAffinity(nn.Module):
@@ -24,8 +29,20 @@ class AttentionAffinity(nn.Module):
         self.box_threshold = box_threshold
         self.rounds = rounds
 
-    def forward(self, cams: Tensor, tokens: CLIPTokens) -> Tensor:
+    def forward(
+        self,
+        cams: Tensor,
+        tokens: CLIPTokens,
+        relation: Tensor | None = None,
+    ) -> Tensor:
         """(B, K, h, w) in [0, 1] -> (B, K, h, w), not normalised.
+
+        Args:
+            cams: Class maps.
+            tokens: CLIP's view of the batch, with attention.
+            relation: A learnt one, (B, N, N) in [0, 1] without the class
+                token: see :func:`select_layers`. None takes the mean of all
+                layers.
 
         Raises:
             ValueError: The tokens hold no attention.
@@ -35,7 +52,11 @@ class AttentionAffinity(nn.Module):
                 'the affinity needs the attention of some '
                 'blocks: set attention_layers in CLIPViT'
             )
-        attention = tokens.attention.float().mean(0)[:, 1:, 1:]
+        attention = tokens.attention[:, :, 1:, 1:]
+        if relation is None:
+            attention = attention.float().mean(0)
+        else:
+            attention = select_layers(attention, relation)
         affinity = sinkhorn_affinity(attention, self.rounds)
         return refine_by_affinity(
             cams, affinity, box_mask(cams, self.box_threshold)

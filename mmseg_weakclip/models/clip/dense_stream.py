@@ -44,9 +44,9 @@ class DenseStream:
     Attributes:
         y: The dense stream, (B, N, D), before the final norm.
         values: U, (B, N, D): adding R to every head's map of every block
-            that takes part makes the stream ``y + heads * R @ values``
-            (``heads`` is their number when they are summed, else 1). None
-            with a feed-forward part, which is not linear.
+            that takes part makes the stream ``y + value_scale * R @
+            values``. None with a feed-forward part, which is not linear.
+        value_scale: Number of heads when their maps are summed, else 1.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class DenseStream:
         self.window: Tensor | None = None
         self.y: Tensor | None = None
         self.values: Tensor | None = None
+        self.value_scale = 1
 
     def visit(
         self,
@@ -86,6 +87,8 @@ class DenseStream:
         """
         if index < self.first:
             return
+        if self.dense.heads == 'sum':
+            self.value_scale = block.attn.num_heads
         out = block.attn.out_proj
         values = F.linear(merge_heads(qkv.value), out.weight)
         if self.dense.heads == 'keep':

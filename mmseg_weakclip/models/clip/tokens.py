@@ -24,6 +24,9 @@ class CLIPTokens:
             token from the plain stream; None without a dense path.
         values: U of the dense path, (B, N, D): see ``dense.py``. None
             without one, and with one that has a feed-forward part.
+        value_scale: What ``R @ values`` is multiplied by before it is added
+            to ``dense``: the number of heads where their maps are summed,
+            else 1.
         attention: Attention of the last k blocks, averaged over heads,
             (k, B, N, N) with rows that sum to one; None when k is 0.
         tower: The vision tower, for heads that run parts of it again.
@@ -35,5 +38,6 @@ class CLIPTokens:
     hidden: tuple[Tensor, ...]
     dense: Tensor | None
     values: Tensor | None
+    value_scale: int
     attention: Tensor | None
     tower: VisionTower

@@ -157,6 +157,7 @@ class CLIPViT(BaseModule):
             hidden=tuple(hidden),
             dense=dense,
             values=stream.values if stream else None,
+            value_scale=stream.value_scale if stream else 1,
             attention=torch.stack(attention) if attention else None,
             tower=tower,
         )

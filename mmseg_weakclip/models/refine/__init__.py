@@ -1,6 +1,11 @@
 """From activations to pseudo labels: pure functions on tensors."""
 
-from .affinity import random_walk, refine_by_affinity, sinkhorn_affinity
+from .affinity import (
+    random_walk,
+    refine_by_affinity,
+    select_layers,
+    sinkhorn_affinity,
+)
 from .boxes import box_mask
 from .cam import (
     background_score,
@@ -29,6 +34,7 @@ __all__ = [
     'refine_by_affinity',
     'refine_by_pixels',
     'resolve_crf_params',
+    'select_layers',
     'sinkhorn_affinity',
     'two_threshold_seed',
 ]

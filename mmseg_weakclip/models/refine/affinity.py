@@ -52,6 +52,37 @@ def sinkhorn_affinity(
         return torch.linalg.matrix_power(affinity, power)
 
 
+def select_layers(attention: Tensor, relation: Tensor) -> Tensor:
+    """Keep the attention maps that agree with a learnt relation.
+
+    Refinement module of WeCLIP (CVPR 2024), image by image: with d_l =
+    sum_ij (G_ij - A_l,ij), the layers with d_l at most the mean of all d are
+    averaged, and the mean is weighted by G, element by element.
+
+    Args:
+        attention: Of k layers without the class token, (k, B, N, N).
+        relation: G in [0, 1], (B, N, N).
+
+    Returns:
+        float32, (B, N, N), for :func:`sinkhorn_affinity`.
+
+    Raises:
+        ValueError: The shapes do not go together.
+    """
+    if attention.shape[1:] != relation.shape:
+        raise ValueError(
+            f'attention of layers {tuple(attention.shape)} and a relation '
+            f'{tuple(relation.shape)} differ in batch or number of patches'
+        )
+    with torch.autocast(attention.device.type, enabled=False):
+        attention, relation = attention.float(), relation.float()
+        distance = (relation - attention).sum((2, 3))  # (k, B)
+        # One layer is always at most the mean, but for rounding: the least.
+        bound = distance.mean(0).maximum(distance.amin(0))
+        kept = (distance <= bound).float()[..., None, None]
+        return (attention * kept).sum(0) / kept.sum(0) * relation
+
+
 def refine_by_affinity(
     cam: Tensor, affinity: Tensor, mask: Tensor | None = None
 ) -> Tensor:

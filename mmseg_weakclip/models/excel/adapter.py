@@ -1,0 +1,100 @@
+"""What ExCEL and WeCLIP learn on a frozen CLIP: an adapter and a decoder."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from open_clip.transformer import QuickGELU, ResidualAttentionBlock
+from torch import Tensor, nn
+
+from ..clip import CLIPTokens
+
+
+@MODELS.register_module()
+class MultiLayerAdapter(BaseModule):
+    """One map of features from the hidden states of many blocks.
+
+    Each block's patches go through their own two-layer perceptron; a 1 x 1
+    convolution mixes what comes out of all (WeCLIP, CVPR 2024; F_d of ExCEL,
+    CVPR 2025).
+
+    Args:
+        in_channels: Width D of CLIP.
+        channels: Width C of the features.
+        layers: Blocks (from 0) whose output is taken. ExCEL takes all 12,
+            WeCLIP the first 11.
+        dropout: Share of channels left out in training.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 768,
+        channels: int = 256,
+        layers: Sequence[int] = tuple(range(12)),
+        dropout: float = 0.1,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.layers = tuple(layers)
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(in_channels, channels),
+                nn.ReLU(),
+                nn.Linear(channels, channels),
+            )
+            for _ in self.layers
+        )
+        self.mix = nn.Conv2d(channels * len(self.layers), channels, 1)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, tokens: CLIPTokens) -> Tensor:
+        """Features (B, C, h, w).
+
+        Raises:
+            ValueError: The tokens lack the hidden states.
+        """
+        # hidden[0] is what goes into the first block.
+        outputs = tokens.hidden[1:]
+        if not outputs:
+            raise ValueError(
+                'MultiLayerAdapter reads the hidden states of CLIP: set '
+                'hidden_states=True in CLIPViT'
+            )
+        if max(self.layers) >= len(outputs):
+            raise ValueError(
+                f'MultiLayerAdapter has layers={self.layers}, but CLIP has '
+                f'{len(outputs)} blocks'
+            )
+        features = torch.cat(
+            [
+                branch(outputs[layer][:, 1:])
+                for branch, layer in zip(self.branches, self.layers)
+            ],
+            -1,
+        )
+        maps = features.transpose(1, 2).unflatten(2, tokens.grid)
+        return self.dropout(self.mix(maps))
+
+
+class TokenTransformer(nn.Sequential):
+    """Transformer blocks over a map's patches, without positions.
+
+    Args:
+        channels: Width C.
+        depth: Number of blocks.
+        heads: Of each.
+    """
+
+    def __init__(self, channels: int, depth: int = 3, heads: int = 8) -> None:
+        super().__init__(
+            *(
+                ResidualAttentionBlock(channels, heads, act_layer=QuickGELU)
+                for _ in range(depth)
+            )
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        tokens = super().forward(maps.flatten(2).transpose(1, 2))
+        return tokens.transpose(1, 2).reshape_as(maps)

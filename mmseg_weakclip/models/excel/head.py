@@ -1,0 +1,256 @@
+"""ExCEL's head: labels made on line, and a segmenter that learns them."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import MessageHub
+from mmengine.structures import PixelData
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, SampleList
+from torch import Tensor
+
+from ...samples import foreground_labels, stack_images
+from ..clip import CLIPTokens, centred_similarity
+from ..refine import background_score
+from .adapter import TokenTransformer
+from .pseudo_labels import ClassMaps, maps_to_labels, scatter_maps
+from .relation import shift_dense_stream
+
+
+@MODELS.register_module()
+class IntraCorrelationHead(BaseDecodeHead):
+    """A segmenter on a frozen CLIP that makes its own labels while it learns.
+
+    ExCEL (CVPR 2025) over ``CLIPViT(dense='excel', hidden_states=True,
+    attention_layers=6, with_tokens=True)``. An adapter turns the hidden
+    states into features F, a small transformer those into logits. What is
+    learnt are labels made from image labels alone: patch-text maps, spread
+    by attention, refined by colour. From ``dynamic_start`` on, the
+    similarity of F reshapes CLIP's dense stream (one pass through CLIP all
+    the same) and picks the attention maps, so that better features make
+    better labels.
+
+    Args:
+        num_classes: K, background included.
+        text: Config of a text bank of the K - 1 foreground classes.
+        adapter: Config of a module from :class:`CLIPTokens` to features
+            (B, C, h, w), such as ``MultiLayerAdapter``.
+        loss_decode: Losses of logits and labels, such as ``BalancedCELoss``.
+        channels: C.
+        depth: Blocks of the transformer.
+        heads: Of each.
+        class_maps: Arguments of :class:`ClassMaps`.
+        background_power: See :func:`maps_to_labels`.
+        par: Arguments of ``refine_by_pixels``.
+        relation: Arguments ``beta`` and ``gamma`` of
+            :func:`centred_similarity`, ExCEL's are 1 and 3; None learns no
+            relation, and there is no dynamic phase.
+        dynamic_start: Iteration of the first labels with the learnt
+            relation; ExCEL has 14,000 for VOC, 30,000 for COCO.
+        self_target_start: Iteration from which the relation learns from the
+            network's own prediction; ExCEL has 24,000 for VOC. None is never.
+        diversity_loss: Config of a loss of the relation in [0, 1], (B, N, N),
+            and labels (B, h, w), such as ``AffinityDiversityLoss``.
+        predicts: ``'logits'`` of the segmenter, or ``'cams'``: background
+            and maps of the image's own classes, for seeds.
+        kwargs: See ``BaseDecodeHead``.
+
+    Raises:
+        ValueError: A value is not allowed.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        text: ConfigType,
+        adapter: ConfigType,
+        loss_decode: ConfigType | Sequence[ConfigType],
+        channels: int = 256,
+        depth: int = 3,
+        heads: int = 8,
+        class_maps: ConfigType | None = None,
+        background_power: float = 1.0,
+        par: ConfigType | None = None,
+        relation: ConfigType | None = None,
+        dynamic_start: int = 14_000,
+        self_target_start: int | None = None,
+        diversity_loss: ConfigType | None = None,
+        predicts: str = 'logits',
+        **kwargs,
+    ) -> None:
+        super().__init__(
+            in_channels=channels,
+            channels=channels,
+            num_classes=num_classes,
+            out_channels=num_classes,
+            dropout_ratio=0,
+            loss_decode=loss_decode,
+            **kwargs,
+        )
+        if predicts not in ('logits', 'cams'):
+            raise ValueError(
+                f"predicts={predicts!r} must be 'logits' or 'cams'"
+            )
+        if diversity_loss and relation is None:
+            raise ValueError(
+                'diversity_loss trains a relation, and relation is None'
+            )
+        self.text = MODELS.build(text)
+        self.adapter = MODELS.build(adapter)
+        self.decoder = TokenTransformer(channels, depth, heads)
+        self.class_maps = ClassMaps(**(class_maps or {}))
+        self.background_power = background_power
+        self.par = par
+        self.relation = relation
+        self.dynamic_start = dynamic_start
+        self.self_target_start = self_target_start
+        self.diversity_loss = (
+            MODELS.build(diversity_loss) if diversity_loss else None
+        )
+        self.predicts = predicts
+
+    def forward(self, inputs: tuple) -> Tensor:
+        """Logits, (B, K, h, w)."""
+        return self._decode(self.adapter(self._tokens(inputs)))
+
+    def loss(
+        self,
+        inputs: tuple,
+        batch_data_samples: SampleList,
+        train_cfg: ConfigType,
+    ) -> dict[str, Tensor]:
+        """Losses by name, and the agreement with the labels in percent.
+
+        Args:
+            inputs: Of a ``CLIPViT``, tokens last.
+            batch_data_samples: With ``img`` and ``image_labels``. Pixel
+                labels are not read; ours take their place.
+            train_cfg: Not used.
+
+        Raises:
+            ValueError: Images or image labels are missing.
+        """
+        tokens = self._tokens(inputs)
+        features = self.adapter(tokens)
+        scores = None
+        if self.relation is not None:
+            scores = self._relation_scores(features)
+        labels = self._make_labels(tokens, batch_data_samples, scores)
+        for sample, own in zip(batch_data_samples, labels):
+            sample.gt_sem_seg = PixelData(data=own[None])
+        logits = self._decode(features)
+        losses = self.loss_by_feat(logits, batch_data_samples)
+        if self.diversity_loss is not None:
+            target = self._relation_target(logits, labels)
+            losses[self.diversity_loss.loss_name] = self.diversity_loss(
+                scores.sigmoid(), target, ignore_index=self.ignore_index
+            )
+        return losses
+
+    def predict(
+        self, inputs: tuple, batch_img_metas: list[dict], test_cfg: ConfigType
+    ) -> Tensor:
+        """Logits or scores at the size of the network's input, (B, K, H, W).
+
+        Raises:
+            ValueError: Class maps are asked for and an image has no labels.
+        """
+        if self.predicts == 'logits':
+            return super().predict(inputs, batch_img_metas, test_cfg)
+        tokens = self._tokens(inputs)
+        labels = foreground_labels(
+            batch_img_metas, self.num_classes, type(self).__name__
+        )
+        scores = None
+        if self.relation is not None:
+            scores = self._relation_scores(self.adapter(tokens))
+        maps, ids = self._maps(tokens, labels, scores, in_view=True)
+        cams = scatter_maps(maps, ids, self.num_classes - 1)
+        cams = self.predict_by_feat(cams, batch_img_metas)
+        background = background_score(cams, power=self.background_power)
+        return torch.cat([background, cams], 1)
+
+    def _tokens(self, inputs: tuple) -> CLIPTokens:
+        tokens = inputs[-1]
+        if not isinstance(tokens, CLIPTokens):
+            raise ValueError(
+                "IntraCorrelationHead needs CLIP's tokens: set "
+                'with_tokens=True in CLIPViT'
+            )
+        return tokens
+
+    def _decode(self, features: Tensor) -> Tensor:
+        return self.cls_seg(self.decoder(features))
+
+    def _relation_scores(self, features: Tensor) -> Tensor:
+        """Centred similarity of patches, (B, N, N)."""
+        return centred_similarity(
+            features.flatten(2).transpose(1, 2), **self.relation
+        )
+
+    @torch.no_grad()
+    def _make_labels(
+        self,
+        tokens: CLIPTokens,
+        samples: SampleList,
+        scores: Tensor | None,
+    ) -> Tensor:
+        """Class ids of pixels, (B, H, W); padding is ignored."""
+        metas = [sample.metainfo for sample in samples]
+        present = foreground_labels(
+            metas, self.num_classes, type(self).__name__
+        )
+        if _iteration() < self.dynamic_start:
+            scores = None
+        maps, ids = self._maps(tokens, present, scores)
+        labels = maps_to_labels(
+            maps, ids, stack_images(samples), self.background_power, self.par
+        )
+        for own, meta in zip(labels, metas):
+            height, width = meta['img_shape'][:2]
+            own[height:] = self.ignore_index
+            own[:, width:] = self.ignore_index
+        return labels
+
+    def _maps(
+        self,
+        tokens: CLIPTokens,
+        labels: Sequence[tuple[int, ...]],
+        scores: Tensor | None,
+        in_view: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """See :class:`ClassMaps`; with scores, those of the learnt path."""
+        if len(self.text) != self.num_classes - 1:
+            raise ValueError(
+                f'IntraCorrelationHead has num_classes={self.num_classes} '
+                f'with background, but its text bank has {len(self.text)} '
+                f'names: {self.text.names}'
+            )
+        relation = None
+        if scores is not None:
+            tokens = shift_dense_stream(tokens, scores)
+            relation = scores.sigmoid()
+        text = self.text()
+        with torch.autocast(text.device.type, enabled=False):
+            return self.class_maps(
+                tokens, text.float(), labels, relation, in_view
+            )
+
+    @torch.no_grad()
+    def _relation_target(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Class ids of patches, (B, h, w)."""
+        size = logits.shape[2:]
+        small = F.interpolate(labels[:, None].float(), size, mode='nearest')
+        small = small[:, 0].long()
+        start = self.self_target_start
+        if start is None or _iteration() < start:
+            return small
+        padding = small == self.ignore_index
+        return logits.argmax(1).masked_fill(padding, self.ignore_index)
+
+
+def _iteration() -> int:
+    """Of the training that runs; 0 outside of one."""
+    return MessageHub.get_current_instance().get_info('iter', 0)

@@ -1,0 +1,138 @@
+"""Class maps and labels made while training (ExCEL, WeCLIP)."""
+
+from collections.abc import Sequence
+
+import torch
+from mmseg.utils import ConfigType
+from torch import Tensor, nn
+
+from ..cam import AttentionAffinity, patch_text_similarity
+from ..clip import CLIPTokens
+from ..refine import background_score, normalize_cam, refine_by_pixels
+
+
+class ClassMaps(nn.Module):
+    """Maps of an image's own classes.
+
+    Args:
+        affinity: Arguments of :class:`AttentionAffinity`; None leaves it out.
+        norm_axis: See :func:`patch_text_similarity`; ExCEL's code has
+            ``'token'``.
+        redundancy: See there.
+        min_support: A present class whose similarity stays at or below this
+            on every patch is taken for not there: crops lose objects, and
+            min-max would blow up what noise is left. After redundancy
+            removal 0 is what all texts have in common, so no patch is more
+            like the class than like the average text. None keeps all, as
+            published.
+    """
+
+    def __init__(
+        self,
+        affinity: ConfigType | None = None,
+        norm_axis: str = 'channel',
+        redundancy: bool = True,
+        min_support: float | None = 0.0,
+    ) -> None:
+        super().__init__()
+        self.affinity = (
+            None if affinity is None else AttentionAffinity(**affinity)
+        )
+        self.norm_axis = norm_axis
+        self.redundancy = redundancy
+        self.min_support = min_support
+
+    def forward(
+        self,
+        tokens: CLIPTokens,
+        text: Tensor,
+        labels: Sequence[tuple[int, ...]],
+        relation: Tensor | None = None,
+        in_view: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Maps, and whose they are.
+
+        Args:
+            tokens: CLIP's view of the batch.
+            text: Of classes and background words, (M, E).
+            labels: Present classes of each image, ids in ``text``.
+            relation: G for the choice of attention maps, (B, N, N); None
+                takes all.
+            in_view: Whether all present classes are known to be seen, as in
+                an image that is not cropped; then none is dropped.
+
+        Returns:
+            Maps in [0, 1], (B, P, h, w), with P the largest number of
+            classes that an image has, and their ids (B, P), -1 where an
+            image has fewer or a class has no support; such maps are zero.
+        """
+        similarity = patch_text_similarity(
+            tokens, text, self.norm_axis, self.redundancy
+        )
+        ids = pad_labels(labels, similarity.device)
+        rows = torch.arange(len(ids), device=ids.device)[:, None]
+        maps = similarity[rows, ids.clamp(min=0)]
+        if self.min_support is not None and not in_view:
+            support = maps.amax((-2, -1)) > self.min_support
+            ids = ids.masked_fill(~support, -1)
+        maps = normalize_cam(maps)
+        if self.affinity is not None:
+            maps = normalize_cam(self.affinity(maps, tokens, relation))
+        return maps * (ids >= 0)[..., None, None], ids
+
+
+def pad_labels(
+    labels: Sequence[tuple[int, ...]], device: torch.device
+) -> Tensor:
+    """Sets of different size as a table, (B, P) with P >= 1, rest -1."""
+    width = max(1, *map(len, labels)) if labels else 1
+    table = [[*own, *[-1] * (width - len(own))] for own in labels]
+    return torch.tensor(table, device=device)
+
+
+def scatter_maps(maps: Tensor, ids: Tensor, num_classes: int) -> Tensor:
+    """Maps of present classes as maps of all.
+
+    Args:
+        maps: (B, P, h, w).
+        ids: Of their classes, 0 to num_classes - 1, (B, P); -1 is dropped.
+        num_classes: Of all.
+
+    Returns:
+        (B, num_classes, h, w), zero where a class is not.
+    """
+    whole = maps.new_zeros(len(maps), num_classes + 1, *maps.shape[2:])
+    # What is dropped goes to one more, which is cut off.
+    rows = ids.masked_fill(ids < 0, num_classes)
+    index = rows[..., None, None].expand_as(maps)
+    return whole.scatter(1, index, maps)[:, :num_classes]
+
+
+def maps_to_labels(
+    maps: Tensor,
+    ids: Tensor,
+    images: Tensor,
+    background_power: float = 1.0,
+    par: ConfigType | None = None,
+) -> Tensor:
+    """Refine class maps by colour and let the best class win.
+
+    Args:
+        maps: In [0, 1], (B, P, h, w).
+        ids: Of their classes, from 0, (B, P); -1 is none.
+        images: RGB on any scale, (B, 3, H, W).
+        background_power: See :func:`background_score`.
+        par: Arguments of :func:`refine_by_pixels`.
+
+    Returns:
+        Class ids, background 0 and the classes one higher than in ``ids``,
+        (B, H, W).
+    """
+    scores = torch.cat(
+        [background_score(maps, power=background_power), maps], 1
+    )
+    scores = refine_by_pixels(images, scores, **(par or {}))
+    # Empty maps come behind the background and so lose their ties.
+    table = torch.cat([torch.zeros_like(ids[:, :1]), ids + 1], 1)
+    winner = scores.argmax(1)
+    return table.gather(1, winner.flatten(1)).view_as(winner)
