@@ -134,3 +134,26 @@ def test_bad_input(device, text_cfg, make_features, make_metas):
         make_head(device, text_cfg, norm_axis='x')
     with pytest.raises(RuntimeError, match='nothing to train'):
         head.loss(features, [], None)
+
+
+@torch.no_grad()
+def test_layers_can_weigh_differently(
+    device, text_cfg, make_features, make_metas
+):
+    metas, features = (
+        make_metas((1, 3), (2,)),
+        make_features(attention_layers=3),
+    )
+
+    def predict(**affinity):
+        head = make_head(device, text_cfg, affinity=affinity)
+        return head.predict(features, metas, None)
+
+    plain = predict()
+    # Sinkhorn forgets a factor that all share.
+    assert torch.allclose(predict(layer_weights=(5, 5, 5)), plain, atol=1e-4)
+    assert not torch.allclose(
+        predict(layer_weights=(1, 12, 12)), plain, atol=1e-3
+    )
+    with pytest.raises(ValueError, match='layer_weights=.* of 3 blocks'):
+        predict(layer_weights=(1, 2))

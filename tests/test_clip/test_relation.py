@@ -61,3 +61,14 @@ def test_bfloat16_features_are_compared_in_float32(device):
         rough = centred_similarity(features)
     assert rough.dtype == torch.float32
     assert torch.equal(rough, centred_similarity(features))
+
+
+def test_mean_of_a_batch(device):
+    """As published: one mean for all pairs of all images."""
+    features = torch.randn(3, 12, 8, device=device)
+    unit = features / features.norm(dim=-1, keepdim=True)
+    cosine = unit @ unit.mT
+    ours = centred_similarity(features, mean='batch')
+    assert torch.allclose(ours, 3 * (cosine - cosine.mean()), atol=1e-5)
+    with pytest.raises(ValueError, match="mean='all'"):
+        centred_similarity(features, mean='all')

@@ -35,7 +35,8 @@ def cfg(any_config, configs):
 def test_name_is_true(any_config, cfg):
     """mmseg's style: ``{method}_{parts}_{gpus}xb{batch}-{iterations}k_...``"""
     assert STYLE.fullmatch(any_config)
-    if found := re.search(r'xb(\d+)-(\d+)k', any_config):
+    found = re.search(r'xb(\d+)-(\d+)k', any_config)
+    if found and cfg.get('train_dataloader'):
         assert cfg.train_dataloader.batch_size == int(found[1])
         assert cfg.train_cfg.max_iters == int(found[2]) * 1000
     if found := re.search(r'(\d+)x(\d+)', any_config.split('xb')[-1]):
@@ -106,7 +107,7 @@ def test_seeds_are_where_training_looks(
 ):
     cfg = Config.fromfile(configs / training_config)
     for part in walk(cfg.train_dataloader.to_dict()):
-        if 'data_prefix' in part:
+        if 'seg_map_path' in part.get('data_prefix', ()):
             folder = (
                 f'{part["data_root"]}/{part["data_prefix"]["seg_map_path"]}'
             )

@@ -6,25 +6,33 @@ from torch import Tensor
 
 
 def centred_similarity(
-    features: Tensor, beta: float = 1.0, gamma: float = 3.0
+    features: Tensor,
+    beta: float = 1.0,
+    gamma: float = 3.0,
+    mean: str = 'image',
 ) -> Tensor:
     """gamma * (cos - beta * mean(cos)), pairs of patches of one image.
-
-    The mean is over all pairs of an image, not of a batch, so that no image
-    depends on its neighbours.
 
     Args:
         features: (B, N, C).
         beta: How much of the mean is taken off.
         gamma: Sharpness.
+        mean: Over all pairs of an ``'image'``, or, as in ExCEL's code, of a
+            ``'batch'``, where each image depends on its neighbours.
 
     Returns:
         float32, (B, N, N).
+
+    Raises:
+        ValueError: ``mean`` is neither.
     """
+    if mean not in ('image', 'batch'):
+        raise ValueError(f"mean={mean!r} must be 'image' or 'batch'")
     with torch.autocast(features.device.type, enabled=False):
         unit = F.normalize(features.float(), dim=-1)
         cosine = unit @ unit.transpose(1, 2)
-        return gamma * (cosine - beta * cosine.mean((1, 2), keepdim=True))
+        over = (1, 2) if mean == 'image' else (0, 1, 2)
+        return gamma * (cosine - beta * cosine.mean(over, keepdim=True))
 
 
 def positive_softmax(scores: Tensor) -> Tensor:

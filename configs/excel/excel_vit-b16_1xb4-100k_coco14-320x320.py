@@ -1,0 +1,26 @@
+# Needs data/banks/coco_vit-b16.safetensors: tools/build_attribute_bank.py coco
+# --clusters 224 --out THAT.
+_base_ = [
+    '../_base_/models/excel_vit-b16.py',
+    '../_base_/datasets/coco14_tags.py',
+    '../_base_/schedules/excel_30k.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    decode_head=dict(
+        num_classes=81,
+        text=dict(
+            text=dict(background_words='coco'),
+            bank='data/banks/coco_vit-b16.safetensors'),
+        class_maps=dict(affinity=dict(box_threshold=.88)),
+        dynamic_start=30000,
+        self_target_start=None))
+
+train_cfg = dict(max_iters=100000, val_interval=10000)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-6, end=200, by_epoch=False),
+    dict(type='PolyLR', eta_min=0., power=1., end=100000, by_epoch=False),
+]
+# Logits are averaged, as published.
+tta_model = dict(activation='none')
