@@ -2,6 +2,7 @@ from .cam_metric import CAMMetric
 from .iou import IoUWhereTruth
 from .mask_store import MaskStore, sum_areas
 from .pseudo_mask import PseudoMaskWriter
+from .score_files import load_scores, save_scores
 from .tta import RunningTTAModel
 
 __all__ = [
@@ -10,5 +11,7 @@ __all__ = [
     'MaskStore',
     'PseudoMaskWriter',
     'RunningTTAModel',
+    'load_scores',
+    'save_scores',
     'sum_areas',
 ]

@@ -11,6 +11,7 @@ from ..files import encode_mask, write_atomically
 
 SETTINGS = 'settings.json'
 MASKS = 'masks'
+SCORES = 'scores'
 STAGES = ('raw', 'refined')
 
 
@@ -93,6 +94,9 @@ class MaskStore:
 
     def mask_path(self, image_id: str) -> Path:
         return self.folder / MASKS / f'{image_id}.png'
+
+    def score_path(self, image_id: str) -> Path:
+        return self.folder / SCORES / f'{image_id}.npz'
 
     def finished(self) -> dict[str, dict[str, Any]]:
         """Records of all finished images, of all ranks, by id."""

@@ -41,6 +41,10 @@ class PseudoMaskWriter(BaseMetric):
         min_score: Pixels whose best score, refined, is lower become
             ``ignore_index`` (CLIP-ES: 0.95). 0 leaves none out.
         activation: ``'softmax'``, or ``'none'`` for CAM heads.
+        score_stride: Keeps the class maps beside the masks, as small npz
+            files (``save_scores``), from which ``tools/refine_seeds.py``
+            makes other masks without CLIP; the number is the pixels to a
+            value. None keeps none.
         workers: Processes that refine; 0 works in this process, where the
             scores are (on the GPU, say); None is 0 on a machine with a GPU,
             else the number of processors.
@@ -60,6 +64,7 @@ class PseudoMaskWriter(BaseMetric):
         use_labels: bool = False,
         min_score: float = 0.0,
         activation: str = 'softmax',
+        score_stride: int | None = None,
         workers: int | None = None,
         ignore_index: int = 255,
         **kwargs,
@@ -73,8 +78,11 @@ class PseudoMaskWriter(BaseMetric):
             min_score=min_score,
             activation=activation,
             ignore_index=ignore_index,
+            score_stride=score_stride,
         )
-        self.refiner = Refiner(par, crf, crf_backend, min_score, ignore_index)
+        self.refiner = Refiner(
+            par, crf, crf_backend, min_score, ignore_index, score_stride
+        )
         self.use_labels = use_labels
         self.activation = activation
         if workers is None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..datasets.image_files import read_color_image
 from ..models.refine import dense_crf, refine_by_pixels
 from .mask_store import MaskStore
+from .score_files import save_scores
 from .scores import class_areas
 
 
@@ -54,6 +55,8 @@ class Refiner:
         crf_backend: See ``dense_crf``.
         min_score: Pixels with a lower best score are ignored.
         ignore_index: What they become.
+        score_stride: Pixels to a value of the class maps that are kept
+            beside the mask, see ``save_scores``; None keeps none.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Refiner:
         crf_backend: str,
         min_score: float,
         ignore_index: int,
+        score_stride: int | None = None,
     ) -> None:
         self.par = par
         self.crf = crf
         self.crf_backend = crf_backend
         self.min_score = min_score
         self.ignore_index = ignore_index
+        self.score_stride = score_stride
 
     @property
     def refines(self) -> bool:
@@ -95,7 +100,17 @@ class Refiner:
                         mask, job.truth, job.num_classes, self.ignore_index
                     )
                 )
-        MaskStore(job.folder).write_mask(image_id, mask, job.palette)
+        store = MaskStore(job.folder)
+        if self.score_stride:
+            own = job.classes > 0
+            store.score_path(image_id).parent.mkdir(exist_ok=True)
+            save_scores(
+                store.score_path(image_id),
+                scores[torch.from_numpy(own)],
+                job.classes[own],
+                self.score_stride,
+            )
+        store.write_mask(image_id, mask, job.palette)
         return record
 
     def _refine(self, path: str, scores: Tensor) -> Tensor:

@@ -1,0 +1,140 @@
+"""Seeds of toyland: made once, then scored and refined from their files."""
+
+import re
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+VAL = 'ImageSets/Segmentation/val.txt'
+
+
+@pytest.fixture(scope='module')
+def seeds(run_tool, tmp_path_factory):
+    """A folder of seeds with their class maps kept."""
+    folder = tmp_path_factory.mktemp('seeds')
+    run_tool(
+        'test',
+        'seeds.py',
+        '--out',
+        folder / 'out',
+        '--work-dir',
+        folder / 'work',
+        options=('test_evaluator.score_stride=1', 'test_evaluator.workers=0'),
+    )
+    return folder / 'out'
+
+
+@pytest.fixture
+def run(repo, world, monkeypatch):
+    """Run a tool in the world, as from the command line."""
+
+    def run(name, *arguments):
+        tool = str(repo / f'tools/{name}.py')
+        monkeypatch.chdir(world)
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        runpy.run_path(tool, run_name='__main__')
+
+    return run
+
+
+@pytest.fixture
+def config(repo):
+    return repo / 'configs/toyland/seeds.py'
+
+
+def read(folder):
+    return {
+        path.stem: np.asarray(Image.open(path))
+        for path in (folder / 'masks').glob('*.png')
+    }
+
+
+def test_masks_and_maps_are_scored(run, seeds, config, capsys):
+    run('eval_seeds', seeds, config, '--ann-file', VAL)
+    text = capsys.readouterr().out
+    assert 'ToylandDataset' in text
+    assert VAL in text
+    assert '5 of 5 images scored, 0 without a mask, 0 without truth' in text
+    masks = float(re.search(r'as they are: ([\d.]+)', text)[1])
+    fixed = float(re.search(r'threshold 0.5: ([\d.]+)', text)[1])
+    best = re.search(r'picked with pixel truth, ([\d.]+): ([\d.]+)', text)
+    # The masks were made at that threshold; the maps are rounded.
+    assert abs(masks - fixed) < 1
+    assert float(best[2]) >= fixed > 5
+
+
+def test_another_threshold(run, seeds, config, capsys):
+    run('eval_seeds', seeds, config, '--threshold', '0.33')
+    text = capsys.readouterr().out
+    assert 'all images: 13 of 13 images scored' in text
+    assert 'fixed threshold 0.33:' in text
+
+
+def test_missing_masks_are_counted(run, seeds, config, tmp_path, capsys):
+    (tmp_path / 'masks').mkdir()
+    name = 'val_00002.png'
+    (tmp_path / 'masks' / name).write_bytes(
+        (seeds / 'masks' / name).read_bytes()
+    )
+    run('eval_seeds', tmp_path, config, '--ann-file', VAL)
+    text = capsys.readouterr().out
+    assert '1 of 5 images scored, 4 without a mask (the first: ' in text
+    assert 'class maps' not in text
+
+
+def test_nothing_to_score(run, config, tmp_path):
+    with pytest.raises(SystemExit, match='nothing to score: of 13 .* 13 have'):
+        run('eval_seeds', tmp_path, config)
+
+
+def test_refined_as_by_the_writer(run, seeds, config, tmp_path, run_tool):
+    """Without refinement the masks are those that the writer made."""
+    out = tmp_path / 'again'
+    run(
+        'refine_seeds',
+        seeds,
+        out,
+        '--config',
+        config,
+        '--threshold',
+        '0.5',
+        '--workers',
+        '1',
+    )
+    before, after = read(seeds), read(out)
+    assert before.keys() == after.keys()
+    same = [np.mean(before[name] == after[name]) for name in before]
+    assert np.mean(same) > 0.995
+
+
+def test_par_and_crf_go_on_where_they_were_stopped(
+    run, seeds, config, tmp_path, capsys
+):
+    out = tmp_path / 'refined'
+    options = ('--config', config, '--power', '1', '--workers', '1')
+    run('refine_seeds', seeds, out, *options, '--par')
+    first = read(out)
+    assert len(first) == 13
+    (out / 'masks/val_00001.png').unlink()
+    stamp = (out / 'masks/val_00000.png').stat().st_mtime_ns
+    run('refine_seeds', seeds, out, *options, '--par')
+    assert (out / 'masks/val_00000.png').stat().st_mtime_ns == stamp
+    assert np.array_equal(read(out)['val_00001'], first['val_00001'])
+    with pytest.raises(ValueError, match='other settings .*crf'):
+        run('refine_seeds', seeds, out, *options, '--par', '--crf', 'clipes')
+    run('refine_seeds', seeds, tmp_path / 'crf', *options, '--crf', 'clipes')
+    assert len(read(tmp_path / 'crf')) == 13
+
+
+def test_no_maps_to_refine(run, seeds, config, tmp_path):
+    bare = tmp_path / 'bare'
+    bare.mkdir()
+    options = ('--config', config, '--power', '1')
+    with pytest.raises(SystemExit, match='is no folder of PseudoMaskWriter'):
+        run('refine_seeds', bare, tmp_path / 'out', *options)
+    (bare / 'settings.json').write_text('{}')
+    with pytest.raises(SystemExit, match='no class maps .* score_stride'):
+        run('refine_seeds', bare, tmp_path / 'out', *options)

@@ -1,0 +1,120 @@
+"""Make masks from kept class maps, without CLIP.
+
+    python tools/refine_seeds.py data/toyland/seeds data/toyland/refined \\
+        --config configs/toyland/seeds.py --power 1 --par
+
+FOLDER holds the class maps (scores/*.npz) that PseudoMaskWriter keeps with
+score_stride. Goes on where it was stopped; other settings need another
+output folder.
+"""
+
+import argparse
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.utils import ProgressBar
+from mmseg.registry import DATASETS
+
+import mmseg_weakclip  # noqa: F401  (registers every class)
+from mmseg_weakclip.evaluation import MaskStore
+from mmseg_weakclip.evaluation.kept_scores import KeptScoresRefiner
+from mmseg_weakclip.evaluation.refiner import Refiner, set_up_worker
+from mmseg_weakclip.models.refine import resolve_crf_params
+from mmseg_weakclip.processes import worker_context
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('folder', type=Path, metavar='FOLDER')
+    parser.add_argument('out', type=Path, metavar='OUT')
+    parser.add_argument(
+        '--config', required=True, help='config with the data set'
+    )
+    background = parser.add_mutually_exclusive_group(required=True)
+    background.add_argument(
+        '--threshold', type=float, help='background score, a constant'
+    )
+    background.add_argument(
+        '--power', type=float, help='or (1 - highest map) to this power'
+    )
+    parser.add_argument('--par', action='store_true')
+    parser.add_argument('--crf', help='name of a CRF preset')
+    parser.add_argument(
+        '--min-score',
+        type=float,
+        default=0.0,
+        help='leave pixels of a lower refined score out (CLIP-ES: 0.95)',
+    )
+    parser.add_argument('--workers', type=int, default=os.cpu_count())
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    if args.crf:
+        resolve_crf_params(args.crf)
+    source = args.folder / 'settings.json'
+    if not source.is_file():
+        raise SystemExit(f'{args.folder} is no folder of PseudoMaskWriter')
+    store = MaskStore(args.out)
+    store.open(
+        dict(
+            source=json.loads(source.read_text()),
+            threshold=args.threshold,
+            power=args.power,
+            par=args.par,
+            crf=args.crf,
+            min_score=args.min_score,
+        )
+    )
+    finished = store.finished()
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    todo, missing = [], 0
+    for info in infos:
+        scores = args.folder / 'scores' / f'{info["img_id"]}.npz'
+        if not scores.is_file():
+            missing += 1
+        elif info['img_id'] not in finished:
+            todo.append((info, scores))
+    if missing == len(infos):
+        raise SystemExit(
+            f'{args.folder} holds no class maps of the {missing} images; '
+            'set score_stride in PseudoMaskWriter'
+        )
+    refine = KeptScoresRefiner(
+        Refiner(
+            {} if args.par else None, args.crf, 'auto', args.min_score, 255
+        ),
+        dict(threshold=args.threshold, power=args.power),
+        dataset.metainfo['palette'],
+        len(dataset.metainfo['classes']),
+        str(args.out),
+    )
+    bar = ProgressBar(max(1, len(todo)))
+    context = worker_context('mmseg_weakclip.evaluation')
+    with ProcessPoolExecutor(args.workers, context, set_up_worker) as pool:
+        waiting = [
+            pool.submit(refine, info['img_path'], scores)
+            for info, scores in todo
+        ]
+        for future in as_completed(waiting):
+            store.finish(future.result())
+            bar.update()
+    print(
+        f'\n{len(store.finished())} masks in {args.out / "masks"}, '
+        f'{missing} images had no class maps'
+    )
+
+
+if __name__ == '__main__':
+    main()
