@@ -8,14 +8,6 @@ import torch.nn.functional as F
 from mmseg_weakclip.models import AttributeBank, AttributeText, enrich
 from mmseg_weakclip.models.excel.enrichment import number_kept
 
-TEXT = dict(
-    type='TemplateText',
-    model='toyclip',
-    pretrained='toyland',
-    names=('boat', 'car', 'bird'),
-    background_words=('sky', 'road'),
-)
-
 
 @pytest.fixture(scope='module')
 def bank_file(repo, tmp_path_factory):
@@ -85,8 +77,8 @@ def test_bad_keep(keep):
         number_kept(keep, 5)
 
 
-def test_stands_for_a_text_bank(bank_file):
-    enriched = AttributeText(TEXT, bank_file, keep=5)
+def test_stands_for_a_text_bank(bank_file, text_cfg):
+    enriched = AttributeText(text_cfg, bank_file, keep=5)
     plain = enriched.text
     assert len(enriched) == 3
     assert enriched.rows_per_class == [1] * 5
@@ -103,8 +95,8 @@ def test_stands_for_a_text_bank(bank_file):
     assert not rows.requires_grad
 
 
-def test_names_may_come_later(bank_file):
-    text = {key: TEXT[key] for key in ('type', 'model', 'pretrained')}
+def test_names_may_come_later(bank_file, text_cfg):
+    text = {key: text_cfg[key] for key in ('type', 'model', 'pretrained')}
     enriched = AttributeText(text, bank_file)
     with pytest.raises(RuntimeError, match='class names .* not known'):
         enriched()
@@ -113,40 +105,40 @@ def test_names_may_come_later(bank_file):
     assert enriched().shape[0] == 2
 
 
-def test_synonyms_are_enriched_one_by_one(bank_file):
-    text = dict(TEXT, names=('boat', ('car', 'bird')), synonyms='keep')
+def test_synonyms_are_enriched_one_by_one(bank_file, text_cfg):
+    text = dict(text_cfg, names=('boat', ('car', 'bird')), synonyms='keep')
     enriched = AttributeText(text, bank_file)
-    alone = AttributeText(TEXT, bank_file)
+    alone = AttributeText(text_cfg, bank_file)
     assert enriched.rows_per_class == [1, 2, 1, 1]
     assert torch.allclose(enriched(), alone(), atol=1e-6)
 
 
-def test_in_a_head(bank_file):
+def test_in_a_head(bank_file, text_cfg):
     from mmseg_weakclip.models import CLIPViT, PatchTextHead
 
     vit = CLIPViT('toyclip', 'toyland', dense='excel', with_tokens=True)
     features = vit.eval()(torch.randn(1, 3, 40, 56))
-    text = dict(type='AttributeText', text=TEXT, bank=bank_file)
+    text = dict(type='AttributeText', text=text_cfg, bank=bank_file)
     logits = PatchTextHead(4, text)(features)
-    plain = PatchTextHead(4, TEXT)(features)
+    plain = PatchTextHead(4, text_cfg)(features)
     assert logits.shape == plain.shape == (1, 4, 5, 7)
     assert torch.equal(logits[:, 0], plain[:, 0])  # background words
     assert not torch.allclose(logits[:, 1:], plain[:, 1:], atol=1e-2)
 
 
-def test_bank_of_another_clip(bank_file):
+def test_bank_of_another_clip(bank_file, text_cfg):
     torch.manual_seed(5)
     with pytest.raises(ValueError, match=r'toyclip \(toyland\).* build a ban'):
-        AttributeText({**TEXT, 'pretrained': None}, bank_file)
+        AttributeText({**text_cfg, 'pretrained': None}, bank_file)
 
 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [(dict(temperature=0), 'temperature=0'), (dict(keep=13), 'keep=13 of 12')],
 )
-def test_bad_values(bank_file, options, message):
+def test_bad_values(bank_file, options, message, text_cfg):
     with pytest.raises(ValueError, match=message):
-        AttributeText(TEXT, bank_file, **options)
+        AttributeText(text_cfg, bank_file, **options)
 
 
 def test_bank_says_where_it_comes_from(bank_file):

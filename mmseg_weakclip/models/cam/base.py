@@ -10,7 +10,7 @@ from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
 from ...samples import foreground_labels
-from ..clip import CLIPTokens
+from ..clip import CLIPTokens, find_tokens
 from ..refine import background_score, gate_by_labels, normalize_cam
 from .affinity import AttentionAffinity
 
@@ -57,15 +57,6 @@ class TrainingFreeHead(BaseDecodeHead):
             'it with tools/test.py'
         )
 
-    def _tokens(self, inputs: tuple) -> CLIPTokens:
-        tokens = inputs[-1]
-        if not isinstance(tokens, CLIPTokens):
-            raise ValueError(
-                f"{type(self).__name__} needs CLIP's tokens: "
-                'set with_tokens=True in CLIPViT'
-            )
-        return tokens
-
 
 class TrainingFreeCAMHead(TrainingFreeHead):
     """Base of the decode heads that read CAMs out of a frozen CLIP.
@@ -98,7 +89,9 @@ class TrainingFreeCAMHead(TrainingFreeHead):
     ) -> None:
         super().__init__(num_classes, text, init_cfg)
         self.background = dict(background)
-        self.affinity = AttentionAffinity(**affinity) if affinity else None
+        self.affinity = (
+            None if affinity is None else AttentionAffinity(**affinity)
+        )
 
     @abstractmethod
     def cams(
@@ -144,7 +137,7 @@ class TrainingFreeCAMHead(TrainingFreeHead):
 
     def _run(self, inputs: tuple, labels: Sequence[tuple[int, ...]]) -> Tensor:
         """CAMs in [0, 1], (B, K - 1, h, w)."""
-        tokens = self._tokens(inputs)
+        tokens = find_tokens(inputs, type(self).__name__)
         text = self._text()
         with torch.autocast(text.device.type, enabled=False):
             cams = normalize_cam(self.cams(tokens, text.float(), labels))

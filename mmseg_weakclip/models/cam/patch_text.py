@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..clip import CLIPTokens
+from ..clip import CLIPTokens, find_tokens
 from .base import TrainingFreeCAMHead, TrainingFreeHead
 
 NORM_AXES = {'channel': -1, 'token': 1}
@@ -165,7 +165,7 @@ class PatchTextHead(TrainingFreeHead):
             ValueError: CLIP's tokens are missing, the bank has another
                 number of names, or nothing says what is background.
         """
-        tokens = self._tokens(inputs)
+        tokens = find_tokens(inputs, type(self).__name__)
         self._check_names()
         text = self.text()
         with torch.autocast(text.device.type, enabled=False):

@@ -5,7 +5,7 @@ from .relation import centred_similarity, positive_softmax
 from .text import PromptText, TemplateText
 from .text_bank import TextBank
 from .text_tower import TextTower, Tokenizer
-from .tokens import CLIPTokens
+from .tokens import CLIPTokens, find_tokens
 from .tower import CLIPTower
 from .vision import VisionTower
 from .vit import CLIPViT
@@ -29,6 +29,7 @@ __all__ = [
     'VisionTower',
     'add_local_model',
     'build_dense',
+    'find_tokens',
     'load_clip',
     'read_state_dict',
 ]

@@ -41,3 +41,20 @@ class CLIPTokens:
     value_scale: int
     attention: Tensor | None
     tower: VisionTower
+
+
+def find_tokens(inputs: tuple, user: str) -> CLIPTokens:
+    """The tokens behind the feature maps of a ``CLIPViT``.
+
+    Args:
+        inputs: What the backbone returned.
+        user: Who needs them, for the message.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not isinstance(inputs[-1], CLIPTokens):
+        raise ValueError(
+            f"{user} needs CLIP's tokens: set with_tokens=True in CLIPViT"
+        )
+    return inputs[-1]

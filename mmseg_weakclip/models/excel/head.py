@@ -12,7 +12,7 @@ from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
 from ...samples import foreground_labels, stack_images
-from ..clip import CLIPTokens, centred_similarity
+from ..clip import CLIPTokens, centred_similarity, find_tokens
 from ..refine import background_score
 from .adapter import TokenTransformer
 from .pseudo_labels import ClassMaps, maps_to_labels, scatter_maps
@@ -113,7 +113,9 @@ class IntraCorrelationHead(BaseDecodeHead):
 
     def forward(self, inputs: tuple) -> Tensor:
         """Logits, (B, K, h, w)."""
-        return self._decode(self.adapter(self._tokens(inputs)))
+        return self._decode(
+            self.adapter(find_tokens(inputs, type(self).__name__))
+        )
 
     def loss(
         self,
@@ -132,7 +134,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         Raises:
             ValueError: Images or image labels are missing.
         """
-        tokens = self._tokens(inputs)
+        tokens = find_tokens(inputs, type(self).__name__)
         features = self.adapter(tokens)
         scores = None
         if self.relation is not None:
@@ -159,7 +161,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         """
         if self.predicts == 'logits':
             return super().predict(inputs, batch_img_metas, test_cfg)
-        tokens = self._tokens(inputs)
+        tokens = find_tokens(inputs, type(self).__name__)
         labels = foreground_labels(
             batch_img_metas, self.num_classes, type(self).__name__
         )
@@ -171,15 +173,6 @@ class IntraCorrelationHead(BaseDecodeHead):
         cams = self.predict_by_feat(cams, batch_img_metas)
         background = background_score(cams, power=self.background_power)
         return torch.cat([background, cams], 1)
-
-    def _tokens(self, inputs: tuple) -> CLIPTokens:
-        tokens = inputs[-1]
-        if not isinstance(tokens, CLIPTokens):
-            raise ValueError(
-                "IntraCorrelationHead needs CLIP's tokens: set "
-                'with_tokens=True in CLIPViT'
-            )
-        return tokens
 
     def _decode(self, features: Tensor) -> Tensor:
         return self.cls_seg(self.decoder(features))
