@@ -150,10 +150,11 @@ def test_layers_can_weigh_differently(
         return head.predict(features, metas, None)
 
     plain = predict()
-    # Sinkhorn forgets a factor that all share.
-    assert torch.allclose(predict(layer_weights=(5, 5, 5)), plain, atol=1e-4)
+    # Sinkhorn forgets a factor that all share; these maps of random weights
+    # are nearly flat, and min-max blows rounding up.
+    assert torch.allclose(predict(layer_weights=(5, 5, 5)), plain, atol=1e-2)
     assert not torch.allclose(
-        predict(layer_weights=(1, 12, 12)), plain, atol=1e-3
+        predict(layer_weights=(1, 12, 12)), plain, atol=1e-1
     )
     with pytest.raises(ValueError, match='layer_weights=.* of 3 blocks'):
         predict(layer_weights=(1, 2))
