@@ -15,24 +15,19 @@ a fresh process, so that its peak memory is its own.
 
 import argparse
 import multiprocessing
-import resource
 import statistics
-import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import open_clip
 import torch
+from common import Clock, make_batch, peak_bytes
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_weakclip.engine import check_class_counts
@@ -62,42 +57,6 @@ def build(config: str, crop: int, device: str) -> tuple:
             module.set_names(classes)
     check_class_counts(model, classes)
     return model.train(), build_optim_wrapper(model, cfg.optim_wrapper)
-
-
-def make_batch(batch: int, crop: int, num_classes: int) -> dict:
-    """Images, and seeds of three classes each, as a data loader gives them."""
-    rng = np.random.default_rng(0)
-    inputs, samples = [], []
-    for _ in range(batch):
-        coarse = torch.from_numpy(rng.integers(0, 255, (3, 8, 8)))
-        image = torch.nn.functional.interpolate(
-            coarse[None].float(), (crop, crop), mode='bicubic'
-        )[0]
-        inputs.append(image.clamp(0, 255).byte())
-        present = np.array([0, *rng.integers(1, num_classes, 2), 255])
-        seeds = present[rng.integers(0, 4, (1, 8, 8))]
-        seeds = seeds.repeat(crop // 8, 1).repeat(crop // 8, 2)
-        sample = SegDataSample(
-            gt_sem_seg=PixelData(data=torch.from_numpy(seeds)),
-            metainfo=dict(img_shape=(crop, crop), ori_shape=(crop, crop)),
-        )
-        samples.append(sample)
-    return dict(inputs=inputs, data_samples=samples)
-
-
-class Clock:
-    """Seconds since the last look, everything on the device done."""
-
-    def __init__(self, device: str) -> None:
-        self.on_gpu = device.startswith('cuda')
-        self()
-
-    def __call__(self) -> float:
-        if self.on_gpu:
-            torch.cuda.synchronize()
-        now, before = time.perf_counter(), getattr(self, '_last', 0.0)
-        self._last = now
-        return now - before
 
 
 def floor_step(
@@ -166,14 +125,7 @@ def measure(args: argparse.Namespace, precision: str) -> dict:
             trunk, model, wrapper.optimizer, images, inputs, context, clock
         )
         rows.append(dict(seconds, ours=ours, ratio=ours / seconds['floor']))
-    return dict(rows=rows[1:], peak=_peak_bytes(args.device))
-
-
-def _peak_bytes(device: str) -> int:
-    if device.startswith('cuda'):
-        return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == 'darwin' else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return dict(rows=rows[1:], peak=peak_bytes(args.device))
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,0 +1,62 @@
+"""What the benchmarks share."""
+
+import resource
+import sys
+import time
+
+import numpy as np
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+
+def make_batch(batch: int, crop: int, num_classes: int) -> dict:
+    """Images with labels and seeds, as a data loader gives them.
+
+    Seeds have the background, two classes, which are the image's labels, and
+    ignored pixels.
+    """
+    rng = np.random.default_rng(0)
+    inputs, samples = [], []
+    for _ in range(batch):
+        coarse = torch.from_numpy(rng.integers(0, 255, (3, 8, 8)))
+        image = torch.nn.functional.interpolate(
+            coarse[None].float(), (crop, crop), mode='bicubic'
+        )[0]
+        inputs.append(image.clamp(0, 255).byte())
+        present = np.array([0, *rng.integers(1, num_classes, 2), 255])
+        seeds = present[rng.integers(0, 4, (1, 8, 8))]
+        seeds = seeds.repeat(crop // 8, 1).repeat(crop // 8, 2)
+        sample = SegDataSample(
+            gt_sem_seg=PixelData(data=torch.from_numpy(seeds)),
+            metainfo=dict(
+                img_shape=(crop, crop),
+                ori_shape=(crop, crop),
+                image_labels=tuple(sorted({*present[1:3].tolist()})),
+            ),
+        )
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+class Clock:
+    """Seconds since the last look, everything on the device done."""
+
+    def __init__(self, device: str) -> None:
+        self.on_gpu = device.startswith('cuda')
+        self()
+
+    def __call__(self) -> float:
+        if self.on_gpu:
+            torch.cuda.synchronize()
+        now, before = time.perf_counter(), getattr(self, '_last', 0.0)
+        self._last = now
+        return now - before
+
+
+def peak_bytes(device: str) -> int:
+    """The most memory that this process has had."""
+    if device.startswith('cuda'):
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
