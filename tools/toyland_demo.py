@@ -141,7 +141,11 @@ def main() -> None:
         f'{np.nanmean(refined["refined"]):.2f}\n'
         f'its network, without any label: {network:.2f}\n'
         f'picture: {picture}\n'
-        f'{(time.time() - start) / 60:.1f} minutes'
+        f'{(time.time() - start) / 60:.1f} minutes\n\n'
+        'The third stage, a stock segmenter that learns from these masks:\n'
+        f'python tools/train.py {CONFIGS}/segmenter.py --work-dir '
+        f'{work_dir}/segmenter --cfg-options train_dataloader.dataset.'
+        f'data_prefix.seg_map_path={ROOT / masks}/masks'
     )
 
 

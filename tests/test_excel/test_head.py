@@ -170,6 +170,30 @@ def test_labels_change_when_the_relation_comes_in(
     assert not torch.equal(found[9], found[10])
 
 
+def test_weclip(make_head, make_features, make_samples, at_iteration):
+    """GradCAM for maps, a plain product for the relation, CLIP as it is."""
+    head = make_head(
+        class_maps=dict(
+            affinity=dict(box_threshold=0.4), grad_cam=dict(logit_scale=20.0)
+        ),
+        relation='dot',
+        calibrate=False,
+    )
+    features = make_features(dense=None)
+    found = []
+    for iteration in (0, 10):
+        at_iteration(iteration)
+        samples = make_samples((1, 3), (1, 2))
+        losses = losses_of(head, features, samples)
+        assert all(torch.isfinite(v).all() for v in losses.values())
+        found.append(torch.stack([s.gt_sem_seg.data for s in samples]))
+    assert not torch.equal(*found)  # other attention maps
+    patches = head.adapter(features[-1]).flatten(2)
+    expected = patches.transpose(1, 2) @ patches
+    scores = head._relation_scores(head.adapter(features[-1]))
+    assert torch.allclose(scores, expected, atol=1e-4)
+
+
 def test_own_prediction_becomes_the_target(
     make_head, make_features, make_samples, at_iteration
 ):
@@ -274,6 +298,8 @@ def test_predicts(make_head, make_features, make_samples):
 
 def test_bad_input(make_head, make_features, make_samples, text_cfg):
     features = make_features()
+    with pytest.raises(ValueError, match="relation='cos' must be 'dot'"):
+        make_head(relation='cos')
     with pytest.raises(ValueError, match='trains a relation'):
         make_head(relation=None)
     with pytest.raises(ValueError, match="predicts='masks'"):

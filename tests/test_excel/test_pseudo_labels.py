@@ -12,6 +12,7 @@ from mmseg_weakclip.models import (
     patch_text_similarity,
     refine_by_pixels,
     scatter_maps,
+    softmax_grad_cam,
 )
 
 LABELS = [(0, 2), (1,)]
@@ -41,7 +42,7 @@ def test_scatter_by_hand(device):
 def test_maps_are_those_of_all_classes(make_features, text):
     """Only present classes are looked at, and that changes nothing."""
     tokens = make_features()[-1]
-    maps, ids = ClassMaps(**KEEP_ALL)(tokens, text, LABELS)
+    maps, ids = ClassMaps(3, **KEEP_ALL)(tokens, text, LABELS)
     assert ids.tolist() == [[0, 2], [1, -1]]
     every = normalize_cam(patch_text_similarity(tokens, text, redundancy=True))
     assert torch.allclose(maps[0], every[0, [0, 2]])
@@ -52,7 +53,7 @@ def test_maps_are_those_of_all_classes(make_features, text):
 @torch.no_grad()
 def test_batch_equals_image_by_image(make_features, text):
     """With attention spread, whatever the neighbours' classes."""
-    module = ClassMaps(affinity=dict(box_threshold=0.4), **KEEP_ALL)
+    module = ClassMaps(3, affinity=dict(box_threshold=0.4), **KEEP_ALL)
     tokens = make_features()[-1]
     together, _ = module(tokens, text, LABELS)
     affinity = AttentionAffinity(0.4)
@@ -71,19 +72,19 @@ def test_class_without_support_is_dropped(make_features, text):
     tokens = make_features()[-1]
     similarity = patch_text_similarity(tokens, text, redundancy=True)
     support = similarity[0, 0].max().item()
-    maps, ids = ClassMaps(min_support=support)(tokens, text, LABELS)
+    maps, ids = ClassMaps(3, min_support=support)(tokens, text, LABELS)
     assert ids[0, 0] == -1
     assert (maps[0, 0] == 0).all()
-    _, ids = ClassMaps(min_support=99)(tokens, text, LABELS, in_view=True)
+    _, ids = ClassMaps(3, min_support=99)(tokens, text, LABELS, in_view=True)
     assert ids.tolist() == [[0, 2], [1, -1]]
-    _, ids = ClassMaps(min_support=support - 1e-3)(tokens, text, LABELS)
+    _, ids = ClassMaps(3, min_support=support - 1e-3)(tokens, text, LABELS)
     assert ids[0, 0] == 0
 
 
 @torch.no_grad()
 def test_relation_picks_the_attention(make_features, text):
     tokens = make_features()[-1]
-    module = ClassMaps(affinity=dict(box_threshold=0.4), **KEEP_ALL)
+    module = ClassMaps(3, affinity=dict(box_threshold=0.4), **KEEP_ALL)
     number = tokens.grid[0] * tokens.grid[1]
     relation = torch.rand(2, number, number, device=text.device)
     plain, _ = module(tokens, text, LABELS)
@@ -127,3 +128,18 @@ def test_a_sure_map_is_its_class(device):
     labels = maps_to_labels(torch.ones(1, 1, 4, 4).to(device), ids, images)
     assert (labels == 2).all()
     assert F.one_hot(labels).shape[-1] == 3
+
+
+def test_maps_by_grad_cam(make_features, text):
+    """WeCLIP's: those of CLIP-ES, of present classes, even without grad."""
+    tokens = make_features()[-1]
+    module = ClassMaps(3, grad_cam=dict(logit_scale=20.0), min_support=99)
+    with torch.no_grad():
+        maps, ids = module(tokens, text, LABELS)
+    assert ids.tolist() == [[0, 2], [1, -1]]
+    every = normalize_cam(
+        softmax_grad_cam(tokens, text, LABELS, 3, logit_scale=20.0)
+    )
+    assert torch.allclose(maps[0], every[0, [0, 2]])
+    assert torch.allclose(maps[1, 0], every[1, 1])
+    assert not maps.requires_grad

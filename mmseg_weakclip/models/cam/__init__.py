@@ -1,6 +1,6 @@
 from .affinity import AttentionAffinity
 from .base import TrainingFreeCAMHead, TrainingFreeHead
-from .grad_cam import GradCAMHead
+from .grad_cam import GradCAMHead, softmax_grad_cam
 from .patch_text import (
     PatchTextCAMHead,
     PatchTextHead,
@@ -15,4 +15,5 @@ __all__ = [
     'TrainingFreeCAMHead',
     'TrainingFreeHead',
     'patch_text_similarity',
+    'softmax_grad_cam',
 ]

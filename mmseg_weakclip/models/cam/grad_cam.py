@@ -5,15 +5,27 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..clip import CLIPTokens
 from ..clip.vision import attend, finish_block, project_qkv, run_block
 from .base import TrainingFreeCAMHead
 
 
-@MODELS.register_module()
-class GradCAMHead(TrainingFreeCAMHead):
+def _check_pool(pool: str) -> None:
+    if pool not in ('patch', 'class'):
+        raise ValueError(f"pool={pool!r} must be 'patch' or 'class'")
+
+
+def softmax_grad_cam(
+    tokens: CLIPTokens,
+    text: Tensor,
+    labels: Sequence[tuple[int, ...]],
+    num_foreground: int,
+    block: int = -1,
+    pool: str = 'patch',
+    logit_scale: float = 100.0,
+) -> Tensor:
     """GradCAM on the input of one block's attention.
 
     An image is classified among its own classes and the background words;
@@ -23,14 +35,109 @@ class GradCAMHead(TrainingFreeCAMHead):
     that the richest image has.
 
     Args:
+        tokens: CLIP's view of the batch, with hidden states.
+        text: Unit embeddings of K - 1 classes and M background words,
+            (K - 1 + M, E).
+        labels: For each image the ids of its classes, 0 to K - 2.
+        num_foreground: K - 1.
         block: Index of the block; -1 is the last, as published.
         pool: Which tokens stand for the image: the mean of its patches
             (``'patch'``, as published) or the class token (``'class'``).
         logit_scale: Factor on the cosines; 100 is that of OpenAI's CLIP.
+
+    Returns:
+        (B, K - 1, h, w), not negative, without a graph; zero where an image
+        lacks a class.
+
+    Raises:
+        ValueError: The hidden states are missing or have no such block, or
+            there is no such pool.
+    """
+    _check_pool(pool)
+    blocks = tokens.tower.blocks
+    if not tokens.hidden:
+        raise ValueError(
+            'GradCAM needs the hidden states: set '
+            'hidden_states=True in CLIPViT'
+        )
+    if not -len(blocks) <= block < len(blocks):
+        raise ValueError(
+            f'GradCAM at block={block}, but CLIP has {len(blocks)} blocks'
+        )
+    rivals = torch.ones(
+        len(labels), len(text), dtype=torch.bool, device=text.device
+    )
+    rivals[:, :num_foreground] = False
+    for row, present in zip(rivals, labels):
+        row[list(present)] = True
+    start = block % len(blocks)
+    first, *rest = blocks[start:]
+    with torch.enable_grad():
+        x = tokens.hidden[start].detach().float()
+        normed, features = _run_blocks(x, first, rest, tokens, pool)
+        logits = logit_scale * F.normalize(features, dim=-1) @ text.T
+        scores = logits.masked_fill(~rivals, -torch.inf).softmax(-1)
+        cams = _weigh(scores, normed, labels, num_foreground)
+    return cams.unflatten(2, tokens.grid)
+
+
+def _run_blocks(
+    x: Tensor,
+    first: nn.Module,
+    rest: Sequence[nn.Module],
+    tokens: CLIPTokens,
+    pool: str,
+) -> tuple[Tensor, Tensor]:
+    """The chosen block and all behind it.
+
+    Returns:
+        The leaf that gradients are taken for, the block's normalised input
+        (B, N, D), and the images' embeddings (B, E).
+    """
+    normed = first.ln_1(x).detach().requires_grad_()
+    x = finish_block(first, x, attend(project_qkv(first.attn, normed)))
+    for block in rest:
+        x = run_block(block, x)
+    embedded = tokens.tower.embed(x)
+    if pool == 'class':
+        return normed, embedded[:, 0]
+    return normed, embedded[:, 1:].mean(1)
+
+
+def _weigh(
+    scores: Tensor,
+    normed: Tensor,
+    labels: Sequence[tuple[int, ...]],
+    num_foreground: int,
+) -> Tensor:
+    """relu(sum over channels of mean gradient * activation)."""
+    batch, tokens, _ = normed.shape
+    cams = scores.new_zeros(batch, num_foreground, tokens - 1)
+    activation = normed.detach()[:, 1:]
+    for turn in range(max(map(len, labels), default=0)):
+        images = [i for i, own in enumerate(labels) if turn < len(own)]
+        classes = [labels[i][turn] for i in images]
+        (gradient,) = torch.autograd.grad(
+            scores[images, classes].sum(), normed, retain_graph=True
+        )
+        weights = gradient[:, 1:].mean(1, keepdim=True)
+        maps = (weights * activation).sum(-1).relu()
+        cams[images, classes] = maps[images].detach()
+    return cams
+
+
+@MODELS.register_module()
+class GradCAMHead(TrainingFreeCAMHead):
+    """CAMs by :func:`softmax_grad_cam`.
+
+    Args:
+        block: See there.
+        pool: See there.
+        logit_scale: See there.
         kwargs: See :class:`TrainingFreeCAMHead`.
 
     Raises:
-        ValueError: The hidden states are missing or have no such block.
+        ValueError: There is no such pool.
     """
 
     def __init__(
@@ -42,8 +149,7 @@ class GradCAMHead(TrainingFreeCAMHead):
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if pool not in ('patch', 'class'):
-            raise ValueError(f"pool={pool!r} must be 'patch' or 'class'")
+        _check_pool(pool)
         self.block = block
         self.pool = pool
         self.logit_scale = logit_scale
@@ -55,73 +161,12 @@ class GradCAMHead(TrainingFreeCAMHead):
         labels: Sequence[tuple[int, ...]],
     ) -> Tensor:
         """See :meth:`TrainingFreeCAMHead.cams`."""
-        depth = len(tokens.tower.blocks)
-        if not tokens.hidden:
-            raise ValueError(
-                'GradCAMHead needs the hidden states: set '
-                'hidden_states=True in CLIPViT'
-            )
-        if not -depth <= self.block < depth:
-            raise ValueError(
-                f'GradCAMHead has block={self.block}, but CLIP '
-                f'has {depth} blocks'
-            )
-        start = self.block % depth
-        with torch.enable_grad():
-            normed, features = self._run_from(start, tokens)
-            rivals = self._rivals(text, labels)
-            logits = self.logit_scale * F.normalize(features, dim=-1) @ text.T
-            scores = logits.masked_fill(~rivals, -torch.inf).softmax(-1)
-            cams = self._weigh(scores, normed, labels)
-        return cams.unflatten(2, tokens.grid)
-
-    def _run_from(
-        self, start: int, tokens: CLIPTokens
-    ) -> tuple[Tensor, Tensor]:
-        """Block ``start`` and all behind it.
-
-        Returns:
-            The leaf that gradients are taken for, the block's normalised
-            input (B, N, D), and the images' embeddings (B, E).
-        """
-        tower = tokens.tower
-        first, *rest = tower.blocks[start:]
-        x = tokens.hidden[start].detach().float()
-        normed = first.ln_1(x).detach().requires_grad_()
-        x = finish_block(first, x, attend(project_qkv(first.attn, normed)))
-        for block in rest:
-            x = run_block(block, x)
-        embedded = tower.embed(x)
-        if self.pool == 'class':
-            return normed, embedded[:, 0]
-        return normed, embedded[:, 1:].mean(1)
-
-    def _rivals(
-        self, text: Tensor, labels: Sequence[tuple[int, ...]]
-    ) -> Tensor:
-        """Texts that compete in each image, bool (B, K - 1 + M)."""
-        rivals = torch.ones(
-            len(labels), len(text), dtype=torch.bool, device=text.device
+        return softmax_grad_cam(
+            tokens,
+            text,
+            labels,
+            self.num_classes - 1,
+            self.block,
+            self.pool,
+            self.logit_scale,
         )
-        rivals[:, : self.num_classes - 1] = False
-        for row, present in zip(rivals, labels):
-            row[list(present)] = True
-        return rivals
-
-    def _weigh(
-        self, scores: Tensor, normed: Tensor, labels: Sequence[tuple[int, ...]]
-    ) -> Tensor:
-        """relu(sum over channels of mean gradient * activation)."""
-        batch, tokens, _ = normed.shape
-        cams = scores.new_zeros(batch, self.num_classes - 1, tokens - 1)
-        activation = normed.detach()[:, 1:]
-        for turn in range(max(map(len, labels), default=0)):
-            images = [i for i, own in enumerate(labels) if turn < len(own)]
-            classes = [labels[i][turn] for i in images]
-            (gradient,) = torch.autograd.grad(
-                scores[images, classes].sum(), normed, retain_graph=True
-            )
-            weights = gradient[:, 1:].mean(1, keepdim=True)
-            maps = (weights * activation).sum(-1).relu()
-            cams[images, classes] = maps[images].detach()
-        return cams

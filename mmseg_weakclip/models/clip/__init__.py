@@ -1,7 +1,11 @@
 from .dense import PRESETS, DenseAttention, build_dense
 from .dense_stream import DenseStream
 from .proxy import TimmAffinity
-from .relation import centred_similarity, positive_softmax
+from .relation import (
+    centred_similarity,
+    dot_similarity,
+    positive_softmax,
+)
 from .text import PromptText, TemplateText
 from .text_bank import TextBank
 from .text_tower import TextTower, Tokenizer
@@ -29,6 +33,7 @@ __all__ = [
     'VisionTower',
     'add_local_model',
     'build_dense',
+    'dot_similarity',
     'find_tokens',
     'load_clip',
     'read_state_dict',

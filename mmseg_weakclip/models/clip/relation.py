@@ -35,6 +35,13 @@ def centred_similarity(
         return gamma * (cosine - beta * cosine.mean(over, keepdim=True))
 
 
+def dot_similarity(features: Tensor) -> Tensor:
+    """Products of the features of all pairs, (B, N, C) -> (B, N, N)."""
+    with torch.autocast(features.device.type, enabled=False):
+        features = features.float()
+        return features @ features.transpose(1, 2)
+
+
 def positive_softmax(scores: Tensor) -> Tensor:
     """Softmax over each row's entries that are not negative.
 

@@ -12,7 +12,12 @@ from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
 from ...samples import foreground_labels, stack_images
-from ..clip import CLIPTokens, centred_similarity, find_tokens
+from ..clip import (
+    CLIPTokens,
+    centred_similarity,
+    dot_similarity,
+    find_tokens,
+)
 from ..refine import background_score
 from .adapter import TokenTransformer
 from .pseudo_labels import ClassMaps, maps_to_labels, scatter_maps
@@ -44,9 +49,12 @@ class IntraCorrelationHead(BaseDecodeHead):
         class_maps: Arguments of :class:`ClassMaps`.
         background_power: See :func:`maps_to_labels`.
         par: Arguments of ``refine_by_pixels``.
-        relation: Arguments ``beta`` and ``gamma`` of
-            :func:`centred_similarity`, ExCEL's are 1 and 3; None learns no
+        relation: What the similarity of patches is: arguments of
+            :func:`centred_similarity`, ExCEL's beta and gamma are 1 and 3;
+            or ``'dot'``, the plain product of WeCLIP. None learns no
             relation, and there is no dynamic phase.
+        calibrate: Whether the relation reshapes the dense stream, as in
+            ExCEL; without, it only picks the attention maps, as in WeCLIP.
         dynamic_start: Iteration of the first labels with the learnt
             relation; ExCEL has 14,000 for VOC, 30,000 for COCO.
         self_target_start: Iteration from which the relation learns from the
@@ -73,7 +81,8 @@ class IntraCorrelationHead(BaseDecodeHead):
         class_maps: ConfigType | None = None,
         background_power: float = 1.0,
         par: ConfigType | None = None,
-        relation: ConfigType | None = None,
+        relation: ConfigType | str | None = None,
+        calibrate: bool = True,
         dynamic_start: int = 14_000,
         self_target_start: int | None = None,
         diversity_loss: ConfigType | None = None,
@@ -100,10 +109,16 @@ class IntraCorrelationHead(BaseDecodeHead):
         self.text = MODELS.build(text)
         self.adapter = MODELS.build(adapter)
         self.decoder = TokenTransformer(channels, depth, heads)
-        self.class_maps = ClassMaps(**(class_maps or {}))
+        self.class_maps = ClassMaps(num_classes - 1, **(class_maps or {}))
         self.background_power = background_power
         self.par = par
+        if isinstance(relation, str) and relation != 'dot':
+            raise ValueError(
+                f"relation={relation!r} must be 'dot' or the arguments of "
+                'centred_similarity'
+            )
         self.relation = relation
+        self.calibrate = calibrate
         self.dynamic_start = dynamic_start
         self.self_target_start = self_target_start
         self.diversity_loss = (
@@ -178,10 +193,11 @@ class IntraCorrelationHead(BaseDecodeHead):
         return self.cls_seg(self.decoder(features))
 
     def _relation_scores(self, features: Tensor) -> Tensor:
-        """Centred similarity of patches, (B, N, N)."""
-        return centred_similarity(
-            features.flatten(2).transpose(1, 2), **self.relation
-        )
+        """Similarity of patches, (B, N, N)."""
+        patches = features.flatten(2).transpose(1, 2)
+        if self.relation == 'dot':
+            return dot_similarity(patches)
+        return centred_similarity(patches, **self.relation)
 
     @torch.no_grad()
     def _make_labels(
@@ -223,8 +239,9 @@ class IntraCorrelationHead(BaseDecodeHead):
             )
         relation = None
         if scores is not None:
-            tokens = shift_dense_stream(tokens, scores)
             relation = scores.sigmoid()
+            if self.calibrate:
+                tokens = shift_dense_stream(tokens, scores)
         text = self.text()
         with torch.autocast(text.device.type, enabled=False):
             return self.class_maps(

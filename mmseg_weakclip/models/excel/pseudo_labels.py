@@ -6,7 +6,11 @@ import torch
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-from ..cam import AttentionAffinity, patch_text_similarity
+from ..cam import (
+    AttentionAffinity,
+    patch_text_similarity,
+    softmax_grad_cam,
+)
 from ..clip import CLIPTokens
 from ..refine import background_score, normalize_cam, refine_by_pixels
 
@@ -15,6 +19,7 @@ class ClassMaps(nn.Module):
     """Maps of an image's own classes.
 
     Args:
+        num_foreground: K - 1, the first rows of the text.
         affinity: Arguments of :class:`AttentionAffinity`; None leaves it out.
         norm_axis: See :func:`patch_text_similarity`; ExCEL's code has
             ``'token'``.
@@ -25,22 +30,29 @@ class ClassMaps(nn.Module):
             removal 0 is what all texts have in common, so no patch is more
             like the class than like the average text. None keeps all, as
             published.
+        grad_cam: Arguments of :func:`softmax_grad_cam`, which then makes the
+            maps in place of patch-text similarity (WeCLIP); the three
+            options above do not touch it.
     """
 
     def __init__(
         self,
+        num_foreground: int,
         affinity: ConfigType | None = None,
         norm_axis: str = 'channel',
         redundancy: bool = True,
         min_support: float | None = 0.0,
+        grad_cam: ConfigType | None = None,
     ) -> None:
         super().__init__()
+        self.num_foreground = num_foreground
         self.affinity = (
             None if affinity is None else AttentionAffinity(**affinity)
         )
         self.norm_axis = norm_axis
         self.redundancy = redundancy
         self.min_support = min_support
+        self.grad_cam = grad_cam
 
     def forward(
         self,
@@ -66,19 +78,32 @@ class ClassMaps(nn.Module):
             classes that an image has, and their ids (B, P), -1 where an
             image has fewer or a class has no support; such maps are zero.
         """
-        similarity = patch_text_similarity(
-            tokens, text, self.norm_axis, self.redundancy
-        )
-        ids = pad_labels(labels, similarity.device)
+        ids = pad_labels(labels, text.device)
         rows = torch.arange(len(ids), device=ids.device)[:, None]
-        maps = similarity[rows, ids.clamp(min=0)]
-        if self.min_support is not None and not in_view:
+        maps = self._every_map(tokens, text, labels)[rows, ids.clamp(min=0)]
+        checked = self.grad_cam is None and not in_view
+        if self.min_support is not None and checked:
             support = maps.amax((-2, -1)) > self.min_support
             ids = ids.masked_fill(~support, -1)
         maps = normalize_cam(maps)
         if self.affinity is not None:
             maps = normalize_cam(self.affinity(maps, tokens, relation))
         return maps * (ids >= 0)[..., None, None], ids
+
+    def _every_map(
+        self,
+        tokens: CLIPTokens,
+        text: Tensor,
+        labels: Sequence[tuple[int, ...]],
+    ) -> Tensor:
+        """Maps of all texts, as they come, (B, M, h, w)."""
+        if self.grad_cam is None:
+            return patch_text_similarity(
+                tokens, text, self.norm_axis, self.redundancy
+            )
+        return softmax_grad_cam(
+            tokens, text, labels, self.num_foreground, **self.grad_cam
+        )
 
 
 def pad_labels(

@@ -1,0 +1,15 @@
+# WeCLIP (CVPR 2024), of ExCEL's parts: GradCAM makes the maps, the relation
+# only picks attention maps. Those of eight blocks in both phases; the
+# published code looks at six in the second.
+_base_ = './excel_vit-b16_1xb4-30k_voc12-320x320_no-tse.py'
+
+model = dict(
+    backbone=dict(dense=None, attention_layers=8),
+    decode_head=dict(
+        adapter=dict(layers=tuple(range(11))),
+        class_maps=dict(affinity=dict(box_threshold=.4), grad_cam=dict()),
+        relation='dot',
+        calibrate=False,
+        dynamic_start=15000,
+        self_target_start=None))
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
