@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
@@ -153,6 +154,7 @@ def maps_to_labels(
         Class ids, background 0 and the classes one higher than in ``ids``,
         (B, H, W).
     """
+    maps = F.interpolate(maps, images.shape[-2:], mode='bilinear')
     scores = torch.cat(
         [background_score(maps, power=background_power), maps], 1
     )
