@@ -118,7 +118,8 @@ class NeighbourAffinity(BaseModule):
 
     def forward(self, images, grid):
         near = (-distances(grid) / 3).to(images)
-        return (near + images.mean((1, 2, 3))[:, None, None]).exp().softmax(-1)
+        maps = (near + images.mean((1, 2, 3))[:, None, None]).exp()
+        return maps.softmax(-1), grid
 
 
 PROXY = dict(preset='proxy', affinity=dict(type='NeighbourAffinity'))
@@ -178,7 +179,7 @@ def run(make_vit, device):
 )
 def test_equals_naive_heads(run, dense, row):
     vit, images, _, tokens = run(dense)
-    outside = vit.affinity(images, GRID) if vit.affinity else None
+    outside = vit.affinity(images, GRID)[0] if vit.affinity else None
     expected = naive_stream(
         vit, tokens.hidden, build_dense(row), outside=outside
     )
@@ -295,3 +296,44 @@ def test_window_by_hand(device):
     # From the first patch to the last: one row and two columns.
     assert window[1, 6].item() == pytest.approx(math.exp(-5 / 50))
     assert window[1, 1] == 1
+
+
+@MODELS.register_module()
+class FineAffinity(BaseModule):
+    """Patches of half the size, each with those of its own row."""
+
+    def forward(self, images, grid):
+        h, w = 2 * grid[0], 2 * grid[1]
+        row = torch.arange(h * w, device=images.device) // w
+        same = (row[:, None] == row).float() / w
+        return same.expand(len(images), -1, -1), (h, w)
+
+
+@torch.no_grad()
+def test_affinity_on_a_grid_of_its_own(run):
+    """Values are resized; the map of rows takes their means."""
+    dense = dict(preset='proxy', affinity=dict(type='FineAffinity'))
+    vit, _, _, tokens = run(dense)
+    assert tokens.grid == GRID
+    assert tokens.patch_embeddings.shape[2:] == (10, 14)
+    assert tokens.values is None
+    block = vit.tower.blocks[-1]
+    normed = block.ln_1(tokens.hidden[-2])
+    weight, bias = block.attn.in_proj_weight, block.attn.in_proj_bias
+    value = F.linear(normed, weight[-128:], bias[-128:])[:, 1:]
+    maps = value.transpose(1, 2).unflatten(2, GRID)
+    fine = F.interpolate(maps, (10, 14), mode='bilinear')
+    means = fine.mean(3, keepdim=True).expand_as(fine)
+    expected = block.attn.out_proj(means.flatten(2).transpose(1, 2))
+    assert torch.allclose(tokens.dense[:, 1:], expected, atol=1e-5)
+
+
+def test_a_grid_of_its_own_stands_alone(run):
+    fine = dict(preset='proxy', affinity=dict(type='FineAffinity'))
+    for more in (
+        dict(residual=True),
+        dict(terms=('affinity', 'kk')),
+        dict(layers=2),
+    ):
+        with pytest.raises(ValueError, match=r'\(10, 14\) patches, CLIP has'):
+            run(dict(fine, **more))

@@ -23,7 +23,8 @@ def test_is_the_formula(device):
     """At a size of the timm model's own patches, nothing is resampled."""
     affinity = make(device)
     images = torch.randn(2, 3, 48, 80, device=device)
-    ours = affinity(images, (3, 5))
+    ours, grid = affinity(images, (2, 4))
+    assert grid == (3, 5)
     mean = torch.tensor([122.771, 116.746, 104.094], device=device)
     std = torch.tensor([68.501, 66.632, 70.323], device=device)
     pixels = images * std[:, None, None] + mean[:, None, None]
@@ -35,13 +36,27 @@ def test_is_the_formula(device):
     assert torch.allclose(ours, positive_softmax(scores), atol=1e-4)
 
 
+def test_own_grid_is_kept(make_vit, device):
+    """Patches of 16 of an image that CLIP cuts by 8."""
+    options = dict(type='TimmAffinity', model=TINY, pretrained=False)
+    vit = make_vit(
+        dense=dict(preset='proxy', affinity=options), with_tokens=True
+    )
+    images = torch.randn(1, 3, 64, 96, device=device)
+    with torch.no_grad():
+        tokens = vit(images)[-1]
+    assert tokens.grid == (8, 12)
+    assert tokens.patch_embeddings.shape[2:] == (4, 6)
+
+
 @pytest.mark.parametrize(
     'model', [TINY, 'vit_tiny_r_s16_p8_224', 'resnet18', 'convnext_atto']
 )
 @pytest.mark.parametrize('grid', [(3, 5), (2, 9)])
 def test_any_model_any_size(device, model, grid):
     images = torch.randn(2, 3, grid[0] * 14, grid[1] * 14, device=device)
-    ours = make(device, model)(images, grid)
+    ours, theirs = make(device, model, grid='clip')(images, grid)
+    assert theirs == grid
     number = grid[0] * grid[1]
     assert ours.shape == (2, number, number)
     assert torch.allclose(ours.sum(-1), torch.ones(2, number, device=device))
@@ -51,9 +66,10 @@ def test_sees_what_belongs_together(device):
     """Patches of two flat colours, a random network: two groups."""
     images = torch.zeros(1, 3, 64, 64, device=device)
     images[..., 32:] = 2
-    ours = make(device, 'convnext_atto')(
+    ours, _ = make(device, 'convnext_atto', grid='clip')(
         F.interpolate(images, scale_factor=4), (4, 4)
-    ).view(4, 4, 4, 4)
+    )
+    ours = ours.view(4, 4, 4, 4)
     within = ours[:, 0, :, 0].mean()
     across = ours[:, 0, :, 3].mean()
     assert within > across
@@ -89,6 +105,8 @@ def test_pixels_past_the_last_patch_are_not_seen(make_vit, device):
         assert torch.equal(vit(images)[-1].dense, vit(wider)[-1].dense)
 
 
-def test_unknown_model():
+def test_bad_values():
     with pytest.raises(ValueError, match="no model 'vit_enormous'"):
         TimmAffinity('vit_enormous', pretrained=False)
+    with pytest.raises(ValueError, match="grid='x'"):
+        TimmAffinity(TINY, pretrained=False, grid='x')

@@ -65,7 +65,8 @@ def patch_text_similarity(
     similarity = features @ text.T
     if redundancy:
         similarity = remove_redundancy(similarity, similarity[:, 0])
-    return similarity[:, 1:].transpose(1, 2).unflatten(2, tokens.grid)
+    grid = tokens.patch_embeddings.shape[2:]
+    return similarity[:, 1:].transpose(1, 2).unflatten(2, grid)
 
 
 def _check_axis(norm_axis: str) -> None:

@@ -53,9 +53,12 @@ class DenseAttention:
             sqrt(d) with d the width of a head; ``'adaptive'`` is that
             divided by the mean length of the block's normalised input
             tokens, image by image (GEM).
-        affinity: Config of the module behind the term ``'affinity'``, which
-            turns images (B, 3, H, W) and a grid (h, w) into maps (B, h * w,
-            h * w) whose rows sum to one, such as ``TimmAffinity``.
+        affinity: Config of the module behind the term ``'affinity'``, such
+            as ``TimmAffinity``. It turns images (B, 3, H, W) and CLIP's grid
+            (h, w) into maps (B, n * m, n * m) whose rows sum to one, and the
+            grid (n, m) that they are for. On a grid of its own, to which
+            values are then resized, it must be the only term, in one block
+            without residual.
 
     Raises:
         ValueError: A value is not allowed, or two contradict each other.

@@ -38,14 +38,17 @@ class DenseStream:
         dense: How it is made.
         depth: Number of blocks of the tower.
         grid: Rows and columns (h, w) of patches.
-        affinity: Map from outside, (B, h * w, h * w), for a row with the
-            term ``'affinity'``. The class token keeps to itself there.
+        affinity: Map from outside, (B, n * m, n * m), for a row with the
+            term ``'affinity'``, and its grid (n, m). The class token keeps
+            to itself there.
 
     Attributes:
         y: The dense stream, (B, N, D), before the final norm.
+        dense_grid: Its rows and columns, that of the affinity or ``grid``.
         values: U, (B, N, D): adding R to every head's map of every block
             that takes part makes the stream ``y + value_scale * R @
-            values``. None with a feed-forward part, which is not linear.
+            values``. None with a feed-forward part, which is not linear,
+            and on another grid than CLIP's.
         value_scale: Number of heads when their maps are summed, else 1.
     """
 
@@ -54,15 +57,19 @@ class DenseStream:
         dense: DenseAttention,
         depth: int,
         grid: tuple[int, int],
-        affinity: Tensor | None = None,
+        affinity: tuple[Tensor, tuple[int, int]] | None = None,
     ) -> None:
         self.dense = dense
         self.first = depth - dense.layers
         self.grid = grid
+        self.dense_grid = grid
         self.affinity = None
         if affinity is not None:
-            self.affinity = F.pad(affinity, (1, 0, 1, 0))
+            maps, self.dense_grid = affinity
+            self.affinity = F.pad(maps, (1, 0, 1, 0))
             self.affinity[:, 0, 0] = 1
+        if self.dense_grid != grid:
+            self._check_alone()
         self.window: Tensor | None = None
         self.y: Tensor | None = None
         self.values: Tensor | None = None
@@ -89,6 +96,8 @@ class DenseStream:
             return
         if self.dense.heads == 'sum':
             self.value_scale = block.attn.num_heads
+        if self.dense_grid != self.grid:
+            qkv = qkv._replace(value=self._regrid(qkv.value))
         out = block.attn.out_proj
         values = F.linear(merge_heads(qkv.value), out.weight)
         if self.dense.heads == 'keep':
@@ -105,6 +114,7 @@ class DenseStream:
             self.values = self.values + block.ls_1(values)
         if self.dense.ffn:
             self.y = self.y + block.ls_2(block.mlp(block.ln_2(self.y)))
+        if self.dense.ffn or self.dense_grid != self.grid:
             self.values = None
 
     def finish(self, x: Tensor) -> Tensor:
@@ -114,6 +124,25 @@ class DenseStream:
             x: Output of the last block, (B, N, D).
         """
         return torch.cat([x[:, :1], self.y[:, 1:].to(x.dtype)], 1)
+
+    def _check_alone(self) -> None:
+        dense = self.dense
+        if dense.terms != ('affinity',) or dense.residual or dense.layers > 1:
+            raise ValueError(
+                f'an affinity on {self.dense_grid} patches, CLIP has '
+                f'{self.grid}, with terms={dense.terms}, residual='
+                f"{dense.residual}, layers={dense.layers}: beside CLIP's own "
+                'it must be on its grid (grid="clip" in TimmAffinity)'
+            )
+
+    def _regrid(self, value: Tensor) -> Tensor:
+        """Values of all tokens on the affinity's grid."""
+        patches = value[:, :, 1:].transpose(2, 3).unflatten(3, self.grid)
+        resized = F.interpolate(
+            patches.flatten(1, 2), self.dense_grid, mode='bilinear'
+        )
+        resized = resized.flatten(2).unflatten(1, patches.shape[1:3])
+        return torch.cat([value[:, :, :1], resized.transpose(2, 3)], 2)
 
     def _mix_per_head(self, qkv: Projected, normed: Tensor) -> Tensor:
         """A V with one map per head, (B, N, D).

@@ -20,8 +20,7 @@ class TimmAffinity(BaseModule):
     """How alike a timm model finds the patches of an image.
 
     Lan et al., ProxyCLIP, ECCV 2024: softmax of gamma * (cos - beta * mean),
-    negative entries left out. The features are brought to CLIP's grid; the
-    paper brings CLIP's values to the finer grid of DINO with patches of 8.
+    negative entries left out.
 
     Args:
         model: Name of a timm model with ``forward_intermediates``, such as
@@ -29,13 +28,16 @@ class TimmAffinity(BaseModule):
         pretrained: Whether timm brings the weights; random otherwise.
         beta: How much of the mean similarity is taken off.
         gamma: Sharpness.
+        grid: ``'own'`` keeps the model's patches, to which CLIP's values are
+            then resized, as published; ``'clip'`` brings its features to
+            CLIP's patches, for maps that other terms or attention join.
         mean: What the images for CLIP are normalised by, RGB, 0..255; they
             are normalised anew as the timm model wants it.
         std: The same for the deviation.
         model_options: Further arguments of ``timm.create_model``.
 
     Raises:
-        ValueError: timm has no such model.
+        ValueError: timm has no such model, or there is no such grid.
     """
 
     def __init__(
@@ -44,11 +46,14 @@ class TimmAffinity(BaseModule):
         pretrained: bool = True,
         beta: float = 1.2,
         gamma: float = 3.0,
+        grid: str = 'own',
         mean: tuple[float, float, float] = CLIP_MEAN,
         std: tuple[float, float, float] = CLIP_STD,
         model_options: dict | None = None,
     ) -> None:
         super().__init__()
+        if grid not in ('own', 'clip'):
+            raise ValueError(f"grid={grid!r} must be 'own' or 'clip'")
         if not timm.is_model(model.split('.')[0]):
             raise ValueError(
                 f'timm has no model {model!r}; timm.list_models("*dino*") '
@@ -66,6 +71,7 @@ class TimmAffinity(BaseModule):
         self.tower = CLIPTower(network, frozen=True, reloadable=pretrained)
         self.beta = beta
         self.gamma = gamma
+        self.grid = grid
         theirs = [
             255 * torch.tensor(settings[name]) for name in ('mean', 'std')
         ]
@@ -75,15 +81,18 @@ class TimmAffinity(BaseModule):
             self.register_buffer(name, value[:, None, None], persistent=False)
 
     @torch.no_grad()
-    def forward(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Affinities of CLIP's patches.
+    def forward(
+        self, images: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """Affinities of patches.
 
         Args:
             images: Normalised for CLIP, (B, 3, H, W), cut to whole patches.
             grid: Rows and columns (h, w) of CLIP's patches.
 
         Returns:
-            (B, h * w, h * w), float32, rows that sum to one.
+            (B, n * m, n * m), float32, rows that sum to one, and the grid
+            (n, m).
         """
         images = images * self.scale + self.shift
         size = [
@@ -95,12 +104,16 @@ class TimmAffinity(BaseModule):
         (features,) = self.tower.module.forward_intermediates(
             images, indices=1, norm=True, intermediates_only=True
         )
+        features = features.float()
+        own = tuple(features.shape[2:])
+        if self.grid == 'own':
+            grid = own
         # Means over CLIP's patches where the features are finer.
-        if features.shape[2] >= grid[0] and features.shape[3] >= grid[1]:
-            features = F.adaptive_avg_pool2d(features.float(), grid)
+        elif own[0] >= grid[0] and own[1] >= grid[1]:
+            features = F.adaptive_avg_pool2d(features, grid)
         else:
-            features = F.interpolate(features.float(), grid, mode='bilinear')
+            features = F.interpolate(features, grid, mode='bilinear')
         scores = centred_similarity(
             features.flatten(2).transpose(1, 2), self.beta, self.gamma
         )
-        return positive_softmax(scores)
+        return positive_softmax(scores), tuple(grid)

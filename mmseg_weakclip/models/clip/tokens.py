@@ -17,13 +17,15 @@ class CLIPTokens:
         class_embedding: The image in the space shared with text, (B, E), not
             normalised.
         patch_embeddings: The patches there, (B, E, h, w), not normalised:
-            of the dense stream if there is one, else of the plain one.
+            of the dense stream if there is one, else of the plain one. A
+            dense path with an affinity may have a grid of its own here.
         hidden: What goes into block 0, 1, ..., and what comes out of the
             last: L + 1 tensors (B, N, D), or none when not asked for.
         dense: The dense stream before the final norm, (B, N, D), class
             token from the plain stream; None without a dense path.
         values: U of the dense path, (B, N, D): see ``dense.py``. None
-            without one, and with one that has a feed-forward part.
+            without one, and with one that has a feed-forward part or a
+            grid of its own.
         value_scale: What ``R @ values`` is multiplied by before it is added
             to ``dense``: the number of heads where their maps are summed,
             else 1.

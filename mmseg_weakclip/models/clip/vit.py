@@ -153,7 +153,9 @@ class CLIPViT(BaseModule):
         return maps, CLIPTokens(
             grid=grid,
             class_embedding=embedded[:, 0].clone(),
-            patch_embeddings=to_map(embedded, grid),
+            patch_embeddings=to_map(
+                embedded, stream.dense_grid if stream else grid
+            ),
             hidden=tuple(hidden),
             dense=dense,
             values=stream.values if stream else None,
@@ -164,7 +166,7 @@ class CLIPViT(BaseModule):
 
     def _affinity(
         self, images: Tensor, grid: tuple[int, int]
-    ) -> Tensor | None:
+    ) -> tuple[Tensor, tuple[int, int]] | None:
         """Of the dense path's own module, for what the patches cover."""
         if self.affinity is None:
             return None
