@@ -36,7 +36,7 @@ from mmseg_weakclip.models.clip.vision import (
     project_qkv,
 )
 from mmseg_weakclip.models.clip.vit import to_map
-from mmseg_weakclip.models.excel import head as excel_head
+from mmseg_weakclip.models.excel import pseudo_labels
 from mmseg_weakclip.models.refine import refine_by_pixels
 
 CONFIG = (
@@ -139,10 +139,10 @@ def main() -> None:
     batch = make_batch(args.batch, args.crop, head.num_classes)
     images = model.data_preprocessor(batch, True)['inputs']
     clock = Clock(args.device)
-    ours = excel_head.shift_dense_stream
+    ours = pseudo_labels.shift_dense_stream
 
     def step(shift: Callable) -> None:
-        excel_head.shift_dense_stream = shift
+        pseudo_labels.shift_dense_stream = shift
         model.train_step(batch, wrapper)
 
     print(

@@ -7,9 +7,9 @@ model = dict(
     backbone=dict(dense=None, attention_layers=8),
     decode_head=dict(
         adapter=dict(layers=tuple(range(11))),
-        class_maps=dict(affinity=dict(box_threshold=.4), grad_cam=dict()),
+        class_maps=dict(
+            affinity=dict(box_threshold=.4), grad_cam=dict(), calibrate=False),
         relation='dot',
-        calibrate=False,
         dynamic_start=15000,
         self_target_start=None))
 optim_wrapper = dict(optimizer=dict(lr=2e-3))

@@ -174,10 +174,11 @@ def test_weclip(make_head, make_features, make_samples, at_iteration):
     """GradCAM for maps, a plain product for the relation, CLIP as it is."""
     head = make_head(
         class_maps=dict(
-            affinity=dict(box_threshold=0.4), grad_cam=dict(logit_scale=20.0)
+            affinity=dict(box_threshold=0.4),
+            grad_cam=dict(logit_scale=20.0),
+            calibrate=False,
         ),
         relation='dot',
-        calibrate=False,
     )
     features = make_features(dense=None)
     found = []

@@ -12,6 +12,7 @@ from mmseg_weakclip.models import (
     patch_text_similarity,
     refine_by_pixels,
     scatter_maps,
+    shift_dense_stream,
     softmax_grad_cam,
 )
 
@@ -84,12 +85,20 @@ def test_class_without_support_is_dropped(make_features, text):
 @torch.no_grad()
 def test_relation_picks_the_attention(make_features, text):
     tokens = make_features()[-1]
-    module = ClassMaps(3, affinity=dict(box_threshold=0.4), **KEEP_ALL)
+    module = ClassMaps(
+        3, affinity=dict(box_threshold=0.4), calibrate=False, **KEEP_ALL
+    )
     number = tokens.grid[0] * tokens.grid[1]
-    relation = torch.rand(2, number, number, device=text.device)
+    scores = torch.randn(2, number, number, device=text.device)
     plain, _ = module(tokens, text, LABELS)
-    chosen, _ = module(tokens, text, LABELS, relation)
+    chosen, _ = module(tokens, text, LABELS, scores)
     assert not torch.allclose(plain, chosen, atol=1e-2)
+    moved = ClassMaps(3, calibrate=True, **KEEP_ALL)(
+        tokens, text, LABELS, scores
+    )[0]
+    shifted = shift_dense_stream(tokens, scores)
+    expected = ClassMaps(3, **KEEP_ALL)(shifted, text, LABELS)[0]
+    assert torch.equal(moved, expected)
 
 
 def test_labels_equal_image_by_image(device):

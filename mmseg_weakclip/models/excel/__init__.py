@@ -9,6 +9,7 @@ from .enrichment import AttributeText, enrich
 from .head import IntraCorrelationHead
 from .pseudo_labels import (
     ClassMaps,
+    ignore_padding,
     maps_to_labels,
     pad_labels,
     scatter_maps,
@@ -25,6 +26,7 @@ __all__ = [
     'cluster_attributes',
     'encode_descriptions',
     'enrich',
+    'ignore_padding',
     'maps_to_labels',
     'pad_labels',
     'read_descriptions',

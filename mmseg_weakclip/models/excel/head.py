@@ -20,8 +20,12 @@ from ..clip import (
 )
 from ..refine import background_score
 from .adapter import TokenTransformer
-from .pseudo_labels import ClassMaps, maps_to_labels, scatter_maps
-from .relation import shift_dense_stream
+from .pseudo_labels import (
+    ClassMaps,
+    ignore_padding,
+    maps_to_labels,
+    scatter_maps,
+)
 
 
 @MODELS.register_module()
@@ -53,8 +57,6 @@ class IntraCorrelationHead(BaseDecodeHead):
             :func:`centred_similarity`, ExCEL's beta and gamma are 1 and 3;
             or ``'dot'``, the plain product of WeCLIP. None learns no
             relation, and there is no dynamic phase.
-        calibrate: Whether the relation reshapes the dense stream, as in
-            ExCEL; without, it only picks the attention maps, as in WeCLIP.
         dynamic_start: Iteration of the first labels with the learnt
             relation; ExCEL has 14,000 for VOC, 30,000 for COCO.
         self_target_start: Iteration from which the relation learns from the
@@ -82,7 +84,6 @@ class IntraCorrelationHead(BaseDecodeHead):
         background_power: float = 1.0,
         par: ConfigType | None = None,
         relation: ConfigType | str | None = None,
-        calibrate: bool = True,
         dynamic_start: int = 14_000,
         self_target_start: int | None = None,
         diversity_loss: ConfigType | None = None,
@@ -118,7 +119,6 @@ class IntraCorrelationHead(BaseDecodeHead):
                 'centred_similarity'
             )
         self.relation = relation
-        self.calibrate = calibrate
         self.dynamic_start = dynamic_start
         self.self_target_start = self_target_start
         self.diversity_loss = (
@@ -217,11 +217,8 @@ class IntraCorrelationHead(BaseDecodeHead):
         labels = maps_to_labels(
             maps, ids, stack_images(samples), self.background_power, self.par
         )
-        for own, meta in zip(labels, metas):
-            height, width = meta['img_shape'][:2]
-            own[height:] = self.ignore_index
-            own[:, width:] = self.ignore_index
-        return labels
+        shapes = [meta['img_shape'] for meta in metas]
+        return ignore_padding(labels, shapes, self.ignore_index)
 
     def _maps(
         self,
@@ -237,16 +234,7 @@ class IntraCorrelationHead(BaseDecodeHead):
                 f'with background, but its text bank has {len(self.text)} '
                 f'names: {self.text.names}'
             )
-        relation = None
-        if scores is not None:
-            relation = scores.sigmoid()
-            if self.calibrate:
-                tokens = shift_dense_stream(tokens, scores)
-        text = self.text()
-        with torch.autocast(text.device.type, enabled=False):
-            return self.class_maps(
-                tokens, text.float(), labels, relation, in_view
-            )
+        return self.class_maps(tokens, self.text(), labels, scores, in_view)
 
     @torch.no_grad()
     def _relation_target(self, logits: Tensor, labels: Tensor) -> Tensor:

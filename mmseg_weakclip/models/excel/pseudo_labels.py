@@ -14,6 +14,7 @@ from ..cam import (
 )
 from ..clip import CLIPTokens
 from ..refine import background_score, normalize_cam, refine_by_pixels
+from .relation import shift_dense_stream
 
 
 class ClassMaps(nn.Module):
@@ -34,6 +35,8 @@ class ClassMaps(nn.Module):
         grad_cam: Arguments of :func:`softmax_grad_cam`, which then makes the
             maps in place of patch-text similarity (WeCLIP); the three
             options above do not touch it.
+        calibrate: Whether a learnt relation reshapes the dense stream, as in
+            ExCEL; without, it only picks the attention maps, as in WeCLIP.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class ClassMaps(nn.Module):
         redundancy: bool = True,
         min_support: float | None = 0.0,
         grad_cam: ConfigType | None = None,
+        calibrate: bool = True,
     ) -> None:
         super().__init__()
         self.num_foreground = num_foreground
@@ -54,13 +58,14 @@ class ClassMaps(nn.Module):
         self.redundancy = redundancy
         self.min_support = min_support
         self.grad_cam = grad_cam
+        self.calibrate = calibrate
 
     def forward(
         self,
         tokens: CLIPTokens,
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
-        relation: Tensor | None = None,
+        scores: Tensor | None = None,
         in_view: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Maps, and whose they are.
@@ -69,8 +74,9 @@ class ClassMaps(nn.Module):
             tokens: CLIP's view of the batch.
             text: Of classes and background words, (M, E).
             labels: Present classes of each image, ids in ``text``.
-            relation: G for the choice of attention maps, (B, N, N); None
-                takes all.
+            scores: Learnt similarity of patches, (B, N, N), which reshapes
+                the dense stream (see :func:`shift_dense_stream`) and, through
+                a sigmoid, picks attention maps; None leaves both as they are.
             in_view: Whether all present classes are known to be seen, as in
                 an image that is not cropped; then none is dropped.
 
@@ -79,6 +85,22 @@ class ClassMaps(nn.Module):
             classes that an image has, and their ids (B, P), -1 where an
             image has fewer or a class has no support; such maps are zero.
         """
+        relation = None
+        if scores is not None:
+            relation = scores.sigmoid()
+            if self.calibrate:
+                tokens = shift_dense_stream(tokens, scores)
+        with torch.autocast(text.device.type, enabled=False):
+            return self._maps(tokens, text.float(), labels, relation, in_view)
+
+    def _maps(
+        self,
+        tokens: CLIPTokens,
+        text: Tensor,
+        labels: Sequence[tuple[int, ...]],
+        relation: Tensor | None,
+        in_view: bool,
+    ) -> tuple[Tensor, Tensor]:
         ids = pad_labels(labels, text.device)
         rows = torch.arange(len(ids), device=ids.device)[:, None]
         maps = self._every_map(tokens, text, labels)[rows, ids.clamp(min=0)]
@@ -163,3 +185,24 @@ def maps_to_labels(
     table = torch.cat([torch.zeros_like(ids[:, :1]), ids + 1], 1)
     winner = scores.argmax(1)
     return table.gather(1, winner.flatten(1)).view_as(winner)
+
+
+def ignore_padding(
+    labels: Tensor, shapes: Sequence[tuple[int, int]], ignore_index: int
+) -> Tensor:
+    """Take no side where an image was padded, below and to the right.
+
+    Args:
+        labels: Class ids, (B, H, W).
+        shapes: Height and width of each image before.
+        ignore_index: What padding becomes.
+
+    Returns:
+        (B, H, W), a new tensor.
+    """
+    rows = torch.arange(labels.shape[1], device=labels.device)[:, None]
+    columns = torch.arange(labels.shape[2], device=labels.device)
+    outside = torch.stack(
+        [(rows >= shape[0]) | (columns >= shape[1]) for shape in shapes]
+    )
+    return labels.masked_fill(outside, ignore_index)
