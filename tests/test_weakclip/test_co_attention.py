@@ -31,6 +31,7 @@ def make_inputs(device, batch=2):
         hidden=(),
         dense=None,
         values=None,
+        value_scale=1,
         attention=None,
         tower=None,
     )
