@@ -31,7 +31,7 @@ model = dict(
         channels=128,
         num_classes=9,
         norm_cfg=norm_cfg,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+        loss_decode=dict(type='CrossEntropyLoss')),
     test_cfg=dict(mode='whole'))
 
 train_dataloader = dict(
