@@ -123,7 +123,8 @@ def once(folder: Path, command: list[str]) -> dict[str, float]:
 
 
 def latest_scores(folder: Path) -> dict[str, float]:
-    notes = sorted((ROOT / folder).glob('*/*.json'))
+    # Named by the time of the run; the masks' folder lies beside them.
+    notes = sorted((ROOT / folder).glob('[0-9]*/*.json'))
     return json.loads(notes[-1].read_text().splitlines()[-1])
 
 
