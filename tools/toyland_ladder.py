@@ -4,7 +4,7 @@ Runs the tools that a data set of your own needs, a row each: seeds by every
 dense path, what enrichment, affinity, PAR and CRF add, CLIP-ES, ExCEL and
 WeakCLIP from the best seeds. What is finished is not run again (work_dirs/
 ladder keeps it). All scores are on val with image labels, unless said; no
-threshold is picked with truth.
+threshold is picked with truth; the seeds that WeakCLIP starts from are.
 """
 
 import argparse
@@ -243,7 +243,7 @@ def main() -> None:
         'or CRF; minutes include training and start of the tools; GiB is '
         'the peak of the main process. Rows with a + add one thing to excel '
         f'with heads apart. WeakCLIP starts from the seeds of the best row by '
-        f'its unrefined mIoU on val, here {best.name!r}.\n\n'
+        f'its unrefined mIoU on val, a choice by truth: {best.name!r}.\n\n'
         f'{table(rows)}\n'
     )
     args.out.write_text(text)

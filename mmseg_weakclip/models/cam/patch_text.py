@@ -129,7 +129,7 @@ class PatchTextHead(TrainingFreeHead):
         num_classes: K, background included where there is one.
         text: Config of a text bank.
         logit_scale: 40, as SCLIP and those after it have; CLIP's own is 100.
-        threshold: In [0, 1); None for none.
+        threshold: In (0, 1); None for none.
         norm_axis: See :func:`patch_text_similarity`.
         redundancy: See there.
 
