@@ -7,7 +7,9 @@ FOLDER is what PseudoMaskWriter wrote: masks/*.png and, with score_stride, the
 class maps scores/*.npz. The data set is that of the config's test_dataloader.
 Masks are scored as they are. Class maps are scored at --threshold, fixed
 beforehand; the best threshold is named apart, for it is picked with pixel
-truth. Seeds of VOC are reported on train.txt (1,464 images), trained on
+truth. How many maps have the wrong sign (their class scores below the rest of
+the image), how much of their class they cover and how pure they are is said,
+too. Seeds of VOC are reported on train.txt (1,464 images), trained on
 trainaug.txt.
 """
 
@@ -25,6 +27,10 @@ import mmseg_weakclip  # noqa: F401  (registers every class)
 from mmseg_weakclip.datasets.mask_files import read_mask
 from mmseg_weakclip.evaluation import load_scores
 from mmseg_weakclip.evaluation.cam_metric import threshold_areas
+from mmseg_weakclip.evaluation.map_quality import (
+    sample_quality,
+    summarize_quality,
+)
 from mmseg_weakclip.evaluation.scores import (
     class_areas,
     class_ious,
@@ -65,11 +71,12 @@ def build_dataset(args: argparse.Namespace):
     return DATASETS.build(dataset)
 
 
-def spread_scores(path: Path, num_classes: int) -> np.ndarray:
+def spread_scores(
+    scores: np.ndarray, classes: np.ndarray, num_classes: int
+) -> np.ndarray:
     """Class maps of one image, zero for what it lacks, (K - 1, H, W)."""
-    scores, classes = load_scores(path)
     whole = np.zeros((num_classes - 1, *scores.shape[1:]), np.float32)
-    whole[classes.astype(int) - 1] = scores.numpy()
+    whole[classes.astype(int) - 1] = scores
     return whole
 
 
@@ -82,6 +89,7 @@ def main() -> None:
     thresholds = np.unique(np.append(CURVE, args.threshold))
     with_maps = (args.folder / 'scores').is_dir()
     masks, maps, missing, without_truth = 0, 0, [], 0
+    quality = []
     bar = ProgressBar(len(dataset), file=sys.stderr)
     scored = 0
     for index in range(len(dataset)):
@@ -104,10 +112,12 @@ def main() -> None:
         scored += 1
         masks = masks + class_areas(mask, truth, len(classes))
         if with_maps:
-            cams = spread_scores(
-                args.folder / 'scores' / f'{name}.npz', len(classes)
-            )
+            scores, own = load_scores(args.folder / 'scores' / f'{name}.npz')
+            cams = spread_scores(scores.numpy(), own, len(classes))
             maps = maps + threshold_areas(cams, truth, thresholds)
+            quality += sample_quality(
+                scores.numpy(), own, truth, args.threshold
+            )
     if not scored:
         raise SystemExit(
             f'\nnothing to score: of {len(dataset)} images {len(missing)} '
@@ -135,6 +145,13 @@ def main() -> None:
             f'{means[fixed]:.2f}\n'
             f'best threshold, picked with pixel truth, '
             f'{thresholds[best]:g}: {means[best]:.2f}'
+        )
+    if quality:
+        shares = summarize_quality(quality)
+        print(
+            f'{len(quality)} class maps: {shares["wrong_sign"]:.1f} % have '
+            f'the wrong sign; they cover {shares["coverage"]:.1f} % of their '
+            f'class, and {shares["purity"]:.1f} % of what they mark is it'
         )
 
 

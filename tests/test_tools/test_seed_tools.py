@@ -64,6 +64,12 @@ def test_masks_and_maps_are_scored(run, seeds, config, capsys):
     # The masks were made at that threshold; the maps are rounded.
     assert abs(masks - fixed) < 1
     assert float(best[2]) >= fixed > 5
+    shares = re.search(
+        r'class maps: ([\d.]+) % have the wrong sign; they cover ([\d.]+) %'
+        r' of their class, and ([\d.]+) %',
+        text,
+    )
+    assert all(0 <= float(share) <= 100 for share in shares.groups())
 
 
 def test_another_threshold(run, seeds, config, capsys):
