@@ -167,6 +167,15 @@ def check_set(dataset: BaseSegDataset, plan: CheckPlan) -> list[Problem]:
         )
         for image_id, count in getattr(dataset, 'repeated_ids', {}).items()
     ]
+    problems += [
+        Problem(
+            'skipped-image',
+            'warning',
+            image_id,
+            'The labels give it no class; skip_unlabelled leaves it out.',
+        )
+        for image_id in getattr(dataset, 'skipped_ids', ())
+    ]
     if dataset.test_mode or plan.mask_role:
         return problems
     name = type(dataset).__name__

@@ -38,13 +38,18 @@ class WeakSegDataset(BaseSegDataset):
             folder.
         data_prefix: ``img_path`` and optionally ``seg_map_path``, folders
             below ``data_root``.
+        skip_unlabelled: Whether images to which the label file gives no
+            class, or no entry, are left out, with their number in the log.
+            If not, they are an error, or all background where
+            LoadImageLabels has ``allow_empty``.
         kwargs: As for BaseSegDataset. ``metainfo`` must name the classes,
             ``'background'`` first, if the data set has none of its own.
 
     Raises:
         FileNotFoundError: The list or a folder is missing.
         ValueError: No classes, two classes of one name, or a list that
-            can't be read.
+            can't be read; with ``skip_unlabelled``, no LoadImageLabels in
+            the pipeline, or no image with a label.
     """
 
     LAYOUT = (
@@ -56,6 +61,7 @@ class WeakSegDataset(BaseSegDataset):
         self,
         ann_file: str = '',
         data_prefix: dict[str, str] | None = None,
+        skip_unlabelled: bool = False,
         lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -67,6 +73,8 @@ class WeakSegDataset(BaseSegDataset):
                 "metainfo=dict(classes=('background', ...))."
             )
         self.repeated_ids: dict[str, int] = {}
+        self.skip_unlabelled = skip_unlabelled
+        self.skipped_ids: list[str] = []
         # The pipeline must know its files before the images are listed.
         super().__init__(
             ann_file=ann_file,
@@ -109,9 +117,38 @@ class WeakSegDataset(BaseSegDataset):
                 logger='current',
                 level=logging.WARNING,
             )
+        if self.skip_unlabelled:
+            images = self._labelled(images)
         self.label_map = self.load_label_map(images)
         self._metainfo['label_map'] = self.label_map
         return [self._data_info(image) for image in images]
+
+    def _labelled(self, images: Sequence[ListedImage]) -> list[ListedImage]:
+        """Those that have a class, the others noted and counted."""
+        loader = find_transform(self.pipeline, LoadImageLabels)
+        if loader is None:
+            raise ValueError(
+                f'{type(self).__name__}(skip_unlabelled=True) has no '
+                'LoadImageLabels in its pipeline to know the labels from'
+            )
+        labels = loader.load(self._metainfo['classes'])
+        ids = [Path(self.image_path(image)).stem for image in images]
+        known = [name in labels and bool(labels[name]) for name in ids]
+        self.skipped_ids = [n for n, keep in zip(ids, known) if not keep]
+        if len(self.skipped_ids) == len(images):
+            raise ValueError(
+                f'{loader.ann_file} gives none of the {len(images)} images '
+                f'of {self.ann_file or self.data_prefix["img_path"]} a class'
+            )
+        if self.skipped_ids:
+            print_log(
+                f'{loader.ann_file} gives {len(self.skipped_ids)} of '
+                f'{len(images)} images no class; they are skipped, the first '
+                f'is {self.skipped_ids[0]!r}.',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return [image for image, keep in zip(images, known) if keep]
 
     def load_label_map(
         self, images: Sequence[ListedImage]

@@ -1,3 +1,4 @@
+import json
 import pickle
 
 import numpy as np
@@ -11,6 +12,7 @@ from mmseg_weakclip.datasets import (
     WeakVOC12Dataset,
     label_colors,
 )
+from mmseg_weakclip.datasets.check import check_set, make_plan
 
 
 def test_sample(weak_config, weak_root, classes):
@@ -55,6 +57,60 @@ def test_repeated_ids_are_taken_once_with_a_warning(
     assert len(dataset) == 2
     assert dataset.repeated_ids == {'img3': 3, 'img1': 2}
     assert len([w for w in warnings if '2 images' in w and 'img3' in w]) == 1
+
+
+@pytest.fixture
+def some_labels(weak_root):
+    """Labels that give img0 no class and do not know img4."""
+    path = weak_root / 'some.json'
+    names = {f'img{i}': ['cat'] for i in (1, 2, 3, 5)}
+    labels = {'img0': [], **names}
+    path.write_text(json.dumps(dict(classes=['cat'], labels=labels)))
+    return path
+
+
+def skipping_config(weak_config, path, **changes):
+    config = weak_config(skip_unlabelled=True, **changes)
+    config['pipeline'][1]['ann_file'] = str(path)
+    return config
+
+
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_unlabelled_images_are_skipped_and_counted(
+    weak_config, some_labels, monkeypatch, test_mode
+):
+    warnings = []
+    logger = MMLogger.get_instance(f'skipped{test_mode}')
+    monkeypatch.setattr(
+        logger, 'handle', lambda r: warnings.append(r.getMessage())
+    )
+    config = skipping_config(weak_config, some_labels, test_mode=test_mode)
+    dataset = DATASETS.build(config)
+    ids = [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))]
+    assert ids == ['img1', 'img2', 'img3', 'img5']
+    assert dataset.skipped_ids == ['img0', 'img4']
+    (warning,) = [text for text in warnings if 'skipped' in text]
+    assert '2 of 6 images no class' in warning
+    assert "'img0'" in warning
+    problems = check_set(dataset, make_plan(dataset))
+    assert [p.item for p in problems if p.kind == 'skipped-image'] == [
+        'img0',
+        'img4',
+    ]
+
+
+def test_nothing_is_left(weak_config, weak_root, some_labels):
+    (weak_root / 'none.txt').write_text('img0\nimg4\n')
+    config = skipping_config(weak_config, some_labels, ann_file='none.txt')
+    with pytest.raises(ValueError, match=r'none of the 2 images of .*none'):
+        DATASETS.build(config)
+
+
+def test_skipping_needs_labels(weak_config):
+    config = weak_config(skip_unlabelled=True)
+    del config['pipeline'][1]
+    with pytest.raises(ValueError, match='no LoadImageLabels'):
+        DATASETS.build(config)
 
 
 def test_list_with_files_and_masks(weak_config, weak_root):
