@@ -2,8 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_weakclip.models import PatchTextCAMHead
+from mmseg_weakclip.models import AttentionAffinity, PatchTextCAMHead
 from mmseg_weakclip.models.cam.patch_text import remove_redundancy
+from mmseg_weakclip.models.refine import (
+    box_mask,
+    refine_by_affinity,
+    select_layers,
+    sinkhorn_affinity,
+)
 
 
 def make_head(device, text, **kwargs):
@@ -158,3 +164,32 @@ def test_layers_can_weigh_differently(
     )
     with pytest.raises(ValueError, match='layer_weights=.* of 3 blocks'):
         predict(layer_weights=(1, 2))
+
+
+@torch.no_grad()
+def test_last_layers_before_and_with_a_relation(device, make_features):
+    """Three of four blocks are averaged, two are there to pick from."""
+    tokens = make_features(attention_layers=4)[-1]
+    number = tokens.grid[0] * tokens.grid[1]
+    cams = torch.rand(2, 3, *tokens.grid, device=device)
+    relation = torch.rand(2, number, number, device=device)
+    module = AttentionAffinity(0.4, layers=3, relation_layers=2)
+
+    def spread(attention):
+        return refine_by_affinity(
+            cams, sinkhorn_affinity(attention), box_mask(cams, 0.4)
+        )
+
+    patches = tokens.attention[:, :, 1:, 1:]
+    assert torch.allclose(
+        module(cams, tokens), spread(patches[1:].mean(0)), atol=1e-6
+    )
+    assert torch.allclose(
+        module(cams, tokens, relation),
+        spread(select_layers(patches[2:], relation)),
+        atol=1e-6,
+    )
+    with pytest.raises(ValueError, match='layers=5 of the attention of 4'):
+        AttentionAffinity(layers=5)(cams, tokens)
+    with pytest.raises(ValueError, match='relation_layers=0 must'):
+        AttentionAffinity(relation_layers=0)
