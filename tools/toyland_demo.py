@@ -14,10 +14,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from mmseg_weakclip.evaluation import MaskStore, sum_areas
 from mmseg_weakclip.evaluation.scores import class_ious, iou_table
+from mmseg_weakclip.picture_grid import tile_pictures
 from mmseg_weakclip.toyland.objects import CLASSES
 from mmseg_weakclip.toyland.writer import IMAGES, LISTS, MASKS
 
@@ -55,22 +56,11 @@ def draw_picture(masks: Path, ids: list[str], path: Path) -> None:
         ('pseudo mask', masks / 'masks', 'png'),
         ('truth', ROOT / DATA / MASKS, 'png'),
     )
-    side, gap, title = 192, 8, 20
-    step = side + gap
-    canvas = Image.new(
-        'RGB', (len(columns) * step + gap, len(ids) * step + title), 'white'
-    )
-    draw = ImageDraw.Draw(canvas)
-    for column, (name, folder, suffix) in enumerate(columns):
-        left = gap + column * step
-        draw.text((left, 4), name, fill='black')
-        for row, image_id in enumerate(ids):
-            with Image.open(folder / f'{image_id}.{suffix}') as picture:
-                cell = picture.convert('RGB').resize(
-                    (side, side), Image.Resampling.NEAREST
-                )
-            canvas.paste(cell, (left, title + row * step))
-    canvas.save(path)
+    pictures = {
+        name: [Image.open(folder / f'{image_id}.{suffix}') for image_id in ids]
+        for name, folder, suffix in columns
+    }
+    tile_pictures(pictures).save(path)
 
 
 def parse_args() -> argparse.Namespace:

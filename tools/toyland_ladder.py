@@ -1,16 +1,15 @@
 """Every way to masks on toyland, side by side, in benchmarks/toyland.md.
 
 Runs the tools that a data set of your own needs, a row each: seeds by every
-dense path, what enrichment, affinity, PAR and CRF add, CLIP-ES, ExCEL and
-WeakCLIP from the best seeds. What is finished is not run again (work_dirs/
-ladder keeps it). All scores are on val with image labels, unless said; no
-threshold is picked with truth; the seeds that WeakCLIP starts from are.
+dense path, what enrichment, affinity, PAR and CRF add, CLIP-ES, ExCEL, and
+WeakCLIP from the row START. What is finished is not run again (work_dirs/
+ladder keeps it). All scores are on val with image labels, unless said; pixel
+truth picks nothing. Beside the table it draws benchmarks/toyland.png.
 """
 
 import argparse
 import json
 import os
-import platform
 import shlex
 import subprocess
 import sys
@@ -18,25 +17,40 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import torch
-
+from mmseg_weakclip.ladder_report import (
+    describe_machine,
+    draw_rows,
+    folder_quality,
+    report,
+)
 from mmseg_weakclip.models import PRESETS
+from mmseg_weakclip.toyland.writer import LISTS
 
 ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / 'data/toyland'
 CONFIGS = 'configs/toyland'
 WORK = Path('work_dirs/ladder')
-LIST = 'test_dataloader.dataset.ann_file=ImageSets/Segmentation'
+# Banks with each sentence behind its class's name, and without.
+BANKS = {'bank': 'a clean origami {}.', 'bank_nameless': ''}
+NAMELESS = 'model.decode_head.text.bank=data/toyland/bank_nameless.safetensors'
 CRF = (
     'test_evaluator.crf.gaussian_sxy=1.',
     'test_evaluator.crf.bilateral_sxy=20.',
     'test_evaluator.crf.bilateral_srgb=13.',
 )
-CAA = (
-    'model.backbone.attention_layers=3',
-    'model.decode_head.affinity.box_threshold=.4',
-)
 PAR = ('test_evaluator.par.iterations=20',)
+# The row whose refined masks WeakCLIP starts from.
+START = '+ TSE, CRF'
+# Rows whose maps, and whose masks, the picture shows.
+PAINTED_MAPS = (
+    'plain CLIP',
+    'sclip',
+    'maskclip',
+    'excel, last 1 of 5 blocks',
+    'excel, heads apart',
+    '+ CAA, last 3 blocks',
+)
+PAINTED_MASKS = ('excel, heads apart', '+ TSE', '+ PAR', '+ CRF')
 
 
 @dataclass
@@ -60,6 +74,19 @@ class Row:
     without_labels: bool = False
     results: list[dict] = field(default_factory=list)
 
+    def folder(self, split: str = 'val', seed: int = 0) -> Path:
+        """Where its test works."""
+        stem = '_'.join(self.name.replace('+', 'with').split())
+        return WORK / f'{stem.replace(",", "")}_{split}_seed{seed}'
+
+
+def affinity(layers: int) -> tuple[str, ...]:
+    """Attention of the last blocks, in boxes as ExCEL has them for VOC."""
+    return (
+        f'model.backbone.attention_layers={layers}',
+        'model.decode_head.affinity.box_threshold=.79',
+    )
+
 
 def seed_rows() -> list[Row]:
     """Training-free rows; the paths first, then what helps the best."""
@@ -70,20 +97,25 @@ def seed_rows() -> list[Row]:
         name = f'excel, last {layers} of 5 blocks'
         option = f'model.backbone.dense.layers={layers}'
         rows.append(Row(name, options=(option,)))
+    tse = 'seeds_tse.py'
     return [
         *rows,
         Row('excel, heads summed', options=('model.backbone.dense=excel',)),
         Row('excel, heads apart'),
-        Row('+ TSE', 'seeds_tse.py'),
-        Row('+ CAA', options=CAA),
+        Row('+ TSE', tse),
+        Row('+ TSE, sentences without names', tse, (NAMELESS,)),
+        Row('+ CAA, last 3 blocks', options=affinity(3)),
+        Row('+ CAA, all 6 blocks', options=affinity(6)),
         Row('+ PAR', options=PAR),
         Row('+ CRF', options=CRF),
+        Row('+ TSE, CAA, PAR', tse, (*affinity(6), *PAR)),
+        Row(START, tse, CRF),
         Row('CLIP-ES', 'clipes.py'),
         Row('excel, zero-shot', 'zero_shot.py', without_labels=True),
     ]
 
 
-def trained_rows(seeds: str) -> list[Row]:
+def trained_rows(seeds: Path) -> list[Row]:
     """Rows with a training in them."""
     start = f'train_dataloader.dataset.data_prefix.seg_map_path={seeds}'
     excel = dict(training='excel.py')
@@ -147,50 +179,28 @@ def train(row: Row, seed: int) -> tuple[Path, dict[str, float]]:
 
 def run(row: Row, split: str = 'val', seed: int = 0) -> dict[str, float]:
     """Run a row; scores, seconds and memory of its test and training."""
-    stem = row.name.replace(' ', '_').replace(',', '').replace('+', 'with')
-    folder = WORK / f'{stem}_{split}_seed{seed}'
+    folder = row.folder(split, seed)
     command = ['tools/test.py', f'{CONFIGS}/{row.config}']
+    options = [f'test_dataloader.dataset.ann_file={LISTS}/{split}.txt']
     total = dict(seconds=0.0, gib=0.0)
     if row.training:
         checkpoint, total = train(row, seed)
         command.append(str(checkpoint))
     if not row.without_labels:
         command += ['--tta', '--out', str(folder / 'out')]
+        options.append('test_evaluator.score_stride=1')
     command += ['--work-dir', str(folder), '--cfg-options', *row.options]
-    measured = once(folder, [*command, f'{LIST}/{split}.txt'])
+    measured = once(folder, [*command, *options])
     scores = latest_scores(folder)
-    return dict(
+    result = dict(
         raw=scores.get('pseudo_mask/raw_mIoU', scores.get('mIoU')),
         refined=scores.get('pseudo_mask/refined_mIoU'),
         minutes=(total['seconds'] + measured['seconds']) / 60,
         gib=max(total['gib'], measured['gib']),
     )
-
-
-def cell(values: list[float | None], digits: int = 1) -> str:
-    """One value, or the mean and half the range of several."""
-    if None in values:
-        return ''
-    if len(values) == 1:
-        return f'{values[0]:.{digits}f}'
-    half = (max(values) - min(values)) / 2
-    return f'{np.mean(values):.{digits}f} ± {half:.{digits}f}'
-
-
-def table(rows: list[Row]) -> str:
-    """The ladder as Markdown."""
-    keys = ('raw', 'refined', 'minutes', 'gib')
-    lines = [
-        '| | image labels | mIoU | refined | minutes | GiB |',
-        '|---|---|---|---|---|---|',
-    ]
-    for row in rows:
-        values = [
-            cell([result[key] for result in row.results]) for key in keys
-        ]
-        labels = 'no' if row.without_labels else 'yes'
-        lines.append(f'| {row.name} | {labels} | {" | ".join(values)} |')
-    return '\n'.join(lines)
+    if not row.without_labels:
+        result.update(folder_quality(DATA, ROOT / folder / 'out', split))
+    return result
 
 
 def parse_args() -> argparse.Namespace:
@@ -210,42 +220,32 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     measure(['tools/make_toyland.py', '--out', 'data/toyland'])
-    bank = 'data/toyland/bank.safetensors'
-    if not (ROOT / bank).is_file():
-        command = f'tools/build_attribute_bank.py toyland --out {bank}'
-        clip = '--clusters 40 --model toyclip --pretrained toyland'
-        measure([*command.split(), *clip.split()])
+    for name, prefix in BANKS.items():
+        bank = f'data/toyland/{name}.safetensors'
+        if not (ROOT / bank).is_file():
+            command = f'tools/build_attribute_bank.py toyland --out {bank}'
+            clip = '--clusters 40 --model toyclip --pretrained toyland'
+            measure([*command.split(), *clip.split(), '--prefix', prefix])
     rows = seed_rows()
     for row in rows:
         row.results.append(run(row))
-    best = max(
-        (row for row in rows if not row.without_labels),
-        key=lambda row: row.results[0]['raw'],
-    )
-    run(best, 'train')
-    stem = best.name.replace(' ', '_').replace(',', '').replace('+', 'with')
-    seeds = ROOT / WORK / f'{stem}_train_seed0/out/masks'
-    for row in trained_rows(str(seeds)):
+    folders = {row.name: ROOT / row.folder() / 'out' for row in rows}
+    draw_rows(
+        DATA,
+        {name: folders[name] for name in PAINTED_MAPS},
+        {name: folders[name] for name in PAINTED_MASKS},
+    ).save(args.out.with_suffix('.png'), optimize=True)
+    start = next(row for row in rows if row.name == START)
+    run(start, 'train')
+    for row in trained_rows(ROOT / start.folder('train') / 'out/masks'):
         rows.append(row)
         for seed in range(args.seeds):
             row.results.append(run(row, seed=seed))
-    device = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f'{os.cpu_count()} CPU cores'
-    )
-    text = (
-        '# Toyland, all ways to masks\n\n'
-        'mIoU in percent on the 300 scenes of val, by `python '
-        f'tools/toyland_ladder.py` ({device}, torch {torch.__version__}, '
-        f'Python {platform.python_version()}). Trained rows are means of '
-        f'{args.seeds} trainings with half their range; refined is after PAR '
-        'or CRF; minutes include training and start of the tools; GiB is '
-        'the peak of the main process. Rows with a + add one thing to excel '
-        f'with heads apart. WeakCLIP starts from the seeds of the best row by '
-        f'its unrefined mIoU on val, a choice by truth: {best.name!r}.\n\n'
-        f'{table(rows)}\n'
-    )
+    lines = {
+        (row.name, 'no' if row.without_labels else 'yes'): row.results
+        for row in rows
+    }
+    text = report(lines, describe_machine(), args.seeds, START)
     args.out.write_text(text)
     print(f'\n{text}\nwritten to {args.out}')
 

@@ -14,7 +14,7 @@ model = dict(
     backbone=dict(
         **clip,
         dense=dict(_delete_=True, preset='excel', heads='keep'),
-        attention_layers=3),
+        attention_layers=6),
     decode_head=dict(
         num_classes=9,
         text=dict(

@@ -1,0 +1,160 @@
+"""What tools/toyland_ladder.py writes: a table, and a picture of maps."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from PIL import Image
+
+from .evaluation import load_scores
+from .evaluation.map_quality import sample_quality, summarize_quality
+from .picture_grid import tile_pictures
+from .toyland.writer import IMAGES, LISTS, MASKS
+
+COLUMNS = {
+    'raw': 'mIoU',
+    'refined': 'refined',
+    'wrong_sign': 'wrong sign',
+    'coverage': 'covered',
+    'purity': 'pure',
+    'minutes': 'minutes',
+    'gib': 'GiB',
+}
+
+
+def read_names(root: Path, split: str) -> list[str]:
+    """Ids of a split's scenes."""
+    return (root / LISTS / f'{split}.txt').read_text().split()
+
+
+def folder_quality(root: Path, folder: Path, split: str) -> dict[str, float]:
+    """What is wrong with class maps, in percent; see ``summarize_quality``.
+
+    Args:
+        root: Folder of the world.
+        folder: Of a ``PseudoMaskWriter`` with ``score_stride``.
+        split: Its images.
+    """
+    found = []
+    for name in read_names(root, split):
+        scores, classes = load_scores(folder / f'scores/{name}.npz')
+        truth = np.asarray(Image.open(root / MASKS / f'{name}.png'))
+        found += sample_quality(scores.numpy(), classes, truth)
+    return summarize_quality(found)
+
+
+def paint_map(path: Path) -> Image.Image:
+    """The map of an image's first class, dark to bright."""
+    scores, _ = load_scores(path)
+    colors = colormaps['viridis'](scores[0].numpy(), bytes=True)
+    return Image.fromarray(colors[..., :3])
+
+
+def draw_rows(
+    root: Path,
+    maps: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    split: str = 'val',
+    count: int = 8,
+) -> Image.Image:
+    """Images, maps of their first class, masks and truth.
+
+    Args:
+        root: Folder of the world.
+        maps: Title -> folder of a ``PseudoMaskWriter``, as in
+            :func:`folder_quality`.
+        masks: The same, to show masks of.
+        split: Images of which.
+        count: The first of them.
+    """
+    names = read_names(root, split)[:count]
+
+    def read(folder: Path, suffix: str = 'png') -> list[Image.Image]:
+        return [Image.open(folder / f'{name}.{suffix}') for name in names]
+
+    columns = {'image': read(root / IMAGES, 'jpg')}
+    for title, folder in maps.items():
+        columns[title] = [
+            paint_map(folder / f'scores/{name}.npz') for name in names
+        ]
+    for title, folder in masks.items():
+        columns[f'{title}: mask'] = read(folder / 'masks')
+    columns['truth'] = read(root / MASKS)
+    return tile_pictures(columns, side=120).quantize(128)
+
+
+def cell(values: Sequence[float | None], digits: int = 1) -> str:
+    """One value, or the mean and half the range of several."""
+    if None in values:
+        return ''
+    if len(values) == 1:
+        return f'{values[0]:.{digits}f}'
+    half = (max(values) - min(values)) / 2
+    return f'{np.mean(values):.{digits}f} ± {half:.{digits}f}'
+
+
+def table(
+    rows: Mapping[tuple[str, str], Sequence[Mapping[str, float | None]]],
+) -> str:
+    """The ladder as Markdown.
+
+    Args:
+        rows: Name and whether the test sees image labels -> values of each
+            run by :data:`COLUMNS`' keys; what is not there stays empty.
+    """
+    lines = [
+        f'| | image labels | {" | ".join(COLUMNS.values())} |',
+        f'|{"---|" * (2 + len(COLUMNS))}',
+    ]
+    for (name, labels), runs in rows.items():
+        values = [cell([run.get(key) for run in runs]) for key in COLUMNS]
+        lines.append(f'| {name} | {labels} | {" | ".join(values)} |')
+    return '\n'.join(lines)
+
+
+def describe_machine() -> str:
+    """What the scores were made on."""
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f'{os.cpu_count()} CPU cores'
+    )
+    return (
+        f'{device}, torch {torch.__version__}, '
+        f'Python {platform.python_version()}'
+    )
+
+
+def report(
+    rows: Mapping[tuple[str, str], Sequence[Mapping[str, float | None]]],
+    machine: str,
+    seeds: int,
+    start: str,
+) -> str:
+    """The whole page.
+
+    Args:
+        rows: See :func:`table`.
+        machine: See :func:`describe_machine`.
+        seeds: Trainings of each row that has one.
+        start: Row that WeakCLIP starts from.
+    """
+    return (
+        '# Toyland, all ways to masks\n\n'
+        'mIoU in percent on the 300 scenes of val, by `python '
+        f'tools/toyland_ladder.py` ({machine}). Trained rows are means of '
+        f'{seeds} trainings with half their range; refined is after PAR or '
+        'CRF; minutes include training and start of the tools; GiB is the '
+        'peak of the main process. Rows with a + add to excel with heads '
+        f'apart. WeakCLIP starts from the refined masks of {start!r}.\n\n'
+        'Of the class maps: wrong sign, percent of them that score below '
+        'their surroundings on their own class (area under the ROC curve '
+        'below one half); covered, percent of the class above the threshold '
+        'of 0.5; pure, percent of what is above it that is the class. '
+        "WeakCLIP's are probabilities.\n\n"
+        f'{table(rows)}\n'
+    )

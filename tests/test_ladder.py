@@ -1,0 +1,107 @@
+"""The ladder's report, and that its rows are what they say."""
+
+import runpy
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config, DictAction
+from PIL import Image
+
+from mmseg_weakclip.evaluation import save_scores
+from mmseg_weakclip.ladder_report import (
+    COLUMNS,
+    cell,
+    draw_rows,
+    folder_quality,
+    report,
+)
+from mmseg_weakclip.toyland.writer import MASKS, write_toyland
+
+NAMES = ('val_00000', 'val_00001')
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('ladder') / 'toyland'
+    write_toyland(root, 1, len(NAMES), workers=1)
+    return root
+
+
+@pytest.fixture(scope='module')
+def folder(root, tmp_path_factory):
+    """Maps that know the truth, one of them upside down."""
+    folder = tmp_path_factory.mktemp('maps')
+    for index, name in enumerate(NAMES):
+        truth = np.array(Image.open(root / f'{MASKS}/{name}.png'))
+        classes = np.unique(truth[truth > 0])
+        maps = torch.from_numpy(truth == classes[:, None, None]).float()
+        if index == 0:
+            maps[0] = 1 - maps[0]
+        path = folder / f'scores/{name}.npz'
+        path.parent.mkdir(exist_ok=True)
+        save_scores(path, maps, classes, stride=1)
+        path = folder / f'masks/{name}.png'
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(root / f'{MASKS}/{name}.png', path)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def tool(repo):
+    return runpy.run_path(str(repo / 'tools/toyland_ladder.py'))
+
+
+def test_quality_of_a_folder(root, folder):
+    files = [np.load(folder / f'scores/{name}.npz') for name in NAMES]
+    count = sum(len(file['classes']) for file in files)
+    quality = folder_quality(root, folder, 'val')
+    assert quality['wrong_sign'] == pytest.approx(100 / count)
+    assert quality['coverage'] == pytest.approx(100 * (count - 1) / count)
+
+
+def test_picture(root, folder):
+    picture = draw_rows(root, {'a': folder}, {'b': folder}, count=2)
+    # Image, map, mask and truth; a row for each scene.
+    assert picture.size == (4 * 128 + 8, 2 * 128 + 20)
+    colors = np.asarray(picture.convert('RGB'))
+    mask, truth = colors[:, 264:384], colors[:, 392:512]
+    assert (mask[20:] == truth[20:]).all()
+
+
+def test_cells():
+    assert cell([1.25]) == '1.2'
+    assert cell([1.0, 2.0]) == '1.5 ± 0.5'
+    assert cell([1.0, None]) == ''
+
+
+def test_report():
+    rows = {
+        ('plain', 'yes'): [{'raw': 11.0, 'refined': None, 'minutes': 2.0}],
+        ('trained', 'no'): [{'raw': 60.0}, {'raw': 62.0}],
+    }
+    lines = report(rows, 'an abacus', 2, 'plain').splitlines()
+    assert 'an abacus' in lines[2]
+    assert len({line.count('|') for line in lines[-4:]}) == 1
+    assert len(COLUMNS) + 3 == lines[-1].count('|')
+    assert '| plain | yes | 11.0 |  |' in lines[-2]
+    assert '| trained | no | 61.0 ± 1.0 |' in lines[-1]
+
+
+def test_rows_are_configs_that_exist(repo, tool):
+    rows = [*tool['seed_rows'](), *tool['trained_rows']('seeds')]
+    names = [row.name for row in rows]
+    assert len({row.folder() for row in rows}) == len(names)
+    assert tool['START'] in names
+    assert {*tool['PAINTED_MAPS'], *tool['PAINTED_MASKS']} <= {*names}
+    for row in rows:
+        folder = repo / 'configs/toyland'
+        pairs = [option.split('=', 1) for option in row.options]
+        parsed = {
+            key: DictAction._parse_iterable(value) for key, value in pairs
+        }
+        config = Config.fromfile(folder / row.config)
+        config.merge_from_dict(parsed)
+        assert 'model' in config
+        assert row.training is None or (folder / row.training).is_file()
