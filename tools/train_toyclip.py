@@ -180,8 +180,13 @@ def main() -> None:
         device=device.type,
         threads=str(args.threads),
         mean_average_precision=json.dumps(scores),
+        # What the weights depend on; where they were written is no part of it.
         settings=json.dumps(
-            {key: str(value) for key, value in vars(args).items()}
+            {
+                key: str(value)
+                for key, value in vars(args).items()
+                if key not in ('out', 'resume')
+            }
         ),
     )
     save_weights(clip, used, args.out / f'{MODEL}.safetensors', note)
