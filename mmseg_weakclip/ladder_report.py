@@ -84,7 +84,8 @@ def draw_rows(
     for title, folder in masks.items():
         columns[f'{title}: mask'] = read(folder / 'masks')
     columns['truth'] = read(root / MASKS)
-    return tile_pictures(columns, side=120).quantize(128)
+    grid = tile_pictures(columns, side=120)
+    return grid.quantize(256, dither=Image.Dither.NONE)
 
 
 def cell(values: Sequence[float | None], digits: int = 1) -> str:

@@ -110,6 +110,11 @@ def seed_rows() -> list[Row]:
         Row('+ CRF', options=CRF),
         Row('+ TSE, CAA, PAR', tse, (*affinity(6), *PAR)),
         Row(START, tse, CRF),
+        Row(
+            'GradCAM',
+            'clipes.py',
+            ('model.decode_head.affinity=None', 'test_evaluator.crf=None'),
+        ),
         Row('CLIP-ES', 'clipes.py'),
         Row('excel, zero-shot', 'zero_shot.py', without_labels=True),
     ]

@@ -4,7 +4,7 @@ _base_ = './seeds.py'
 
 data_root = _base_.data_root
 model = dict(
-    backbone=dict(dense=None, hidden_states=True, attention_layers=6),
+    backbone=dict(dense=None, hidden_states=True, attention_layers=4),
     decode_head=dict(
         type='GradCAMHead',
         background=dict(_delete_=True, power=1.),
