@@ -1,5 +1,6 @@
 from .affinity import AttentionAffinity
 from .base import TrainingFreeCAMHead, TrainingFreeHead
+from .classifier import CAMHead, multi_hot
 from .grad_cam import GradCAMHead, softmax_grad_cam
 from .patch_text import (
     PatchTextCAMHead,
@@ -9,11 +10,13 @@ from .patch_text import (
 
 __all__ = [
     'AttentionAffinity',
+    'CAMHead',
     'GradCAMHead',
     'PatchTextCAMHead',
     'PatchTextHead',
     'TrainingFreeCAMHead',
     'TrainingFreeHead',
+    'multi_hot',
     'patch_text_similarity',
     'softmax_grad_cam',
 ]

@@ -10,7 +10,7 @@ from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
 from ...samples import foreground_labels
-from ..clip import CLIPTokens, find_tokens
+from ..clip import CLIPTokens, check_foreground_text, find_tokens
 from ..refine import background_score, gate_by_labels, normalize_cam
 from .affinity import AttentionAffinity
 
@@ -146,15 +146,5 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         return cams
 
     def _text(self) -> Tensor:
-        if len(self.text) != self.num_classes - 1:
-            raise ValueError(
-                f'{type(self).__name__} has num_classes={self.num_classes} '
-                f'with background, but its text bank has {len(self.text)} '
-                f'names: {self.text.names}'
-            )
-        if set(self.text.rows_per_class) != {1}:
-            raise ValueError(
-                f'{type(self).__name__} takes one text for each class: set '
-                "synonyms='mean' in its text bank"
-            )
+        check_foreground_text(self.text, self.num_classes, type(self).__name__)
         return self.text()

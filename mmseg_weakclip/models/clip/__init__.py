@@ -7,7 +7,7 @@ from .relation import (
     positive_softmax,
 )
 from .text import PromptText, TemplateText
-from .text_bank import TextBank
+from .text_bank import TextBank, check_foreground_text
 from .text_tower import TextTower, Tokenizer
 from .tokens import CLIPTokens, find_tokens
 from .tower import CLIPTower
@@ -33,6 +33,7 @@ __all__ = [
     'VisionTower',
     'add_local_model',
     'build_dense',
+    'check_foreground_text',
     'dot_similarity',
     'find_tokens',
     'load_clip',

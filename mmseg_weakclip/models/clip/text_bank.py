@@ -144,6 +144,30 @@ class TextBank(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
+def check_foreground_text(text: TextBank, num_classes: int, user: str) -> None:
+    """See that a bank has one row for each foreground class.
+
+    Args:
+        text: Bank of a head, or what stands for one.
+        num_classes: K of the head, background included.
+        user: The head, for the messages.
+
+    Raises:
+        ValueError: It has another number of classes, or several rows for
+            one.
+    """
+    if len(text) != num_classes - 1:
+        raise ValueError(
+            f'{user} has num_classes={num_classes} with background, but its '
+            f'text bank has {len(text)} names: {text.names}'
+        )
+    if set(text.rows_per_class) != {1}:
+        raise ValueError(
+            f"{user} takes one text for each class: set synonyms='mean' in "
+            'its text bank'
+        )
+
+
 def _pack(names: tuple[tuple[str, ...], ...]) -> Tensor:
     return torch.tensor(list(json.dumps(names).encode()), dtype=torch.uint8)
 

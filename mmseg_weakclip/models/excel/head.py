@@ -15,6 +15,7 @@ from ...samples import foreground_labels, stack_images
 from ..clip import (
     CLIPTokens,
     centred_similarity,
+    check_foreground_text,
     dot_similarity,
     find_tokens,
 )
@@ -228,12 +229,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         in_view: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """See :class:`ClassMaps`; with scores, those of the learnt path."""
-        if len(self.text) != self.num_classes - 1:
-            raise ValueError(
-                f'IntraCorrelationHead has num_classes={self.num_classes} '
-                f'with background, but its text bank has {len(self.text)} '
-                f'names: {self.text.names}'
-            )
+        check_foreground_text(self.text, self.num_classes, type(self).__name__)
         return self.class_maps(tokens, self.text(), labels, scores, in_view)
 
     @torch.no_grad()

@@ -1,0 +1,161 @@
+"""Class activation maps of an image classifier, the baseline of all seeds."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType, SampleList
+from torch import Tensor, nn
+
+from ...samples import foreground_labels
+from ..refine import background_score, gate_by_labels, normalize_cam
+
+
+def multi_hot(
+    labels: Sequence[tuple[int, ...]], num_classes: int, device: torch.device
+) -> Tensor:
+    """Labels of B images as a table, bool, (B, num_classes).
+
+    Args:
+        labels: Ids of each image's classes, from 0.
+        num_classes: Columns.
+        device: Of the table.
+    """
+    table = torch.zeros(len(labels), num_classes, dtype=torch.bool)
+    for row, own in zip(table, labels):
+        row[list(own)] = True
+    return table.to(device)
+
+
+@MODELS.register_module()
+class CAMHead(BaseDecodeHead):
+    """A classifier whose weights, put to every place, are maps (CAM).
+
+    Zhou et al., "Learning Deep Features for Discriminative Localization"
+    (CVPR 2016), in the order of today: the 1 x 1 convolution comes first,
+    the mean over places after it; both are linear. Trained with a multi-label
+    soft margin loss on image labels, over any backbone of mmseg.
+
+    Under a test it predicts scores: channel 0 is the background, the others
+    are the positive maps of the image's own classes, divided by their
+    maximum. ``CAMTTAModel`` takes the maps of all views together before they
+    are divided.
+
+    Args:
+        num_classes: K, background included.
+        in_channels: Of the features.
+        in_index: Which of the backbone's features.
+        background: How the background is scored; see
+            :func:`background_score`. CLIMS has 0.15 for VOC.
+        dropout_ratio: Of the features in training.
+        loss_weight: Factor of the loss.
+
+    Attributes:
+        predicts: ``'scores'``, or ``'maps'`` for positive maps as they come
+            behind an empty channel 0.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        in_index: int = -1,
+        background: dict[str, float] | None = None,
+        dropout_ratio: float = 0.0,
+        loss_weight: float = 1.0,
+        init_cfg: ConfigType | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels=in_channels,
+            channels=in_channels,
+            num_classes=num_classes,
+            out_channels=num_classes,
+            in_index=in_index,
+            loss_decode=[],
+            dropout_ratio=dropout_ratio,
+            init_cfg=init_cfg
+            or dict(type='Normal', std=0.01, override=dict(name='conv_seg')),
+        )
+        # Under mmseg's name for the last layer, which it initialises.
+        self.conv_seg = nn.Conv2d(in_channels, num_classes - 1, 1, bias=False)
+        self.background = dict(background or dict(threshold=0.15))
+        self.loss_weight = loss_weight
+        self.predicts = 'scores'
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Maps of the foreground classes, any sign, (B, K - 1, h, w)."""
+        return self.cls_seg(self._transform_inputs(inputs))
+
+    def loss(
+        self,
+        inputs: tuple[Tensor, ...],
+        batch_data_samples: SampleList,
+        train_cfg: ConfigType,
+    ) -> dict[str, Tensor]:
+        """Loss of the image labels, and the share that is recognised.
+
+        Args:
+            inputs: Features of the backbone.
+            batch_data_samples: With ``image_labels``. Pixels are not read.
+            train_cfg: Not used.
+
+        Raises:
+            ValueError: Image labels are missing or are no foreground class.
+        """
+        logits = self.forward(inputs).float().mean((2, 3))
+        target = self._present(batch_data_samples, logits.device)
+        loss = F.multilabel_soft_margin_loss(logits, target.float())
+        correct = ((logits > 0) == target).float().mean()
+        return dict(
+            loss_label=self.loss_weight * loss, acc_label=100 * correct
+        )
+
+    def _present(self, samples: SampleList, device: torch.device) -> Tensor:
+        """Which image has which class, bool, (B, K - 1)."""
+        metas = [sample.metainfo for sample in samples]
+        labels = foreground_labels(
+            metas, self.num_classes, type(self).__name__
+        )
+        return multi_hot(labels, self.num_classes - 1, device)
+
+    def predict_maps(
+        self, inputs: tuple[Tensor, ...], batch_img_metas: list[dict]
+    ) -> Tensor:
+        """Positive maps at the size of the network's input.
+
+        Returns:
+            (B, K - 1, H, W), >= 0, zero for classes that an image does not
+            have.
+
+        Raises:
+            ValueError: Image labels are missing or are no foreground class.
+        """
+        labels = foreground_labels(
+            batch_img_metas, self.num_classes, type(self).__name__
+        )
+        maps = self.forward(inputs).float().relu()
+        maps = self.predict_by_feat(maps, batch_img_metas)
+        return gate_by_labels(maps, labels)
+
+    def to_scores(self, maps: Tensor) -> Tensor:
+        """Maps >= 0, (B, K - 1, H, W) -> scores in [0, 1], (B, K, H, W)."""
+        cams = normalize_cam(maps, mode='max')
+        return torch.cat([background_score(cams, **self.background), cams], 1)
+
+    def predict(
+        self,
+        inputs: tuple[Tensor, ...],
+        batch_img_metas: list[dict],
+        test_cfg: ConfigType,
+    ) -> Tensor:
+        """Scores or maps at the size of the network's input, (B, K, H, W).
+
+        Raises:
+            ValueError: See :meth:`predict_maps`.
+        """
+        maps = self.predict_maps(inputs, batch_img_metas)
+        if self.predicts == 'maps':
+            return torch.cat([torch.zeros_like(maps[:, :1]), maps], 1)
+        return self.to_scores(maps)
