@@ -3,10 +3,11 @@ from .iou import IoUWhereTruth
 from .mask_store import MaskStore, sum_areas
 from .pseudo_mask import PseudoMaskWriter
 from .score_files import load_scores, save_scores
-from .tta import RunningTTAModel
+from .tta import CAMTTAModel, RunningTTAModel
 
 __all__ = [
     'CAMMetric',
+    'CAMTTAModel',
     'IoUWhereTruth',
     'MaskStore',
     'PseudoMaskWriter',

@@ -57,3 +57,38 @@ class RunningTTAModel(SegTTAModel):
                 }
             )
         return samples
+
+
+@MODELS.register_module()
+class CAMTTAModel(RunningTTAModel):
+    """Sum the maps of a ``CAMHead`` over all views, then make scores.
+
+    The usual inference of CAMs: maps are positive, summed as they come, and
+    only their sum is divided by its maximum, so that views that saw little
+    say little. (The mean does as well as the sum.)
+
+    Raises:
+        TypeError: The decode head is no ``CAMHead``.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, activation='none', **kwargs)
+        head = self.module.decode_head
+        if not hasattr(head, 'to_scores'):
+            raise TypeError(
+                'CAMTTAModel sums the maps of a CAMHead, but the decode head '
+                f'is a {type(head).__name__}: use RunningTTAModel'
+            )
+        head.predicts = 'maps'
+
+    def test_step(self, data: dict) -> SampleList:
+        """See :meth:`RunningTTAModel.test_step`."""
+        samples = super().test_step(data)
+        for sample in samples:
+            maps = sample.seg_scores.data[None, 1:]
+            scores = self.module.decode_head.to_scores(maps)[0]
+            sample.seg_scores = PixelData(data=scores)
+            sample.pred_sem_seg = PixelData(
+                data=scores.argmax(0, keepdim=True)
+            )
+        return samples

@@ -4,7 +4,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from mmseg_weakclip.evaluation import RunningTTAModel
+from mmseg_weakclip.evaluation import CAMTTAModel, RunningTTAModel
+from mmseg_weakclip.models import CAMHead
 
 
 class Echo(nn.Module):
@@ -56,3 +57,34 @@ def test_average_of_views(device, activation):
         assert 'seg_logits' not in sample
     # The inputs were not used as the running sum.
     assert torch.equal(views[0], make_data(views, device)['inputs'][0])
+
+
+class Maps(Echo):
+    """A segmentor with a CAM head; its maps are its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.decode_head = CAMHead(3, 2, background=dict(threshold=0.25))
+
+
+def test_maps_are_summed_before_they_are_scaled(device):
+    views = [torch.rand(2, 3, 5, 6, device=device) for _ in range(3)]
+    model = CAMTTAModel(Maps())
+    assert model.module.decode_head.predicts == 'maps'
+    samples = model.test_step(make_data(views, device))
+    total = sum(views)[:, 1:]
+    for index, sample in enumerate(samples):
+        scores = sample.seg_scores.data
+        assert (scores[0] == 0.25).all()
+        for label in range(2):
+            expected = total[index, label] / total[index, label].max()
+            assert torch.allclose(scores[1 + label], expected, atol=1e-6)
+        prediction = sample.pred_sem_seg.data
+        assert torch.equal(prediction[0], scores.argmax(0))
+
+
+def test_maps_need_a_cam_head():
+    model = Maps()
+    model.decode_head = nn.Identity()
+    with pytest.raises(TypeError, match='decode head is a Identity'):
+        CAMTTAModel(model)
