@@ -1,25 +1,42 @@
-"""Losses: algebra on logits, seeds and images."""
+"""Losses: algebra on logits, seeds, images and similarities."""
 
+from .activation_area import ActivationAreaLoss, activation_area
 from .affinity_diversity import (
     AffinityDiversityLoss,
     affinity_diversity,
     near_pairs,
 )
+from .background_suppression import (
+    BackgroundSuppressionLoss,
+    background_suppression,
+)
+from .background_text import BackgroundTextLoss
 from .balanced_ce import BalancedCELoss, balanced_cross_entropy
 from .cam_seed import CAMSeedLoss, balanced_seed_loss, valid_seed_fraction
 from .crf_boundary import CRFBoundaryLoss, clipped_kl
+from .negative_log import negative_log
+from .object_text import ObjectTextLoss
+from .regions import RegionSimilarities
 from .smoothing import smoothed_softmax
 
 __all__ = [
+    'ActivationAreaLoss',
     'AffinityDiversityLoss',
+    'BackgroundSuppressionLoss',
+    'BackgroundTextLoss',
     'BalancedCELoss',
     'CAMSeedLoss',
     'CRFBoundaryLoss',
+    'ObjectTextLoss',
+    'RegionSimilarities',
+    'activation_area',
     'affinity_diversity',
+    'background_suppression',
     'balanced_cross_entropy',
     'balanced_seed_loss',
     'clipped_kl',
     'near_pairs',
+    'negative_log',
     'smoothed_softmax',
     'valid_seed_fraction',
 ]
