@@ -16,6 +16,12 @@ from .cam_seed import CAMSeedLoss, balanced_seed_loss, valid_seed_fraction
 from .crf_boundary import CRFBoundaryLoss, clipped_kl
 from .negative_log import negative_log
 from .object_text import ObjectTextLoss
+from .region_nce import (
+    InfoNCERegionLoss,
+    image_contrast,
+    pair_contrast,
+    two_sided_contrast,
+)
 from .regions import RegionSimilarities
 from .smoothing import smoothed_softmax
 
@@ -27,6 +33,7 @@ __all__ = [
     'BalancedCELoss',
     'CAMSeedLoss',
     'CRFBoundaryLoss',
+    'InfoNCERegionLoss',
     'ObjectTextLoss',
     'RegionSimilarities',
     'activation_area',
@@ -35,8 +42,11 @@ __all__ = [
     'balanced_cross_entropy',
     'balanced_seed_loss',
     'clipped_kl',
+    'image_contrast',
     'near_pairs',
     'negative_log',
+    'pair_contrast',
     'smoothed_softmax',
+    'two_sided_contrast',
     'valid_seed_fraction',
 ]
