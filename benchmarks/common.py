@@ -1,8 +1,10 @@
 """What the benchmarks share."""
 
 import resource
+import statistics
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ def make_batch(batch: int, crop: int, num_classes: int) -> dict:
     """
     rng = np.random.default_rng(0)
     inputs, samples = [], []
-    for _ in range(batch):
+    for index in range(batch):
         coarse = torch.from_numpy(rng.integers(0, 255, (3, 8, 8)))
         image = torch.nn.functional.interpolate(
             coarse[None].float(), (crop, crop), mode='bicubic'
@@ -30,6 +32,7 @@ def make_batch(batch: int, crop: int, num_classes: int) -> dict:
         sample = SegDataSample(
             gt_sem_seg=PixelData(data=torch.from_numpy(seeds)),
             metainfo=dict(
+                img_path=f'{index}.jpg',
                 img_shape=(crop, crop),
                 ori_shape=(crop, crop),
                 image_labels=tuple(sorted({*present[1:3].tolist()})),
@@ -60,3 +63,24 @@ def peak_bytes(device: str) -> int:
         return torch.cuda.max_memory_allocated()
     unit = 1 if sys.platform == 'darwin' else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def compare(
+    name: str, ours: Callable, other: Callable, repeats: int, clock: Clock
+) -> None:
+    """Print medians of both, run in turns, and their ratio."""
+    seconds = []
+    for _ in range(repeats + 1):
+        clock()
+        ours()
+        first = clock()
+        other()
+        seconds.append((first, clock()))
+    ratios = [b / a for a, b in seconds[1:]]
+    a, b = (statistics.median(times) for times in zip(*seconds[1:]))
+    low, high = min(ratios), max(ratios)
+    print(
+        f'| {name} | {a:.3f} | {b:.3f} | {statistics.median(ratios):.2f} '
+        f'({low:.2f} to {high:.2f}) |',
+        flush=True,
+    )

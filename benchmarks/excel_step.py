@@ -12,14 +12,13 @@ Random images and weights, everything in one process and in turns:
 """
 
 import argparse
-import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from common import Clock, make_batch, peak_bytes
+from common import Clock, compare, make_batch, peak_bytes
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
@@ -85,27 +84,6 @@ def surgery_tensor(tokens: CLIPTokens, text: Tensor) -> Tensor:
     products = products - products.mean(2, keepdim=True)
     maps = products.sum(-1)[:, 1:].transpose(1, 2)
     return maps.unflatten(2, tokens.grid)
-
-
-def compare(
-    name: str, ours: Callable, other: Callable, repeats: int, clock: Clock
-) -> None:
-    """Print medians of both, run in turns, and their ratio."""
-    seconds = []
-    for _ in range(repeats + 1):
-        clock()
-        ours()
-        first = clock()
-        other()
-        seconds.append((first, clock()))
-    ratios = [b / a for a, b in seconds[1:]]
-    a, b = (statistics.median(times) for times in zip(*seconds[1:]))
-    low, high = min(ratios), max(ratios)
-    print(
-        f'| {name} | {a:.3f} | {b:.3f} | {statistics.median(ratios):.2f} '
-        f'({low:.2f} to {high:.2f}) |',
-        flush=True,
-    )
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,6 +1,7 @@
 """What heads read from the samples of a batch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from mmseg.utils import SampleList
@@ -20,6 +21,14 @@ def stack_images(batch_data_samples: SampleList) -> Tensor:
             ', ...)'
         )
     return torch.stack([sample.img.data for sample in batch_data_samples])
+
+
+def image_ids(batch_data_samples: SampleList) -> list[str]:
+    """``img_id`` of each sample, or the stem of its file."""
+    return [
+        sample.metainfo.get('img_id') or Path(sample.img_path).stem
+        for sample in batch_data_samples
+    ]
 
 
 def foreground_labels(

@@ -10,6 +10,7 @@ import pytest
 @pytest.mark.parametrize(
     ('name', 'options', 'rows'),
     [
+        ('clims_step', ('--crop', '64', '--batch', '2'), 1),
         ('excel_step', ('--crop', '64', '--batch', '2'), 4),
         ('training_step', ('--crop', '64', '--precisions', 'fp32'), 1),
     ],

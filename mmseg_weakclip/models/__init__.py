@@ -1,5 +1,6 @@
 # ruff: noqa: F403
 from .cam import *
+from .clims import *
 from .clip import *
 from .excel import *
 from .losses import *

@@ -1,0 +1,1 @@
+_base_ = 'clims/clims_r50_1xb16-15e_voc12-512x512.py'
