@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..models.clip.weights import add_local_model
+from .backgrounds import scene_backgrounds
 from .captions import TAGS, write_caption
 from .objects import CLASSES, USUAL_BACKGROUND
 from .scenes import Scene, SceneStyle, draw_scene, make_scene
@@ -23,5 +24,6 @@ __all__ = [
     'SceneStyle',
     'draw_scene',
     'make_scene',
+    'scene_backgrounds',
     'write_caption',
 ]

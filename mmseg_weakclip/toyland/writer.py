@@ -31,6 +31,11 @@ def image_id(split: str, index: int) -> str:
     return f'{split}_{index:05d}'
 
 
+def scene_seed(split: str, seed: int) -> int:
+    """Seed of the scenes of a split: more of train leave val as it is."""
+    return FIRST_SEED + 2 * seed + (split == 'val')
+
+
 def write_scene(
     item: tuple[str, int, int], root: Path, size: int, style: SceneStyle
 ) -> dict:
@@ -111,10 +116,11 @@ def write_toyland(
     shutil.rmtree(part, ignore_errors=True)
     for folder in (IMAGES, MASKS, LISTS):
         (part / folder).mkdir(parents=True)
-    # Two seeds, so that more training scenes leave val as it is.
-    first = FIRST_SEED + 2 * seed
-    items = [('train', first, i) for i in range(train)]
-    items += [('val', first + 1, i) for i in range(val)]
+    items = [
+        (split, scene_seed(split, seed), i)
+        for split, count in (('train', train), ('val', val))
+        for i in range(count)
+    ]
     records = _run(
         partial(write_scene, root=part, size=size, style=style),
         items,

@@ -1,0 +1,179 @@
+"""Which texts co-occur with a class in an image, by CLIP alone.
+
+CLIMS+ finds the background texts of each image by itself; how is not
+published. Here a text counts if an image shows it more than images do on
+average (presence), if it explains the image together with the class (gain),
+and if images of the class show it more often than others (co-occurrence).
+Everything is computed from embeddings; nothing here runs CLIP.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .background_lists import denied_by
+
+# Images in one matrix product.
+CHUNK = 2048
+
+
+def presence(views: Tensor, texts: Tensor) -> Tensor:
+    """How much each image shows each text: its best view's cosine.
+
+    Args:
+        views: Embeddings of the V views of N images, (N, V, E), any dtype.
+        texts: Unit embeddings of T texts, (T, E), float32.
+
+    Returns:
+        Cosines in [-1, 1], float32, (N, T).
+    """
+    return torch.cat(
+        [
+            (F.normalize(part.to(texts), dim=-1) @ texts.T).amax(1)
+            for part in views.split(CHUNK)
+        ]
+    )
+
+
+def calibrate(scores: Tensor) -> Tensor:
+    """Scores against what is usual for their text over all images.
+
+    CLIP is nearer to some texts than to others whatever an image shows. A
+    text that hardly varies is not blown up to the spread of the others: no
+    standard deviation counts as less than half their median.
+
+    Args:
+        scores: Of N images and T texts, (N, T).
+
+    Returns:
+        Mean 0 over the images, standard deviation at most 1, (N, T).
+    """
+    std = scores.std(0, correction=0)
+    least = std.median() / 2
+    tiny = torch.finfo(scores.dtype).tiny
+    return (scores - scores.mean(0)) / std.clamp(min=float(least) + tiny)
+
+
+def conditional_gain(
+    views: Tensor, with_text: Tensor, alone: Tensor
+) -> Tensor:
+    """What a text adds to the description of an image by its class.
+
+    ``cos(v, "a photo of {class} and {text}") - cos(v, "a photo of {class}")``
+    in the mean over the views v: presence already takes the best view, and a
+    crop that shows the text without the class would gain most from a text
+    that says both.
+
+    Args:
+        views: Embeddings of the V views of N images, (N, V, E), any dtype.
+        with_text: Unit embeddings of the class with T texts, (T, E).
+        alone: Unit embedding of the class by itself, (E,).
+
+    Returns:
+        In [-2, 2], float32, (N, T).
+    """
+    # The mean over views and the product with a text change places.
+    mean = torch.cat(
+        [
+            F.normalize(part.to(alone), dim=-1).mean(1)
+            for part in views.split(CHUNK)
+        ]
+    )
+    return mean @ (with_text - alone).T
+
+
+def co_occurrence(
+    hits: Tensor, labels: Tensor, smoothing: float = 5.0
+) -> Tensor:
+    """Pointwise mutual information of texts and classes over a data set.
+
+    ``log(P(text | class) / P(text))``, where each class is given
+    ``smoothing`` more images that show texts as often as all images do.
+
+    Args:
+        hits: Whether each of N images shows each text, bool, (N, T).
+        labels: Whether it has each class, bool, (N, K).
+        smoothing: Above 0, in images.
+
+    Returns:
+        Natural logarithms; 0 for a class without images and for a text
+        without hits, float32, (K, T).
+    """
+    hits, labels = hits.float(), labels.float()
+    overall = hits.mean(0).clamp(min=1 / (2 * len(hits)))
+    together = labels.T @ hits
+    count = labels.sum(0)[:, None]
+    given = (together + smoothing * overall) / (count + smoothing)
+    result = (given / overall).log()
+    return result.where((hits.sum(0) > 0) & (count > 0), 0)
+
+
+def allowed_texts(
+    vocabulary: Sequence[str],
+    classes: Sequence[str],
+    texts: Tensor,
+    class_texts: Tensor,
+    similarity: float,
+) -> Tensor:
+    """Texts that may be background of each class.
+
+    Left out are the class itself, denied words (:func:`denied_by`), and
+    texts that CLIP takes for the class.
+
+    Args:
+        vocabulary: T texts.
+        classes: K class names.
+        texts: Unit embeddings of the texts, (T, E).
+        class_texts: Unit embeddings of the classes, (K, E).
+        similarity: Largest cosine that a text may have with the class.
+
+    Returns:
+        bool, (K, T).
+
+    Raises:
+        ValueError: The vocabulary is empty, or none of it is left for a
+            class.
+    """
+    if not vocabulary:
+        raise ValueError('the vocabulary of background texts is empty')
+    near = class_texts @ texts.T > similarity
+    denied = torch.tensor(
+        [[denied_by(t, name) is not None for t in vocabulary]
+         for name in classes],
+        device=near.device,
+    )  # fmt: skip
+    allowed = ~(near | denied)
+    for name, own, by_word in zip(classes, allowed, denied):
+        if not own.any():
+            raise ValueError(
+                f'the vocabulary has nothing for the class {name!r}: of '
+                f'{len(vocabulary)} texts, {int(by_word.sum())} are the '
+                'class, parts, synonyms or kinds of it, and the others are '
+                f'nearer to it than similarity={similarity}'
+            )
+    return allowed
+
+
+def rank_texts(
+    scores: Tensor, top: int, floor: float
+) -> list[list[tuple[int, float]]]:
+    """The best texts of each image.
+
+    Args:
+        scores: Of M images and T texts, ``-inf`` for what is not allowed,
+            (M, T).
+        top: Largest number of texts.
+        floor: Scores must be above it.
+
+    Returns:
+        For each image, indices of texts with scores, best first.
+    """
+    best, index = scores.sort(dim=1, descending=True, stable=True)
+    return [
+        [(i, s) for i, s in zip(indices, values) if s > floor]
+        for indices, values in zip(
+            index[:, :top].tolist(), best[:, :top].tolist()
+        )
+    ]

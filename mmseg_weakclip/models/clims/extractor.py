@@ -1,0 +1,231 @@
+"""From image embeddings and labels to a cache of background texts."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..clip.text_tower import TextTower, Tokenizer, encode_prompts
+from .background_cache import BackgroundCache
+from .background_lists import spellings
+from .extraction import (
+    allowed_texts,
+    calibrate,
+    co_occurrence,
+    conditional_gain,
+    presence,
+    rank_texts,
+)
+from .words import compact
+
+# Texts in, unit embeddings (T, E) out.
+EncodeTexts = Callable[[Sequence[str]], Tensor]
+
+
+@dataclass(frozen=True)
+class ExtractionSettings:
+    """How background texts are chosen.
+
+    The score of a text for a class of an image is ``z + gain_weight * gain +
+    pmi_weight * PMI``: z is its calibrated presence, gain its calibrated
+    conditional gain among the images of the class, PMI its co-occurrence
+    with the class. No value is published; the weights were set on toyland.
+
+    Attributes:
+        template: With ``{}`` for a text or a class.
+        joint_template: With ``{}`` for the class, then for the text.
+        similarity: Texts nearer to a class by CLIP (cosine) are taken for
+            its synonyms.
+        gain_weight: Of the conditional gain.
+        pmi_weight: Of the co-occurrence.
+        hit: An image counts as showing a text from this z on.
+        smoothing: See :func:`co_occurrence`.
+        present: Least z of a text that is taken.
+        top: Largest number of texts of a class in an image.
+        floor: Least score of a text that is taken.
+        other_labels: ``'keep'`` or ``'drop'`` texts that name, or are denied
+            for, another class of the image.
+    """
+
+    template: str = 'a photo of {}.'
+    joint_template: str = 'a photo of {} and {}.'
+    similarity: float = 0.9
+    gain_weight: float = 0.5
+    pmi_weight: float = 0.5
+    hit: float = 1.0
+    smoothing: float = 5.0
+    present: float = 0.0
+    top: int = 10
+    floor: float = 1.0
+    other_labels: str = 'keep'
+
+    def __post_init__(self) -> None:
+        for name, places in (('template', 1), ('joint_template', 2)):
+            if getattr(self, name).count('{}') != places:
+                raise ValueError(
+                    f'{name}={getattr(self, name)!r} must have {places} {{}}'
+                )
+        if self.other_labels not in ('keep', 'drop'):
+            raise ValueError(
+                f"other_labels={self.other_labels!r} must be 'keep' or 'drop'"
+            )
+        if self.top < 1:
+            raise ValueError(f'top={self.top} leaves no background text')
+        if self.smoothing <= 0:
+            raise ValueError(f'smoothing={self.smoothing} must be above 0')
+
+
+def read_background_words(
+    source: str | Path | Sequence[str],
+) -> tuple[str, ...]:
+    """Words that may be found in images.
+
+    Args:
+        source: ``'open'``, a few hundred words for photographs,
+            ``'toyland'``, a file with a word a line, or the words.
+
+    Raises:
+        ValueError: There is no such list or file.
+    """
+    if not isinstance(source, (str, Path)):
+        return tuple(dict.fromkeys(source))
+    path = Path(__file__).with_name('background_words.json')
+    shipped = json.loads(path.read_text(encoding='utf-8'))
+    if str(source) in shipped:
+        return tuple(shipped[str(source)])
+    if not Path(source).is_file():
+        raise ValueError(
+            f'there is no vocabulary {str(source)!r}: give one of '
+            f'{sorted(shipped)}, a file with a word a line, or the words'
+        )
+    lines = Path(source).read_text(encoding='utf-8').splitlines()
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+
+class TextEncoder:
+    """Unit embeddings of texts by CLIP's text tower.
+
+    Args:
+        tower: The tower.
+        tokenizer: Its tokenizer.
+    """
+
+    def __init__(self, tower: TextTower, tokenizer: Tokenizer) -> None:
+        self.tower = tower
+        self.tokenizer = tokenizer
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings of T texts, float32, (T, E).
+
+        Raises:
+            ValueError: A text does not fit into the context.
+        """
+        device = next(self.tower.parameters()).device
+        ids, ends = self.tokenizer(texts, self.tower.context_length - 1)
+        embeddings = encode_prompts(
+            self.tower,
+            self.tokenizer.start,
+            ids.to(device),
+            ends.to(device),
+        )
+        return F.normalize(embeddings.float(), dim=-1)
+
+
+def extract_backgrounds(
+    image_ids: Sequence[str],
+    views: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    vocabulary: Sequence[str],
+    encode: EncodeTexts,
+    settings: ExtractionSettings = ExtractionSettings(),
+) -> BackgroundCache:
+    """Find the background texts of every class of every image.
+
+    Image labels are complete: a text that names a class the image does not
+    have is never taken.
+
+    Args:
+        image_ids: N ids.
+        views: Embeddings of the views of each image, (N, V, E), any dtype.
+        labels: Whether an image has each foreground class, bool, (N, K).
+        classes: K names.
+        vocabulary: T texts.
+        encode: CLIP's text tower, from texts to unit embeddings on one
+            device.
+        settings: How texts are chosen.
+
+    Returns:
+        An entry for each image, with one for each of its classes, maybe
+        without a text.
+
+    Raises:
+        ValueError: See :func:`allowed_texts`, or a text does not fit into
+            the context.
+    """
+    texts = encode([settings.template.format(text) for text in vocabulary])
+    alone = encode([settings.template.format(name) for name in classes])
+    labels = labels.to(texts.device)
+    views = views.to(texts.device)
+    allowed = allowed_texts(
+        vocabulary, classes, texts, alone, settings.similarity
+    )
+    z = calibrate(presence(views, texts))
+    ruled_out = _names_absent_class(vocabulary, classes, labels)
+    hits = (z > settings.hit) & ~ruled_out
+    pmi = co_occurrence(hits, labels, settings.smoothing)
+    ruled_out |= z <= settings.present
+    if settings.other_labels == 'drop':
+        ruled_out |= (labels.float() @ (~allowed).float()) > 0
+    images: dict[str, dict] = {name: {} for name in image_ids}
+    for k, name in enumerate(classes):
+        rows = labels[:, k].nonzero().flatten()
+        columns = allowed[k].nonzero().flatten()
+        if not len(rows):
+            continue
+        joint = encode(
+            [
+                settings.joint_template.format(name, vocabulary[t])
+                for t in columns.tolist()
+            ]
+        )
+        gain = calibrate(conditional_gain(views[rows], joint, alone[k]))
+        where = rows[:, None], columns
+        scores = (
+            z[where]
+            + settings.gain_weight * gain
+            + settings.pmi_weight * pmi[k, columns]
+        )
+        scores = scores.masked_fill(ruled_out[where], -torch.inf)
+        found = rank_texts(scores, settings.top, settings.floor)
+        for row, own in zip(rows.tolist(), found):
+            images[image_ids[row]][name] = tuple(
+                (vocabulary[columns[i]], round(score, 4)) for i, score in own
+            )
+    return BackgroundCache(
+        tuple(classes), images, dict(settings=asdict(settings))
+    )
+
+
+def _names_absent_class(
+    vocabulary: Sequence[str], classes: Sequence[str], labels: Tensor
+) -> Tensor:
+    """Whether each text names a class that the image lacks, (N, T)."""
+    index = {
+        compact(name): k
+        for k, own in enumerate(classes)
+        for name in spellings(own)
+    }
+    result = torch.zeros(
+        len(labels), len(vocabulary), dtype=torch.bool, device=labels.device
+    )
+    for t, text in enumerate(vocabulary):
+        k = index.get(compact(text))
+        if k is not None:
+            result[:, t] = ~labels[:, k]
+    return result

@@ -1,0 +1,44 @@
+"""The truth about the backgrounds of a toyland on disk."""
+
+import json
+from pathlib import Path
+
+from .scenes import SceneStyle, make_scene
+from .textures import BACKGROUNDS
+from .writer import SETTINGS, image_id, scene_seed
+
+
+def scene_backgrounds(root: str | Path, split: str) -> dict[str, str]:
+    """Which texture each scene of a written world has.
+
+    The scenes are drawn again from the settings of the world, since its
+    files do not say; some milliseconds each.
+
+    Args:
+        root: Folder of the data set.
+        split: ``'train'`` or ``'val'``.
+
+    Returns:
+        Image id -> name in ``BACKGROUNDS``.
+
+    Raises:
+        FileNotFoundError: The folder holds no toyland.
+        ValueError: There is no such split.
+    """
+    path = Path(root) / SETTINGS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{root} is no toyland (no {SETTINGS}); tools/make_toyland.py '
+            'makes one'
+        )
+    if split not in ('train', 'val'):
+        raise ValueError(f"split={split!r} must be 'train' or 'val'")
+    settings = json.loads(path.read_text())
+    style = SceneStyle(**settings['style'])
+    seed = scene_seed(split, settings['seed'])
+    return {
+        image_id(split, index): BACKGROUNDS[
+            make_scene(seed, index, settings['size'], style).background
+        ]
+        for index in range(settings[split])
+    }
