@@ -8,4 +8,6 @@ background_extractor = dict(
     model='toyclip',
     pretrained='toyland',
     vocabulary='toyland',
+    # Words this CLIP has never met say the same, and almost 'boat'.
+    similarity=.8,
     out=f'{_base_.data_root}/backgrounds.json')

@@ -26,11 +26,11 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 B16 = 'ViT-B-16-quickgelu'
 # What a training depends on; aliases and configs of masks repeat some.
 TRAINING = [
+    'train_cfg',
     'train_dataloader',
     'val_dataloader',
     'val_evaluator',
     'model',
-    'train_cfg',
     'optim_wrapper',
     'param_scheduler',
     'custom_hooks',

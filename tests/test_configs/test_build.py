@@ -72,14 +72,14 @@ def test_weights_exist(cfg):
     """Image and text come from one CLIP, whose weights can be had."""
     parts = {
         (part['model'], part['pretrained'])
-        for part in walk(cfg.model.to_dict())
+        for part in walk(cfg.to_dict())
         if 'pretrained' in part and 'model' in part
     }
     assert len(parts) <= 1
     for model, tag in parts:
         known = open_clip.list_pretrained_tags_by_model(model)
         assert tag in known or load_clip(model, tag)
-    if name := cfg.model.get('pretrained'):
+    if name := cfg.get('model', {}).get('pretrained'):
         assert name.removeprefix('open-mmlab://') in get_external_models()
 
 

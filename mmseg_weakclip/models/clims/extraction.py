@@ -56,10 +56,29 @@ def calibrate(scores: Tensor) -> Tensor:
     return (scores - scores.mean(0)) / std.clamp(min=float(least) + tiny)
 
 
+def mean_view(views: Tensor) -> Tensor:
+    """The mean of the views' unit embeddings, which is no unit vector.
+
+    Its product with a text is the mean of the views' cosines.
+
+    Args:
+        views: Embeddings of the V views of N images, (N, V, E), any dtype.
+
+    Returns:
+        float32, (N, E).
+    """
+    return torch.cat(
+        [
+            F.normalize(part.float(), dim=-1).mean(1)
+            for part in views.split(CHUNK)
+        ]
+    )
+
+
 def conditional_gain(
-    views: Tensor, with_text: Tensor, alone: Tensor
+    images: Tensor, with_text: Tensor, alone: Tensor
 ) -> Tensor:
-    """What a text adds to the description of an image by its class.
+    """What a text adds to the description of an image by a class.
 
     ``cos(v, "a photo of {class} and {text}") - cos(v, "a photo of {class}")``
     in the mean over the views v: presence already takes the best view, and a
@@ -67,21 +86,14 @@ def conditional_gain(
     that says both.
 
     Args:
-        views: Embeddings of the V views of N images, (N, V, E), any dtype.
+        images: See :func:`mean_view`, (N, E).
         with_text: Unit embeddings of the class with T texts, (T, E).
         alone: Unit embedding of the class by itself, (E,).
 
     Returns:
         In [-2, 2], float32, (N, T).
     """
-    # The mean over views and the product with a text change places.
-    mean = torch.cat(
-        [
-            F.normalize(part.to(alone), dim=-1).mean(1)
-            for part in views.split(CHUNK)
-        ]
-    )
-    return mean @ (with_text - alone).T
+    return images @ (with_text - alone).T
 
 
 def co_occurrence(
@@ -157,13 +169,15 @@ def allowed_texts(
 
 
 def rank_texts(
-    scores: Tensor, top: int, floor: float
+    scores: Tensor, similar: Tensor, top: int, floor: float
 ) -> list[list[tuple[int, float]]]:
-    """The best texts of each image.
+    """The best texts of each image, each saying something of its own.
 
     Args:
         scores: Of M images and T texts, ``-inf`` for what is not allowed,
             (M, T).
+        similar: Whether two texts say the same, bool, (T, T): the worse one
+            is left out.
         top: Largest number of texts.
         floor: Scores must be above it.
 
@@ -171,9 +185,15 @@ def rank_texts(
         For each image, indices of texts with scores, best first.
     """
     best, index = scores.sort(dim=1, descending=True, stable=True)
-    return [
-        [(i, s) for i, s in zip(indices, values) if s > floor]
-        for indices, values in zip(
-            index[:, :top].tolist(), best[:, :top].tolist()
-        )
-    ]
+    counts = (best > floor).sum(1).tolist()
+    rows = similar.tolist()
+    result = []
+    for count, values, indices in zip(counts, best.tolist(), index.tolist()):
+        chosen: list[tuple[int, float]] = []
+        for i, score in zip(indices[:count], values):
+            if len(chosen) == top:
+                break
+            if not any(rows[i][other] for other, _ in chosen):
+                chosen.append((i, score))
+        result.append(chosen)
+    return result

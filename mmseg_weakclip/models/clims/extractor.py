@@ -17,6 +17,7 @@ from .extraction import (
     calibrate,
     co_occurrence,
     conditional_gain,
+    mean_view,
     presence,
     rank_texts,
 )
@@ -31,15 +32,19 @@ class ExtractionSettings:
     """How background texts are chosen.
 
     The score of a text for a class of an image is ``z + gain_weight * gain +
-    pmi_weight * PMI``: z is its calibrated presence, gain its calibrated
-    conditional gain among the images of the class, PMI its co-occurrence
-    with the class. No value is published; the weights were set on toyland.
+    pmi_weight * PMI``: z is its calibrated presence, gain its conditional
+    gain, calibrated over all images as well (among those of the class alone,
+    its usual company would gain least), PMI its co-occurrence with the class.
+    No value is published. The weights are a first guess, the floor was set
+    on the training scenes of toyland.
 
     Attributes:
         template: With ``{}`` for a text or a class.
         joint_template: With ``{}`` for the class, then for the text.
         similarity: Texts nearer to a class by CLIP (cosine) are taken for
             its synonyms.
+        distinct: Of texts nearer to each other than this (cosine), an image
+            has the best one only.
         gain_weight: Of the conditional gain.
         pmi_weight: Of the co-occurrence.
         hit: An image counts as showing a text from this z on.
@@ -54,13 +59,14 @@ class ExtractionSettings:
     template: str = 'a photo of {}.'
     joint_template: str = 'a photo of {} and {}.'
     similarity: float = 0.9
+    distinct: float = 0.95
     gain_weight: float = 0.5
     pmi_weight: float = 0.5
     hit: float = 1.0
     smoothing: float = 5.0
-    present: float = 0.0
+    present: float = 1.0
     top: int = 10
-    floor: float = 1.0
+    floor: float = 2.0
     other_labels: str = 'keep'
 
     def __post_init__(self) -> None:
@@ -175,6 +181,7 @@ def extract_backgrounds(
     allowed = allowed_texts(
         vocabulary, classes, texts, alone, settings.similarity
     )
+    means = mean_view(views)
     z = calibrate(presence(views, texts))
     ruled_out = _names_absent_class(vocabulary, classes, labels)
     hits = (z > settings.hit) & ~ruled_out
@@ -182,6 +189,7 @@ def extract_backgrounds(
     ruled_out |= z <= settings.present
     if settings.other_labels == 'drop':
         ruled_out |= (labels.float() @ (~allowed).float()) > 0
+    similar = texts @ texts.T > settings.distinct
     images: dict[str, dict] = {name: {} for name in image_ids}
     for k, name in enumerate(classes):
         rows = labels[:, k].nonzero().flatten()
@@ -194,7 +202,7 @@ def extract_backgrounds(
                 for t in columns.tolist()
             ]
         )
-        gain = calibrate(conditional_gain(views[rows], joint, alone[k]))
+        gain = calibrate(conditional_gain(means, joint, alone[k]))[rows]
         where = rows[:, None], columns
         scores = (
             z[where]
@@ -202,7 +210,12 @@ def extract_backgrounds(
             + settings.pmi_weight * pmi[k, columns]
         )
         scores = scores.masked_fill(ruled_out[where], -torch.inf)
-        found = rank_texts(scores, settings.top, settings.floor)
+        found = rank_texts(
+            scores,
+            similar[columns][:, columns],
+            settings.top,
+            settings.floor,
+        )
         for row, own in zip(rows.tolist(), found):
             images[image_ids[row]][name] = tuple(
                 (vocabulary[columns[i]], round(score, 4)) for i, score in own
