@@ -9,4 +9,5 @@ background_extractor = dict(
     model='ViT-B-32-quickgelu',
     pretrained='openai',
     vocabulary='open',
+    aliases='coco',
     out=f'{_base_.data_root}/backgrounds.json')

@@ -145,7 +145,8 @@ def test_the_open_vocabulary():
     assert len(words) > 300
     assert len({compact(word) for word in words}) == len(words)
     for word in words:
-        assert word == word.lower().strip()
+        if word not in ('stairs', 'scissors', 'spectacles'):
+            assert word == ' '.join(word_parts(word)), 'lower case, singular'
     for vocabulary in ('voc', 'coco'):
         for name in VOCABULARIES[vocabulary]:
             left = [w for w in words if not denied_by(w, name)]

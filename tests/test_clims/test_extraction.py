@@ -179,6 +179,16 @@ def test_only_pairs_of_class_and_allowed_text_are_encoded(planted, settings):
     assert 'a photo of boat and sail.' not in encode.texts
 
 
+def test_prompts_may_call_classes_something_else(planted):
+    encode = planted.arguments[-1]
+    settings = ExtractionSettings(aliases={'boat': ('moon boat', 'ship')})
+    cache = extract_backgrounds(*planted.arguments, settings=settings)
+    assert 'a photo of moon boat.' in encode.texts
+    assert 'a photo of moon boat and water.' in encode.texts
+    assert 'a photo of boat and water.' not in encode.texts
+    assert cache.classes == ('boat', 'car')
+
+
 def test_other_labels(planted):
     """Both: the other class is company, or is not, as one likes."""
     both = planted.image_ids[45]

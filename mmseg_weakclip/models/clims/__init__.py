@@ -5,12 +5,12 @@ from .background_lists import (
     resolve_backgrounds,
 )
 from .background_texts import BackgroundTexts
+from .background_words import read_background_words
 from .critic import RegionCritic
 from .extractor import (
     ExtractionSettings,
     TextEncoder,
     extract_backgrounds,
-    read_background_words,
 )
 from .head import CLIMSHead
 from .image_views import cut_views, five_crops

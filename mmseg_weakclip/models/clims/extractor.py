@@ -1,15 +1,14 @@
 """From image embeddings and labels to a cache of background texts."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip.text_tower import TextTower, Tokenizer, encode_prompts
+from ..clip.vocabulary import Aliases, resolve_names
 from .background_cache import BackgroundCache
 from .background_lists import spellings
 from .extraction import (
@@ -41,6 +40,8 @@ class ExtractionSettings:
     Attributes:
         template: With ``{}`` for a text or a class.
         joint_template: With ``{}`` for the class, then for the text.
+        aliases: What prompts call some classes; see :func:`resolve_names`.
+            The first of several synonyms is taken.
         similarity: Texts nearer to a class by CLIP (cosine) are taken for
             its synonyms.
         distinct: Of texts nearer to each other than this (cosine), an image
@@ -58,6 +59,7 @@ class ExtractionSettings:
 
     template: str = 'a photo of {}.'
     joint_template: str = 'a photo of {} and {}.'
+    aliases: Aliases | None = None
     similarity: float = 0.9
     distinct: float = 0.95
     gain_weight: float = 0.5
@@ -83,33 +85,6 @@ class ExtractionSettings:
             raise ValueError(f'top={self.top} leaves no background text')
         if self.smoothing <= 0:
             raise ValueError(f'smoothing={self.smoothing} must be above 0')
-
-
-def read_background_words(
-    source: str | Path | Sequence[str],
-) -> tuple[str, ...]:
-    """Words that may be found in images.
-
-    Args:
-        source: ``'open'``, a few hundred words for photographs,
-            ``'toyland'``, a file with a word a line, or the words.
-
-    Raises:
-        ValueError: There is no such list or file.
-    """
-    if not isinstance(source, (str, Path)):
-        return tuple(dict.fromkeys(source))
-    path = Path(__file__).with_name('background_words.json')
-    shipped = json.loads(path.read_text(encoding='utf-8'))
-    if str(source) in shipped:
-        return tuple(shipped[str(source)])
-    if not Path(source).is_file():
-        raise ValueError(
-            f'there is no vocabulary {str(source)!r}: give one of '
-            f'{sorted(shipped)}, a file with a word a line, or the words'
-        )
-    lines = Path(source).read_text(encoding='utf-8').splitlines()
-    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 class TextEncoder:
@@ -175,7 +150,8 @@ def extract_backgrounds(
             the context.
     """
     texts = encode([settings.template.format(text) for text in vocabulary])
-    alone = encode([settings.template.format(name) for name in classes])
+    spoken = [names[0] for names in resolve_names(classes, settings.aliases)]
+    alone = encode([settings.template.format(name) for name in spoken])
     labels = labels.to(texts.device)
     views = views.to(texts.device)
     allowed = allowed_texts(
@@ -198,7 +174,7 @@ def extract_backgrounds(
             continue
         joint = encode(
             [
-                settings.joint_template.format(name, vocabulary[t])
+                settings.joint_template.format(spoken[k], vocabulary[t])
                 for t in columns.tolist()
             ]
         )
