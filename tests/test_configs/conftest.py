@@ -23,7 +23,7 @@ from mmseg_weakclip.datasets import ImageLabels, WeakCOCO14Dataset
 from mmseg_weakclip.toyland import CLASSES, Scene, SceneStyle, make_scene
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-B16 = 'ViT-B-16-quickgelu'
+B16, B32 = 'ViT-B-16-quickgelu', 'ViT-B-32-quickgelu'
 # What a training depends on; aliases and configs of masks repeat some.
 TRAINING = [
     'train_cfg',
@@ -72,7 +72,10 @@ def pytest_generate_tests(metafunc) -> None:
         model_config=lambda: _distinct(['model']),
         training_config=lambda: _distinct(TRAINING),
         masks_config=lambda: [
-            path for path, cfg in _configs().items() if _writes_masks(cfg)
+            path
+            for path, cfg in _configs().items()
+            # Aliases, which lie outside, would run the same again.
+            if _writes_masks(cfg) and '/' in path
         ],
     )
     for name in chosen.keys() & set(metafunc.fixturenames):
@@ -119,7 +122,8 @@ def _replace(value: Any, change: Callable[[str, Any], Any], key='') -> Any:
 def strip(thin_clip) -> Callable:
     """Take all pretrained values out of a config, and swap its CLIP.
 
-    Banks of attributes belong to one CLIP, so they go with it.
+    Banks of attributes belong to one CLIP, so they go with it; background
+    texts found in images that are not here give way to a list.
     """
 
     def unwrap(value: Any) -> Any:
@@ -133,7 +137,10 @@ def strip(thin_clip) -> Callable:
         def change(key: str, value: Any) -> Any:
             if key == 'pretrained':
                 return None
-            return clip if value == B16 else value
+            if key == 'source' and str(value).endswith('.json'):
+                return ['sky', 'grass']
+            # Nothing but its own texts has to fit a critic of regions.
+            return {B16: clip, B32: 'toyclip'}.get(value, value)
 
         return _replace(unwrap(config), change)
 
@@ -156,7 +163,7 @@ def load_small(data, strip) -> Callable[..., Config]:
         cfg = Config(_replace(cfg, _narrow))
         cfg.work_dir = str(data.parent / 'work')
         cfg.experiment_name = data.parent.name
-        cfg.default_hooks.checkpoint = None
+        cfg.default_hooks.checkpoint = cfg.load_from = None
         for split in ('train', 'val', 'test'):
             if loader := cfg.get(f'{split}_dataloader'):
                 loader.update(

@@ -8,7 +8,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.runner.checkpoint import get_external_models
+from mmengine.runner.checkpoint import (
+    get_external_models,
+    get_torchvision_models,
+)
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.clip.weights import load_clip
@@ -61,7 +64,7 @@ def test_pipelines_build(cfg):
         value
         for part in walk(cfg.to_dict())
         for key, value in part.items()
-        if key.endswith('pipeline')
+        if str(key).endswith('pipeline')
     ]
     assert pipelines
     for pipeline in pipelines:
@@ -80,7 +83,12 @@ def test_weights_exist(cfg):
         known = open_clip.list_pretrained_tags_by_model(model)
         assert tag in known or load_clip(model, tag)
     if name := cfg.get('model', {}).get('pretrained'):
-        assert name.removeprefix('open-mmlab://') in get_external_models()
+        kind, name = name.split('://')
+        known = dict(
+            torchvision=get_torchvision_models,
+            **{'open-mmlab': get_external_models},
+        )
+        assert name in known[kind]()
 
 
 def test_dumped_config_is_the_same(cfg, tmp_path):

@@ -6,6 +6,8 @@ import torch
 from mmseg_weakclip import CLIPTower
 from mmseg_weakclip.models.clip.tower import fingerprint
 
+# What a ResNet freezes with frozen_stages=0.
+STEM = ('backbone.conv1.', 'backbone.bn1.')
 REAL = 'ViT-B-16-quickgelu'
 MIX = 'mix/clip-vit-b16-pyramid_upernet_voc12.py'
 
@@ -32,10 +34,13 @@ def test_trains_without_truth(training_config, load_small, train):
     cfg = load_small(training_config)
     runner, witness = train(cfg)
     check_losses(witness, 2)
-    assert witness.scores == [{}]
+    # Heads of maps need labels, which validation does not have.
+    assert witness.scores == ([{}] if cfg.val_cfg else [])
     model = runner.model
     trained = {n for n, p in model.named_parameters() if p.requires_grad}
     own = {n for n, _ in model.named_parameters() if '.tower.' not in n}
+    if cfg.model.backbone.get('frozen_stages') == 0:
+        own -= {n for n in own if n.startswith(STEM)}
     assert own <= trained
     if cfg.get('find_unused_parameters'):
         assert witness.with_gradient < trained
@@ -43,6 +48,8 @@ def test_trains_without_truth(training_config, load_small, train):
         assert witness.with_gradient == trained
     for tower in towers(model):
         assert not tower.frozen or is_untouched(tower)
+    if not cfg.val_cfg:
+        return
     batch = next(iter(runner.val_dataloader))
     for sample in model.val_step(batch):
         logits = sample.seg_logits.data

@@ -50,4 +50,3 @@ test_evaluator = dict(
     output_dir=f'{data_root}/cam',
     activation='none',
     use_labels=True)
-tta_model = dict(type='CAMTTAModel')

@@ -13,6 +13,13 @@ from . import synonyms
 Names = str | Sequence[str | Sequence[str]]
 Aliases = str | Mapping[str, str | Sequence[str]]
 
+# CLIMS, CVPR 2022.
+_CLIMS = {
+    'diningtable': 'dining table',
+    'pottedplant': 'potted plant',
+    'tvmonitor': 'tv monitor',
+}
+
 # What to say for a class whose name alone misleads CLIP.
 ALIASES: dict[str, Mapping[str, str | Sequence[str]]] = {
     # CLIP-ES, CVPR 2023, for VOC and COCO. Synonyms stand in one prompt.
@@ -31,6 +38,9 @@ ALIASES: dict[str, Mapping[str, str | Sequence[str]]] = {
         'tvmonitor': 'tvmonitor screen',
         'umbrella': 'umbrella,parasol',
     },
+    'clims': _CLIMS,
+    # Its code says so without a word of why.
+    'clims_released': {**_CLIMS, 'person': 'player'},
     'ade20k': synonyms.ADE20K,
     'cityscapes': synonyms.CITYSCAPES,
     'coco': synonyms.COCO,
