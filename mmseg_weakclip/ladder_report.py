@@ -13,6 +13,8 @@ from PIL import Image
 from .evaluation import load_scores
 from .evaluation.map_quality import sample_quality, summarize_quality
 from .picture_grid import tile_pictures
+from .toyland import scene_backgrounds
+from .toyland.objects import CLASSES, USUAL_BACKGROUND
 from .toyland.writer import IMAGES, LISTS, MASKS
 
 COLUMNS = {
@@ -21,6 +23,7 @@ COLUMNS = {
     'wrong_sign': 'wrong sign',
     'coverage': 'covered',
     'purity': 'pure',
+    'usual': 'on usual background',
     'minutes': 'minutes',
     'gib': 'GiB',
 }
@@ -45,6 +48,30 @@ def folder_quality(root: Path, folder: Path, split: str) -> dict[str, float]:
         truth = np.asarray(Image.open(root / MASKS / f'{name}.png'))
         found += sample_quality(scores.numpy(), classes, truth)
     return summarize_quality(found)
+
+
+def usual_background_share(root: Path, folder: Path, split: str) -> float:
+    """Of the background where an object usually is, how much is marked as it.
+
+    Co-occurrence is what image labels cannot tell from the object: the water
+    below a boat. Over the scenes on the usual background of one of their
+    classes, in percent of their background pixels.
+
+    Args:
+        root: Folder of the world.
+        folder: Of a ``PseudoMaskWriter``.
+        split: Its images.
+    """
+    backgrounds = scene_backgrounds(root, split)
+    marked = total = 0
+    for name in read_names(root, split):
+        truth = np.asarray(Image.open(root / MASKS / f'{name}.png'))
+        mask = np.asarray(Image.open(folder / f'masks/{name}.png'))
+        for label in np.unique(truth[truth > 0]):
+            if USUAL_BACKGROUND[CLASSES[label - 1]] == backgrounds[name]:
+                marked += int(((mask == label) & (truth == 0)).sum())
+                total += int((truth == 0).sum())
+    return 100 * marked / total if total else float('nan')
 
 
 def paint_map(path: Path) -> Image.Image:
@@ -156,6 +183,9 @@ def report(
         'their surroundings on their own class (area under the ROC curve '
         'below one half); covered, percent of the class above the threshold '
         'of 0.5; pure, percent of what is above it that is the class. '
-        "WeakCLIP's are probabilities.\n\n"
+        "WeakCLIP's are probabilities. Of the masks (refined where there is "
+        'such): on usual background, percent of the background that is marked '
+        'as an object, in scenes on the usual background of that object.'
+        '\n\n'
         f'{table(rows)}\n'
     )

@@ -1,6 +1,5 @@
 """The ladder's report, and that its rows are what they say."""
 
-import runpy
 import shutil
 
 import numpy as np
@@ -16,10 +15,21 @@ from mmseg_weakclip.ladder_report import (
     draw_rows,
     folder_quality,
     report,
+    usual_background_share,
 )
+from mmseg_weakclip.ladder_rows import (
+    EXTRACTION,
+    PAINTED_MAPS,
+    PAINTED_MASKS,
+    START,
+    seed_rows,
+    trained_rows,
+)
+from mmseg_weakclip.toyland import scene_backgrounds
+from mmseg_weakclip.toyland.objects import CLASSES, USUAL_BACKGROUND
 from mmseg_weakclip.toyland.writer import MASKS, write_toyland
 
-NAMES = ('val_00000', 'val_00001')
+NAMES = ('val_00000', 'val_00001', 'val_00002')
 
 
 @pytest.fixture(scope='module')
@@ -48,17 +58,31 @@ def folder(root, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope='module')
-def tool(repo):
-    return runpy.run_path(str(repo / 'tools/toyland_ladder.py'))
-
-
 def test_quality_of_a_folder(root, folder):
     files = [np.load(folder / f'scores/{name}.npz') for name in NAMES]
     count = sum(len(file['classes']) for file in files)
     quality = folder_quality(root, folder, 'val')
     assert quality['wrong_sign'] == pytest.approx(100 / count)
     assert quality['coverage'] == pytest.approx(100 * (count - 1) / count)
+
+
+def test_marks_on_usual_background(root, folder, tmp_path):
+    assert usual_background_share(root, folder, 'val') == 0
+    backgrounds = scene_backgrounds(root, 'val')
+    (tmp_path / 'masks').mkdir()
+    share, parts = 0, 0
+    for name in NAMES:
+        truth = np.array(Image.open(root / f'{MASKS}/{name}.png'))
+        label = int(truth[truth > 0][0])
+        # All of it is called the first object.
+        mask = np.full_like(truth, label)
+        Image.fromarray(mask).save(tmp_path / f'masks/{name}.png')
+        for other in np.unique(truth[truth > 0]):
+            if USUAL_BACKGROUND[CLASSES[other - 1]] == backgrounds[name]:
+                parts += (truth == 0).sum()
+                share += (truth == 0).sum() * (other == label)
+    expected = pytest.approx(100 * share / parts)
+    assert usual_background_share(root, tmp_path, 'val') == expected
 
 
 def test_picture(root, folder):
@@ -89,12 +113,11 @@ def test_report():
     assert '| trained | no | 61.0 ± 1.0 |' in lines[-1]
 
 
-def test_rows_are_configs_that_exist(repo, tool):
-    rows = [*tool['seed_rows'](), *tool['trained_rows']('seeds')]
+def test_rows_are_configs_that_exist(repo):
+    rows = [*seed_rows(), *trained_rows('seeds')]
     names = [row.name for row in rows]
     assert len({row.folder() for row in rows}) == len(names)
-    assert tool['START'] in names
-    assert {*tool['PAINTED_MAPS'], *tool['PAINTED_MASKS']} <= {*names}
+    assert {START, *PAINTED_MAPS, *PAINTED_MASKS} <= {*names}
     for row in rows:
         folder = repo / 'configs/toyland'
         pairs = [option.split('=', 1) for option in row.options]
@@ -105,3 +128,4 @@ def test_rows_are_configs_that_exist(repo, tool):
         config.merge_from_dict(parsed)
         assert 'model' in config
         assert row.training is None or (folder / row.training).is_file()
+    assert (repo / EXTRACTION).is_file()

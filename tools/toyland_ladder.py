@@ -1,10 +1,11 @@
 """Every way to masks on toyland, side by side, in benchmarks/toyland.md.
 
 Runs the tools that a data set of your own needs, a row each: seeds by every
-dense path, what enrichment, affinity, PAR and CRF add, CLIP-ES, ExCEL, and
-WeakCLIP from the row START. What is finished is not run again (work_dirs/
-ladder keeps it). All scores are on val with image labels, unless said; pixel
-truth picks nothing. Beside the table it draws benchmarks/toyland.png.
+dense path, what enrichment, affinity, PAR and CRF add, CLIP-ES, ExCEL, CAMs
+of a classifier, CLIMS, and WeakCLIP from the row START. What is finished is
+not run again (work_dirs/ladder keeps it). All scores are on val with image
+labels, unless said; pixel truth picks nothing. Beside the table it draws
+benchmarks/toyland.png.
 """
 
 import argparse
@@ -14,7 +15,6 @@ import shlex
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmseg_weakclip.ladder_report import (
@@ -22,120 +22,24 @@ from mmseg_weakclip.ladder_report import (
     draw_rows,
     folder_quality,
     report,
+    usual_background_share,
 )
-from mmseg_weakclip.models import PRESETS
+from mmseg_weakclip.ladder_rows import (
+    BANKS,
+    EXTRACTION,
+    PAINTED_MAPS,
+    PAINTED_MASKS,
+    START,
+    WORK,
+    Row,
+    seed_rows,
+    trained_rows,
+)
 from mmseg_weakclip.toyland.writer import LISTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / 'data/toyland'
 CONFIGS = 'configs/toyland'
-WORK = Path('work_dirs/ladder')
-# Banks with each sentence behind its class's name, and without.
-BANKS = {'bank': 'a clean origami {}.', 'bank_nameless': ''}
-NAMELESS = 'model.decode_head.text.bank=data/toyland/bank_nameless.safetensors'
-CRF = (
-    'test_evaluator.crf.gaussian_sxy=1.',
-    'test_evaluator.crf.bilateral_sxy=20.',
-    'test_evaluator.crf.bilateral_srgb=13.',
-)
-PAR = ('test_evaluator.par.iterations=20',)
-# The row whose refined masks WeakCLIP starts from.
-START = '+ TSE, CRF'
-# Rows whose maps, and whose masks, the picture shows.
-PAINTED_MAPS = (
-    'plain CLIP',
-    'sclip',
-    'maskclip',
-    'excel, last 1 of 5 blocks',
-    'excel, heads apart',
-    '+ CAA, last 3 blocks',
-)
-PAINTED_MASKS = ('excel, heads apart', '+ TSE', '+ PAR', '+ CRF')
-
-
-@dataclass
-class Row:
-    """A line of the ladder.
-
-    Attributes:
-        name: What it is.
-        config: Config of its test, below configs/toyland.
-        options: Settings that differ from the config's.
-        training: Config of what is trained before; None trains nothing.
-        training_options: Settings that differ from that config's.
-        without_labels: Whether the test sees no image labels.
-    """
-
-    name: str
-    config: str = 'seeds.py'
-    options: tuple[str, ...] = ()
-    training: str | None = None
-    training_options: tuple[str, ...] = ()
-    without_labels: bool = False
-    results: list[dict] = field(default_factory=list)
-
-    def folder(self, split: str = 'val', seed: int = 0) -> Path:
-        """Where its test works."""
-        stem = '_'.join(self.name.replace('+', 'with').split())
-        return WORK / f'{stem.replace(",", "")}_{split}_seed{seed}'
-
-
-def affinity(layers: int) -> tuple[str, ...]:
-    """Attention of the last blocks, in boxes as ExCEL has them for VOC."""
-    return (
-        f'model.backbone.attention_layers={layers}',
-        'model.decode_head.affinity.box_threshold=.79',
-    )
-
-
-def seed_rows() -> list[Row]:
-    """Training-free rows; the paths first, then what helps the best."""
-    rows = [Row('plain CLIP', options=('model.backbone.dense=None',))]
-    for preset in sorted(set(PRESETS) - {'proxy', 'nacclip', 'excel'}):
-        rows.append(Row(preset, options=(f'model.backbone.dense={preset}',)))
-    for layers in (1, 3):
-        name = f'excel, last {layers} of 5 blocks'
-        option = f'model.backbone.dense.layers={layers}'
-        rows.append(Row(name, options=(option,)))
-    tse = 'seeds_tse.py'
-    return [
-        *rows,
-        Row('excel, heads summed', options=('model.backbone.dense=excel',)),
-        Row('excel, heads apart'),
-        Row('+ TSE', tse),
-        Row('+ TSE, sentences without names', tse, (NAMELESS,)),
-        Row('+ CAA, last 3 blocks', options=affinity(3)),
-        Row('+ CAA, all 6 blocks', options=affinity(6)),
-        Row('+ PAR', options=PAR),
-        Row('+ CRF', options=CRF),
-        Row('+ TSE, CAA, PAR', tse, (*affinity(6), *PAR)),
-        Row(START, tse, CRF),
-        Row(
-            'GradCAM',
-            'clipes.py',
-            ('model.decode_head.affinity=None', 'test_evaluator.crf=None'),
-        ),
-        Row('CLIP-ES', 'clipes.py'),
-        Row('excel, zero-shot', 'zero_shot.py', without_labels=True),
-    ]
-
-
-def trained_rows(seeds: Path) -> list[Row]:
-    """Rows with a training in them."""
-    start = f'train_dataloader.dataset.data_prefix.seg_map_path={seeds}'
-    excel = dict(training='excel.py')
-    weakclip = dict(training='weakclip.py', training_options=(start,))
-    return [
-        Row('ExCEL, its maps', 'excel_seeds.py', **excel),
-        Row('ExCEL, network', 'excel.py', **excel, without_labels=True),
-        Row('WeakCLIP, its masks', 'weakclip_masks.py', **weakclip),
-        Row(
-            'WeakCLIP, network',
-            'weakclip.py',
-            **weakclip,
-            without_labels=True,
-        ),
-    ]
 
 
 def measure(command: list[str]) -> dict[str, float]:
@@ -168,7 +72,7 @@ def latest_scores(folder: Path) -> dict[str, float]:
 def train(row: Row, seed: int) -> tuple[Path, dict[str, float]]:
     """Checkpoint of a row's training, and what the training took."""
     folder = WORK / f'{Path(row.training).stem}_seed{seed}'
-    options = [f'randomness.seed={seed}', *row.training_options]
+    options = [option.format(seed=seed) for option in row.training_options]
     measured = once(
         folder,
         [
@@ -176,6 +80,7 @@ def train(row: Row, seed: int) -> tuple[Path, dict[str, float]]:
             f'{CONFIGS}/{row.training}',
             '--resume',
             *('--work-dir', str(folder), '--cfg-options'),
+            f'randomness.seed={seed}',
             *options,
         ],
     )
@@ -204,7 +109,9 @@ def run(row: Row, split: str = 'val', seed: int = 0) -> dict[str, float]:
         gib=max(total['gib'], measured['gib']),
     )
     if not row.without_labels:
-        result.update(folder_quality(DATA, ROOT / folder / 'out', split))
+        out = ROOT / folder / 'out'
+        result.update(folder_quality(DATA, out, split))
+        result['usual'] = usual_background_share(DATA, out, split)
     return result
 
 
@@ -242,6 +149,8 @@ def main() -> None:
     ).save(args.out.with_suffix('.png'), optimize=True)
     start = next(row for row in rows if row.name == START)
     run(start, 'train')
+    backgrounds = ['tools/extract_backgrounds.py', EXTRACTION]
+    once(WORK / 'backgrounds', backgrounds)
     for row in trained_rows(ROOT / start.folder('train') / 'out/masks'):
         rows.append(row)
         for seed in range(args.seeds):

@@ -1,0 +1,133 @@
+"""Every way to masks on toyland, as rows for tools/toyland_ladder.py."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .models import PRESETS
+
+WORK = Path('work_dirs/ladder')
+# Banks with each sentence behind its class's name, and without.
+BANKS = {'bank': 'a clean origami {}.', 'bank_nameless': ''}
+NAMELESS = 'model.decode_head.text.bank=data/toyland/bank_nameless.safetensors'
+CRF = (
+    'test_evaluator.crf.gaussian_sxy=1.',
+    'test_evaluator.crf.bilateral_sxy=20.',
+    'test_evaluator.crf.bilateral_srgb=13.',
+)
+PAR = ('test_evaluator.par.iterations=20',)
+# The row whose refined masks WeakCLIP starts from.
+START = '+ TSE, CRF'
+EXTRACTION = 'configs/toyland/extract_backgrounds.py'
+SEEDS_OPTION = 'train_dataloader.dataset.data_prefix.seg_map_path'
+# CLIMS goes on from the classifier of the same seed.
+CLIMS_START = (f'load_from={WORK}/cam_seed{{seed}}/iter_1000.pth',)
+# Rows whose maps, and whose masks, the picture shows.
+PAINTED_MAPS = (
+    'plain CLIP',
+    'sclip',
+    'maskclip',
+    'excel, last 1 of 5 blocks',
+    'excel, heads apart',
+    '+ CAA, last 3 blocks',
+)
+PAINTED_MASKS = ('excel, heads apart', '+ TSE', '+ PAR', '+ CRF')
+
+
+@dataclass
+class Row:
+    """A line of the ladder.
+
+    Attributes:
+        name: What it is.
+        config: Config of its test, below configs/toyland.
+        options: Settings that differ from the config's.
+        training: Config of what is trained before; None trains nothing.
+        training_options: Settings that differ from that config's; {seed} is
+            put in.
+        without_labels: Whether the test sees no image labels.
+    """
+
+    name: str
+    config: str = 'seeds.py'
+    options: tuple[str, ...] = ()
+    training: str | None = None
+    training_options: tuple[str, ...] = ()
+    without_labels: bool = False
+    results: list[dict] = field(default_factory=list)
+
+    def folder(self, split: str = 'val', seed: int = 0) -> Path:
+        """Where its test works."""
+        stem = '_'.join(self.name.replace('+', 'with').split())
+        return WORK / f'{stem.replace(",", "")}_{split}_seed{seed}'
+
+
+def affinity(layers: int) -> tuple[str, ...]:
+    """Attention of the last blocks, in boxes as ExCEL has them for VOC."""
+    return (
+        f'model.backbone.attention_layers={layers}',
+        'model.decode_head.affinity.box_threshold=.79',
+    )
+
+
+def seed_rows() -> list[Row]:
+    """Training-free rows; the paths first, then what helps the best."""
+    rows = [Row('plain CLIP', options=('model.backbone.dense=None',))]
+    for preset in sorted(set(PRESETS) - {'proxy', 'nacclip', 'excel'}):
+        rows.append(Row(preset, options=(f'model.backbone.dense={preset}',)))
+    for layers in (1, 3):
+        name = f'excel, last {layers} of 5 blocks'
+        option = f'model.backbone.dense.layers={layers}'
+        rows.append(Row(name, options=(option,)))
+    tse = 'seeds_tse.py'
+    return [
+        *rows,
+        Row('excel, heads summed', options=('model.backbone.dense=excel',)),
+        Row('excel, heads apart'),
+        Row('+ TSE', tse),
+        Row('+ TSE, sentences without names', tse, (NAMELESS,)),
+        Row('+ CAA, last 3 blocks', options=affinity(3)),
+        Row('+ CAA, all 6 blocks', options=affinity(6)),
+        Row('+ PAR', options=PAR),
+        Row('+ CRF', options=CRF),
+        Row('+ TSE, CAA, PAR', tse, (*affinity(6), *PAR)),
+        Row(START, tse, CRF),
+        Row(
+            'GradCAM',
+            'clipes.py',
+            ('model.decode_head.affinity=None', 'test_evaluator.crf=None'),
+        ),
+        Row('CLIP-ES', 'clipes.py'),
+        Row('excel, zero-shot', 'zero_shot.py', without_labels=True),
+    ]
+
+
+def trained_rows(seeds: Path) -> list[Row]:
+    """Rows with a training in them."""
+    excel = dict(training='excel.py')
+    weakclip = dict(
+        training='weakclip.py', training_options=(f'{SEEDS_OPTION}={seeds}',)
+    )
+    return [
+        Row('ExCEL, its maps', 'excel_seeds.py', **excel),
+        Row('ExCEL, network', 'excel.py', **excel, without_labels=True),
+        Row('WeakCLIP, its masks', 'weakclip_masks.py', **weakclip),
+        Row(
+            'WeakCLIP, network',
+            'weakclip.py',
+            **weakclip,
+            without_labels=True,
+        ),
+        *(
+            Row(name, config, training=config, training_options=options)
+            for name, config, options in (
+                ('CAM of a classifier', 'cam.py', ()),
+                ('CLIMS', 'clims.py', CLIMS_START),
+                ('CLIMS+', 'clims_plus.py', CLIMS_START),
+                (
+                    'CLIMS+, extracted backgrounds',
+                    'clims_plus_extracted.py',
+                    CLIMS_START,
+                ),
+            )
+        ),
+    ]
