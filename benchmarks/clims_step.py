@@ -6,11 +6,10 @@ Random images and weights, two classes an image: a training step of CLIMS, as
 it is and with a loop over pairs of image and class, in turns.
 """
 
-import argparse
 from pathlib import Path
 
 import torch
-from common import Clock, compare, make_batch, peak_bytes
+from common import Clock, compare, make_batch, parse_args, peak_bytes
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -39,21 +38,8 @@ class PairByPair(RegionCritic):
         return torch.cat(inside), torch.cat(rest)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('--crop', type=int, default=512)
-    parser.add_argument('--batch', type=int, default=4)
-    parser.add_argument('--device', default='cpu')
-    parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    return parser.parse_args()
-
-
 def main() -> None:
-    args = parse_args()
+    args = parse_args(__doc__, crop=512)
     torch.set_num_threads(args.threads)
     init_default_scope('mmseg')
     cfg = Config.fromfile(CONFIG)

@@ -1,5 +1,6 @@
 """What the benchmarks share."""
 
+import argparse
 import resource
 import statistics
 import sys
@@ -84,3 +85,17 @@ def compare(
         f'({low:.2f} to {high:.2f}) |',
         flush=True,
     )
+
+
+def parse_args(description: str, crop: int) -> argparse.Namespace:
+    """Options of a benchmark that compares two ways of a training step."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--crop', type=int, default=crop)
+    parser.add_argument('--batch', type=int, default=4)
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    return parser.parse_args()

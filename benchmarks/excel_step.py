@@ -11,14 +11,13 @@ Random images and weights, everything in one process and in turns:
 - attention affinity of a batch, and image by image.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from common import Clock, compare, make_batch, peak_bytes
+from common import Clock, compare, make_batch, parse_args, peak_bytes
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
@@ -86,21 +85,8 @@ def surgery_tensor(tokens: CLIPTokens, text: Tensor) -> Tensor:
     return maps.unflatten(2, tokens.grid)
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('--crop', type=int, default=320)
-    parser.add_argument('--batch', type=int, default=4)
-    parser.add_argument('--device', default='cpu')
-    parser.add_argument('--repeats', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    return parser.parse_args()
-
-
 def main() -> None:
-    args = parse_args()
+    args = parse_args(__doc__, crop=320)
     torch.set_num_threads(args.threads)
     init_default_scope('mmseg')
     cfg = Config.fromfile(CONFIG)
