@@ -16,13 +16,13 @@ model = dict(
     backbone=dict(
         type='ResNet',
         depth=18,
-        base_channels=32,
+        base_channels=16,
         strides=(1, 2, 1, 1),
         out_indices=(3,)),
     decode_head=dict(
         type='CAMHead',
         num_classes=9,
-        in_channels=256,
+        in_channels=128,
         background=dict(threshold=.3)),
     test_cfg=dict(mode='whole'))
 
