@@ -91,6 +91,10 @@ def main() -> None:
         work_dir,
         '--cfg-options',
         f'randomness.seed={args.seed}',
+        # Scored once, below.
+        'val_cfg=None',
+        'val_dataloader=None',
+        'val_evaluator=None',
     )
     checkpoint = (ROOT / work_dir / 'last_checkpoint').read_text().strip()
     run(
