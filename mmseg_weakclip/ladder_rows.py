@@ -20,7 +20,7 @@ START = '+ TSE, CRF'
 EXTRACTION = 'configs/toyland/extract_backgrounds.py'
 SEEDS_OPTION = 'train_dataloader.dataset.data_prefix.seg_map_path'
 # CLIMS goes on from the classifier of the same seed.
-CLIMS_START = (f'load_from={WORK}/cam_seed{{seed}}/iter_1000.pth',)
+CLIMS_START = (f'load_from={WORK}/cam_seed{{seed}}/iter_2400.pth',)
 # Rows whose maps, and whose masks, the picture shows.
 PAINTED_MAPS = (
     'plain CLIP',

@@ -27,19 +27,19 @@ model = dict(
     test_cfg=dict(mode='whole'))
 
 train_dataloader = dict(batch_size=16)
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2400)
 # Maps need labels, which a validation without them cannot give.
 val_dataloader = val_evaluator = val_cfg = None
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-2),
     constructor='TrainableOptimWrapperConstructor')
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, end=50, by_epoch=False),
-    dict(type='PolyLR', eta_min=0., power=.9, end=1000, by_epoch=False),
+    dict(type='PolyLR', eta_min=0., power=.9, end=2400, by_epoch=False),
 ]
-default_hooks = dict(checkpoint=dict(interval=500))
+default_hooks = dict(checkpoint=dict(interval=1200))
 
 finish = [
     dict(type='LoadTruthIfPresent'),

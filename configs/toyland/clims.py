@@ -1,5 +1,5 @@
 # CLIMS at toyland's scale. Starts from cam.py's network:
-# work_dirs/cam/iter_1000.pth, or another by --cfg-options load_from=.
+# work_dirs/cam/iter_2400.pth, or another by --cfg-options load_from=.
 _base_ = './cam.py'
 
 clip = dict(model='toyclip', pretrained='toyland')
@@ -25,7 +25,7 @@ model = dict(
             dict(type='ActivationAreaLoss', classes='present',
                  loss_weight=1.),
         ]))
-load_from = 'work_dirs/cam/iter_1000.pth'
+load_from = 'work_dirs/cam/iter_2400.pth'
 train_cfg = dict(max_iters=400)
 optim_wrapper = dict(optimizer=dict(lr=2e-4))
 param_scheduler = [
