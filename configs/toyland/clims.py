@@ -23,7 +23,7 @@ model = dict(
             # Just above the cosine at which this CLIP, trained to decide,
             # says yes (0.075). Without a gate, most of the force goes to
             # texts that are denied anyway, and more background is marked
-            # than by the classifier.
+            # than by the classifier. (Seen on val.)
             dict(type='BackgroundSuppressionLoss', threshold=.1,
                  loss_weight=25.),
             dict(type='ActivationAreaLoss', classes='present',
