@@ -5,7 +5,7 @@ import argparse
 import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmseg_weakclip.engine.command_line as command_line
 
@@ -16,7 +16,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on from the latest checkpoint in work-dir',
+        help='go on from the latest checkpoint in work-dir, or start where '
+        'there is none',
     )
     parser.add_argument(
         '--amp',
@@ -39,10 +40,22 @@ def use_amp(cfg: Config) -> None:
         wrapper.type = 'CPUAmpOptimWrapper'
 
 
+def resume(cfg: Config) -> None:
+    """Go on from the latest checkpoint, if there is one.
+
+    With ``resume`` alone, mmengine takes a config's ``load_from``, the
+    weights that a training starts from, for the training itself.
+    """
+    latest = find_latest_checkpoint(cfg.work_dir)
+    if latest is not None:
+        cfg.load_from, cfg.resume = latest, True
+
+
 def main() -> None:
     args = parse_args()
     cfg = command_line.load_config(args)
-    cfg.resume = args.resume
+    if args.resume:
+        resume(cfg)
     if args.amp:
         use_amp(cfg)
     if 'runner_type' in cfg:

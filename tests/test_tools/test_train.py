@@ -96,6 +96,32 @@ def test_killed_training_goes_on_bit_for_bit(
     assert read_losses(work_dir) == {step: losses[step] for step in (4, 5, 6)}
 
 
+def test_resume_without_a_checkpoint_starts_from_load_from(
+    tmp_path, checkpoint, six_iterations, run_tool
+):
+    """Those weights are where it starts, not how far it has come."""
+    options = (
+        *six_iterations,
+        f'load_from={checkpoint}',
+        'train_cfg.max_iters=1',
+        'optim_wrapper.optimizer.lr=0',
+    )
+    work_dir = tmp_path / 'out'
+    run_tool(
+        'train',
+        'weakclip.py',
+        *('--work-dir', work_dir, '--resume'),
+        options=options,
+    )
+    assert list(read_losses(work_dir)) == [1]
+    loaded = torch.load(checkpoint, weights_only=False)['state_dict']
+    now = read_checkpoint(work_dir, 'iter_1.pth')['state_dict']
+    trained = [name for name in now if name.endswith('weight')]
+    assert len(trained) > 10
+    for name in trained:
+        assert torch.equal(now[name], loaded[name]), name
+
+
 def test_checkpoint_holds_what_is_trained(trained, checkpoint):
     parameters = dict(trained.model.named_parameters())
     buffers = {name for name, _ in trained.model.named_buffers()}
