@@ -10,8 +10,9 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 
-from .evaluation import load_scores
+from .evaluation import PrecisionRecall, load_scores, precision_recall
 from .evaluation.map_quality import sample_quality, summarize_quality
+from .models.clims.background_cache import BackgroundCache
 from .picture_grid import tile_pictures
 from .toyland import scene_backgrounds
 from .toyland.objects import CLASSES, USUAL_BACKGROUND
@@ -74,6 +75,43 @@ def usual_background_share(root: Path, folder: Path, split: str) -> float:
     return 100 * marked / total if total else float('nan')
 
 
+def usual_scenes(root: Path, split: str, count: int) -> list[str]:
+    """The first scenes whose first object is where it usually is.
+
+    Args:
+        root: Folder of the world.
+        split: Whose scenes.
+        count: How many.
+    """
+    backgrounds = scene_backgrounds(root, split)
+    found = []
+    for name in read_names(root, split):
+        truth = np.asarray(Image.open(root / MASKS / f'{name}.png'))
+        first = CLASSES[truth[truth > 0].min() - 1]
+        if USUAL_BACKGROUND[first] == backgrounds[name]:
+            found.append(name)
+    return found[:count]
+
+
+def extraction_quality(
+    root: Path, cache: BackgroundCache, split: str
+) -> PrecisionRecall:
+    """Extracted texts against the one texture that is behind each object.
+
+    Args:
+        root: Folder of the world.
+        cache: What ``tools/extract_backgrounds.py`` wrote.
+        split: Of which images.
+    """
+    textures = scene_backgrounds(root, split)
+    found = {
+        (name, label): cache.texts(name, label)
+        for name, entry in cache.images.items()
+        for label in entry
+    }
+    return precision_recall(found, {k: [textures[k[0]]] for k in found})
+
+
 def paint_map(path: Path) -> Image.Image:
     """The map of an image's first class, dark to bright."""
     scores, _ = load_scores(path)
@@ -85,8 +123,7 @@ def draw_rows(
     root: Path,
     maps: Mapping[str, Path],
     masks: Mapping[str, Path],
-    split: str = 'val',
-    count: int = 8,
+    names: Sequence[str],
 ) -> Image.Image:
     """Images, maps of their first class, masks and truth.
 
@@ -95,10 +132,8 @@ def draw_rows(
         maps: Title -> folder of a ``PseudoMaskWriter``, as in
             :func:`folder_quality`.
         masks: The same, to show masks of.
-        split: Images of which.
-        count: The first of them.
+        names: Which images.
     """
-    names = read_names(root, split)[:count]
 
     def read(folder: Path, suffix: str = 'png') -> list[Image.Image]:
         return [Image.open(folder / f'{name}.{suffix}') for name in names]
@@ -162,6 +197,7 @@ def report(
     machine: str,
     seeds: int,
     start: str,
+    extraction: PrecisionRecall,
 ) -> str:
     """The whole page.
 
@@ -170,6 +206,7 @@ def report(
         machine: See :func:`describe_machine`.
         seeds: Trainings of each row that has one.
         start: Row that WeakCLIP starts from.
+        extraction: See :func:`extraction_quality`.
     """
     return (
         '# Toyland, all ways to masks\n\n'
@@ -187,5 +224,9 @@ def report(
         'such): on usual background, percent of the background that is marked '
         'as an object, in scenes on the usual background of that object.'
         '\n\n'
+        'The texts that the extractor found for the training images are the '
+        "scene's texture in "
+        f'{extraction.precision:.0%} of cases (precision), and name it for '
+        f'{extraction.recall:.0%} of objects (recall).\n\n'
         f'{table(rows)}\n'
     )

@@ -30,6 +30,13 @@ PAINTED_MAPS = (
     'excel, heads apart',
     '+ CAA, last 3 blocks',
 )
+# Of the second picture, of objects where they usually are: titles of rows.
+CRITICS = {
+    'CAM of a classifier': 'CAM',
+    'CLIMS': 'CLIMS',
+    'CLIMS+': 'CLIMS+',
+    'CLIMS+, extracted backgrounds': 'CLIMS+, extr.',
+}
 PAINTED_MASKS = ('excel, heads apart', '+ TSE', '+ PAR', '+ CRF')
 
 
@@ -44,6 +51,9 @@ class Row:
         training: Config of what is trained before; None trains nothing.
         training_options: Settings that differ from that config's; {seed} is
             put in.
+        seeds: Row whose masks of the training images it is trained on, each
+            training on those of the same seed; None for those of START, or
+            for none.
         without_labels: Whether the test sees no image labels.
     """
 
@@ -52,13 +62,26 @@ class Row:
     options: tuple[str, ...] = ()
     training: str | None = None
     training_options: tuple[str, ...] = ()
+    seeds: 'Row | None' = None
     without_labels: bool = False
     results: list[dict] = field(default_factory=list)
 
+    @property
+    def stem(self) -> str:
+        """Its name, as that of a file."""
+        stem = '_'.join(self.name.replace('+', 'with').split())
+        return stem.replace(',', '')
+
     def folder(self, split: str = 'val', seed: int = 0) -> Path:
         """Where its test works."""
-        stem = '_'.join(self.name.replace('+', 'with').split())
-        return WORK / f'{stem.replace(",", "")}_{split}_seed{seed}'
+        return WORK / f'{self.stem}_{split}_seed{seed}'
+
+    def training_folder(self, seed: int) -> Path:
+        """Where its training works; rows of one training share it."""
+        stem = Path(self.training).stem
+        if self.seeds is not None:
+            stem = f'{stem}_from_{self.seeds.stem}'
+        return WORK / f'{stem}_seed{seed}'
 
 
 def affinity(layers: int) -> tuple[str, ...]:
@@ -102,10 +125,35 @@ def seed_rows() -> list[Row]:
 
 
 def trained_rows(seeds: Path) -> list[Row]:
-    """Rows with a training in them."""
+    """Rows with a training in them.
+
+    Args:
+        seeds: Masks of the row START.
+    """
     excel = dict(training='excel.py')
     weakclip = dict(
         training='weakclip.py', training_options=(f'{SEEDS_OPTION}={seeds}',)
+    )
+    clims = [
+        Row(name, config, training=config, training_options=options)
+        for name, config, options in (
+            ('CAM of a classifier', 'cam.py', ()),
+            ('CLIMS', 'clims.py', CLIMS_START),
+            ('CLIMS+', 'clims_plus.py', CLIMS_START),
+            (
+                'CLIMS+, extracted backgrounds',
+                'clims_plus_extracted.py',
+                CLIMS_START,
+            ),
+        )
+    ]
+    best = clims[-1]
+    # Of the same training as WeakCLIP's own.
+    masks = f'{WORK}/{best.stem}_train_seed{{seed}}/out/masks'
+    from_clims = dict(
+        training='weakclip.py',
+        training_options=(f'{SEEDS_OPTION}={masks}',),
+        seeds=best,
     )
     return [
         Row('ExCEL, its maps', 'excel_seeds.py', **excel),
@@ -117,17 +165,16 @@ def trained_rows(seeds: Path) -> list[Row]:
             **weakclip,
             without_labels=True,
         ),
-        *(
-            Row(name, config, training=config, training_options=options)
-            for name, config, options in (
-                ('CAM of a classifier', 'cam.py', ()),
-                ('CLIMS', 'clims.py', CLIMS_START),
-                ('CLIMS+', 'clims_plus.py', CLIMS_START),
-                (
-                    'CLIMS+, extracted backgrounds',
-                    'clims_plus_extracted.py',
-                    CLIMS_START,
-                ),
-            )
+        *clims,
+        Row(
+            'WeakCLIP from CLIMS+, its masks',
+            'weakclip_masks.py',
+            **from_clims,
+        ),
+        Row(
+            'WeakCLIP from CLIMS+, network',
+            'weakclip.py',
+            **from_clims,
+            without_labels=True,
         ),
     ]

@@ -8,16 +8,19 @@ import torch
 from mmengine.config import Config, DictAction
 from PIL import Image
 
-from mmseg_weakclip.evaluation import save_scores
+from mmseg_weakclip.evaluation import PrecisionRecall, save_scores
 from mmseg_weakclip.ladder_report import (
     COLUMNS,
     cell,
     draw_rows,
+    extraction_quality,
     folder_quality,
     report,
     usual_background_share,
+    usual_scenes,
 )
 from mmseg_weakclip.ladder_rows import (
+    CRITICS,
     EXTRACTION,
     PAINTED_MAPS,
     PAINTED_MASKS,
@@ -25,6 +28,7 @@ from mmseg_weakclip.ladder_rows import (
     seed_rows,
     trained_rows,
 )
+from mmseg_weakclip.models.clims.background_cache import BackgroundCache
 from mmseg_weakclip.toyland import scene_backgrounds
 from mmseg_weakclip.toyland.objects import CLASSES, USUAL_BACKGROUND
 from mmseg_weakclip.toyland.writer import MASKS, write_toyland
@@ -85,8 +89,35 @@ def test_marks_on_usual_background(root, folder, tmp_path):
     assert usual_background_share(root, tmp_path, 'val') == expected
 
 
+def test_scenes_of_objects_where_they_usually_are(root):
+    backgrounds = scene_backgrounds(root, 'val')
+    expected = []
+    for name in NAMES:
+        truth = np.array(Image.open(root / f'{MASKS}/{name}.png'))
+        first = CLASSES[np.unique(truth)[1] - 1]
+        if USUAL_BACKGROUND[first] == backgrounds[name]:
+            expected.append(name)
+    assert 0 < len(expected) < len(NAMES)
+    assert usual_scenes(root, 'val', 9) == expected
+    assert usual_scenes(root, 'val', 1) == expected[:1]
+
+
+def test_extracted_texts_against_the_texture(root):
+    textures = scene_backgrounds(root, 'val')
+    one, two, _ = NAMES
+    cache = BackgroundCache(
+        CLASSES,
+        {
+            one: {'car': ((textures[one], 1.0), ('wheels', 0.5))},
+            two: {'car': (), 'boat': ((textures[two], 1.0),)},
+        },
+    )
+    found = extraction_quality(root, cache, 'val')
+    assert found == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+
+
 def test_picture(root, folder):
-    picture = draw_rows(root, {'a': folder}, {'b': folder}, count=2)
+    picture = draw_rows(root, {'a': folder}, {'b': folder}, NAMES[:2])
     # Image, map, mask and truth; a row for each scene.
     assert picture.size == (4 * 128 + 8, 2 * 128 + 20)
     colors = np.asarray(picture.convert('RGB'))
@@ -105,7 +136,10 @@ def test_report():
         ('plain', 'yes'): [{'raw': 11.0, 'refined': None, 'minutes': 2.0}],
         ('trained', 'no'): [{'raw': 60.0}, {'raw': 62.0}],
     }
-    lines = report(rows, 'an abacus', 2, 'plain').splitlines()
+    extraction = PrecisionRecall(0.5, 0.25)
+    lines = report(rows, 'an abacus', 2, 'plain', extraction).splitlines()
+    assert '50% of cases' in lines[6]
+    assert '25% of objects' in lines[6]
     assert 'an abacus' in lines[2]
     assert len({line.count('|') for line in lines[-4:]}) == 1
     assert len(COLUMNS) + 3 == lines[-1].count('|')
@@ -117,7 +151,7 @@ def test_rows_are_configs_that_exist(repo):
     rows = [*seed_rows(), *trained_rows('seeds')]
     names = [row.name for row in rows]
     assert len({row.folder() for row in rows}) == len(names)
-    assert {START, *PAINTED_MAPS, *PAINTED_MASKS} <= {*names}
+    assert {START, *CRITICS, *PAINTED_MAPS, *PAINTED_MASKS} <= {*names}
     for row in rows:
         folder = repo / 'configs/toyland'
         pairs = [option.split('=', 1) for option in row.options]

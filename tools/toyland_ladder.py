@@ -5,7 +5,7 @@ dense path, what enrichment, affinity, PAR and CRF add, CLIP-ES, ExCEL, CAMs
 of a classifier, CLIMS, and WeakCLIP from the row START. What is finished is
 not run again (work_dirs/ladder keeps it). All scores are on val with image
 labels, unless said; pixel truth picks nothing. Beside the table it draws
-benchmarks/toyland.png.
+benchmarks/toyland.png and benchmarks/toyland_clims.png.
 """
 
 import argparse
@@ -20,12 +20,16 @@ from pathlib import Path
 from mmseg_weakclip.ladder_report import (
     describe_machine,
     draw_rows,
+    extraction_quality,
     folder_quality,
+    read_names,
     report,
     usual_background_share,
+    usual_scenes,
 )
 from mmseg_weakclip.ladder_rows import (
     BANKS,
+    CRITICS,
     EXTRACTION,
     PAINTED_MAPS,
     PAINTED_MASKS,
@@ -35,6 +39,7 @@ from mmseg_weakclip.ladder_rows import (
     seed_rows,
     trained_rows,
 )
+from mmseg_weakclip.models.clims.background_cache import BackgroundCache
 from mmseg_weakclip.toyland.writer import LISTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +76,7 @@ def latest_scores(folder: Path) -> dict[str, float]:
 
 def train(row: Row, seed: int) -> tuple[Path, dict[str, float]]:
     """Checkpoint of a row's training, and what the training took."""
-    folder = WORK / f'{Path(row.training).stem}_seed{seed}'
+    folder = row.training_folder(seed)
     options = [option.format(seed=seed) for option in row.training_options]
     measured = once(
         folder,
@@ -93,6 +98,8 @@ def run(row: Row, split: str = 'val', seed: int = 0) -> dict[str, float]:
     command = ['tools/test.py', f'{CONFIGS}/{row.config}']
     options = [f'test_dataloader.dataset.ann_file={LISTS}/{split}.txt']
     total = dict(seconds=0.0, gib=0.0)
+    if row.seeds:
+        run(row.seeds, 'train', seed)
     if row.training:
         checkpoint, total = train(row, seed)
         command.append(str(checkpoint))
@@ -146,6 +153,7 @@ def main() -> None:
         DATA,
         {name: folders[name] for name in PAINTED_MAPS},
         {name: folders[name] for name in PAINTED_MASKS},
+        read_names(DATA, 'val')[:8],
     ).save(args.out.with_suffix('.png'), optimize=True)
     start = next(row for row in rows if row.name == START)
     run(start, 'train')
@@ -159,7 +167,19 @@ def main() -> None:
         (row.name, 'no' if row.without_labels else 'yes'): row.results
         for row in rows
     }
-    text = report(lines, describe_machine(), args.seeds, START)
+    folders = {row.name: ROOT / row.folder() / 'out' for row in rows}
+    critics = {title: folders[name] for name, title in CRITICS.items()}
+    draw_rows(DATA, critics, critics, usual_scenes(DATA, 'val', 8)).save(
+        args.out.with_name(f'{args.out.stem}_clims.png'), optimize=True
+    )
+    cache = BackgroundCache.load(DATA / 'backgrounds.json')
+    text = report(
+        lines,
+        describe_machine(),
+        args.seeds,
+        START,
+        extraction_quality(DATA, cache, 'train'),
+    )
     args.out.write_text(text)
     print(f'\n{text}\nwritten to {args.out}')
 
