@@ -124,13 +124,14 @@ def seed_rows() -> list[Row]:
     ]
 
 
-def trained_rows(seeds: Path) -> list[Row]:
+def trained_rows(root: Path) -> list[Row]:
     """Rows with a training in them.
 
     Args:
-        seeds: Masks of the row START.
+        root: Folder that WORK is below, absolute.
     """
     excel = dict(training='excel.py')
+    seeds = root / Row(START).folder('train') / 'out/masks'
     weakclip = dict(
         training='weakclip.py', training_options=(f'{SEEDS_OPTION}={seeds}',)
     )
@@ -149,7 +150,7 @@ def trained_rows(seeds: Path) -> list[Row]:
     ]
     best = clims[-1]
     # Of the same training as WeakCLIP's own.
-    masks = f'{WORK}/{best.stem}_train_seed{{seed}}/out/masks'
+    masks = root / WORK / f'{best.stem}_train_seed{{seed}}/out/masks'
     from_clims = dict(
         training='weakclip.py',
         training_options=(f'{SEEDS_OPTION}={masks}',),

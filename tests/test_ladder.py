@@ -24,6 +24,7 @@ from mmseg_weakclip.ladder_rows import (
     EXTRACTION,
     PAINTED_MAPS,
     PAINTED_MASKS,
+    SEEDS_OPTION,
     START,
     seed_rows,
     trained_rows,
@@ -148,11 +149,15 @@ def test_report():
 
 
 def test_rows_are_configs_that_exist(repo):
-    rows = [*seed_rows(), *trained_rows('seeds')]
+    rows = [*seed_rows(), *trained_rows(repo)]
     names = [row.name for row in rows]
     assert len({row.folder() for row in rows}) == len(names)
     assert {START, *CRITICS, *PAINTED_MAPS, *PAINTED_MASKS} <= {*names}
     for row in rows:
+        # Relative paths would be looked for below the data set.
+        seeds = [o for o in row.training_options if SEEDS_OPTION in o]
+        assert all(f'={repo}/' in option for option in seeds)
+        assert bool(seeds) == (row.training == 'weakclip.py')
         folder = repo / 'configs/toyland'
         pairs = [option.split('=', 1) for option in row.options]
         parsed = {

@@ -159,7 +159,7 @@ def main() -> None:
     run(start, 'train')
     backgrounds = ['tools/extract_backgrounds.py', EXTRACTION]
     once(WORK / 'backgrounds', backgrounds)
-    for row in trained_rows(ROOT / start.folder('train') / 'out/masks'):
+    for row in trained_rows(ROOT):
         rows.append(row)
         for seed in range(args.seeds):
             row.results.append(run(row, seed=seed))
