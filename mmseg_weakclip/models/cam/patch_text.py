@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..clip import CLIPTokens, find_tokens
+from ..clip import CLIPTokens, check_open_vocabulary, find_tokens
 from .base import TrainingFreeCAMHead, TrainingFreeHead
 
 NORM_AXES = {'channel': -1, 'token': 1}
@@ -167,7 +167,9 @@ class PatchTextHead(TrainingFreeHead):
                 number of names, or nothing says what is background.
         """
         tokens = find_tokens(inputs, type(self).__name__)
-        self._check_names()
+        check_open_vocabulary(
+            self.text, self.num_classes, self.threshold, type(self).__name__
+        )
         text = self.text()
         with torch.autocast(text.device.type, enabled=False):
             logits = self.logit_scale * patch_text_similarity(
@@ -190,31 +192,3 @@ class PatchTextHead(TrainingFreeHead):
             background.append(total + math.log(self.threshold))
         background = torch.stack(background, 1).amax(1)
         return torch.stack([background, *names], 1)
-
-    def _check_names(self) -> None:
-        names, words = len(self.text), len(self.text.background_words)
-        if names not in (self.num_classes, self.num_classes - 1):
-            raise ValueError(
-                f'PatchTextHead has num_classes={self.num_classes}, but its '
-                f'text bank has {names} names: {self.text.names}'
-            )
-        if self.num_classes == 1:
-            raise ValueError(
-                'PatchTextHead has one class, which would be everywhere: let '
-                'there be a background too, with num_classes=2 and '
-                'background words or a threshold'
-            )
-        complete = names == self.num_classes
-        if complete and (words or self.threshold is not None):
-            raise ValueError(
-                f'the text bank names all {names} classes of PatchTextHead: '
-                'there is no background for background words or a threshold. '
-                'Set num_classes one higher, or foreground_only=True in the '
-                'bank'
-            )
-        if not complete and not words and self.threshold is None:
-            raise ValueError(
-                f'PatchTextHead has num_classes={self.num_classes} and its '
-                f'bank {names} names, so class 0 is the background: say what '
-                'it is, with background_words in the bank or with a threshold'
-            )

@@ -1,6 +1,7 @@
 """Base of the text banks: class names in, one embedding for each out."""
 
 import json
+from collections.abc import Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -30,7 +31,7 @@ class TextBank(BaseModule):
         background_words: More names, behind those of the classes: what else
             images show. A list, or the name of one in ``vocabulary.py``.
         foreground_only: Whether a class called ``background`` is left out.
-        frozen: Whether the text tower stays as it is.
+        frozen: Whether the text tower stays as it is, or which parts do.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class TextBank(BaseModule):
         aliases: Aliases | None = None,
         background_words: Names = (),
         foreground_only: bool = False,
-        frozen: bool = True,
+        frozen: bool | Sequence[str] = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -165,6 +166,51 @@ def check_foreground_text(text: TextBank, num_classes: int, user: str) -> None:
         raise ValueError(
             f"{user} takes one text for each class: set synonyms='mean' in "
             'its text bank'
+        )
+
+
+def check_open_vocabulary(
+    text: TextBank, num_classes: int, threshold: float | None, user: str
+) -> None:
+    """See that a bank and a threshold say what every class is.
+
+    The bank names all classes, or all but a background, class 0, which is
+    then what the bank's background words are, or what no class reaches.
+
+    Args:
+        text: Bank of a head.
+        num_classes: K of the head.
+        threshold: Of the background, if there is one.
+        user: The head, for the messages.
+
+    Raises:
+        ValueError: The number of names is another, or there is no
+            background, or two answers to what it is.
+    """
+    names, words = len(text), len(text.background_words)
+    if names not in (num_classes, num_classes - 1):
+        raise ValueError(
+            f'{user} has num_classes={num_classes}, but its text bank has '
+            f'{names} names: {text.names}'
+        )
+    if num_classes == 1:
+        raise ValueError(
+            f'{user} has one class, which would be everywhere: let there be '
+            'a background too, with num_classes=2 and background words or a '
+            'threshold'
+        )
+    complete = names == num_classes
+    if complete and (words or threshold is not None):
+        raise ValueError(
+            f'the text bank names all {names} classes of {user}: there is no '
+            'background for background words or a threshold. Set num_classes '
+            'one higher, or foreground_only=True in the bank'
+        )
+    if not complete and not words and threshold is None:
+        raise ValueError(
+            f'{user} has num_classes={num_classes} and its bank {names} '
+            'names, so class 0 is the background: say what it is, with '
+            'background_words in the bank or with a threshold'
         )
 
 

@@ -28,14 +28,21 @@ class TextTower(CLIPTower):
 
     Args:
         clip: An open_clip ``CLIP``; its image half is not kept.
-        frozen: Whether it stays as it is.
+        frozen: Whether it stays as it is, or which parts of it do.
         reloadable: Whether the same weights can be had again by name.
+
+    Attributes:
+        logit_scale: What CLIP multiplied cosines by, when it was trained.
     """
 
     def __init__(
-        self, clip: nn.Module, frozen: bool = True, reloadable: bool = False
+        self,
+        clip: nn.Module,
+        frozen: bool | Sequence[str] = True,
+        reloadable: bool = False,
     ) -> None:
         super().__init__(_TextParts(clip), frozen, reloadable)
+        self.logit_scale = float(clip.logit_scale.detach().exp())
 
     @property
     def context_length(self) -> int:
@@ -163,10 +170,7 @@ class Tokenizer:
         Raises:
             ValueError: A text does not fit; the message holds it.
         """
-        rows = [
-            [*self._tokenizer.encode(text), self._tokenizer.eot_token_id]
-            for text in texts
-        ]
+        rows = self._encode(texts)
         for text, row in zip(texts, rows):
             if len(row) > room:
                 raise ValueError(
@@ -174,8 +178,32 @@ class Tokenizer:
                     f'included, and only {room} fit into the context of '
                     'CLIP; shorten the name or the prompt'
                 )
-        ends = torch.tensor([len(row) - 1 for row in rows])
-        ids = torch.zeros(len(rows), int(ends.max()) + 1, dtype=torch.long)
-        for row, tokens in zip(ids, rows):
-            row[: len(tokens)] = torch.tensor(tokens)
-        return ids, ends
+        return _pad(rows)
+
+    def shorten(
+        self, texts: Sequence[str], room: int
+    ) -> tuple[Tensor, Tensor, list[str]]:
+        """The same of texts of any length, such as captions.
+
+        What does not fit is cut off before the end token.
+
+        Returns:
+            Ids (K, S), the end token's place (K,), and the texts that were
+            cut.
+        """
+        rows = self._encode(texts)
+        cut = [text for text, row in zip(texts, rows) if len(row) > room]
+        fitting = [[*row[:-1][: room - 1], row[-1]] for row in rows]
+        return *_pad(fitting), cut
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        end = self._tokenizer.eot_token_id
+        return [[*self._tokenizer.encode(text), end] for text in texts]
+
+
+def _pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    ends = torch.tensor([len(row) - 1 for row in rows])
+    ids = torch.zeros(len(rows), int(ends.max()) + 1, dtype=torch.long)
+    for row, tokens in zip(ids, rows):
+        row[: len(tokens)] = torch.tensor(tokens)
+    return ids, ends

@@ -1,6 +1,7 @@
 """What the two halves of CLIP share: freezing, and staying out of files."""
 
 import zlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +27,26 @@ class CLIPTower(nn.Module):
 
     Args:
         module: The tower.
-        frozen: Whether it stays as it is.
+        frozen: Whether it stays as it is; or the names of parameters and
+            modules inside it that do while the rest is trained.
         reloadable: Whether the same weights can be had again by name.
+
+    Raises:
+        ValueError: Nothing inside has such a name.
     """
 
     def __init__(
-        self, module: nn.Module, frozen: bool, reloadable: bool
+        self, module: nn.Module, frozen: bool | Sequence[str], reloadable: bool
     ) -> None:
         super().__init__()
         self.module = module
-        self.frozen = frozen
+        self.frozen = frozen is True
         self.reloadable = reloadable
-        if frozen:
+        if self.frozen:
             self.requires_grad_(False)
             self.register_buffer('fingerprint', fingerprint(module))
+        elif frozen:
+            _freeze_parts(module, frozen)
         self._register_state_dict_hook(_leave_out_weights)
         self.register_load_state_dict_post_hook(_settle_keys)
         self.train(self.training)
@@ -72,6 +79,25 @@ class CLIPTower(nn.Module):
                 f'({int(self.fingerprint):#010x}); set `model` and '
                 '`pretrained` to those it was trained with'
             )
+
+
+def _freeze_parts(module: nn.Module, names: Sequence[str]) -> None:
+    for name in names:
+        parts = [
+            parameter
+            for path, parameter in module.named_parameters()
+            if path == name or path.startswith(f'{name}.')
+        ]
+        if not parts:
+            known = sorted(
+                {p.split('.')[0] for p, _ in module.named_parameters()}
+            )
+            raise ValueError(
+                f'frozen={tuple(names)}, but CLIP has no part {name!r} here; '
+                f'there are {known} and what is inside them'
+            )
+        for parameter in parts:
+            parameter.requires_grad_(False)
 
 
 def _leave_out_weights(

@@ -1,5 +1,6 @@
 """CLIP's vision transformer, run block by block on images of any size."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -94,7 +95,7 @@ class VisionTower(CLIPTower):
 
     Args:
         visual: open_clip's ``VisionTransformer``.
-        frozen: Whether it stays as it is.
+        frozen: Whether it stays as it is, or which parts of it do.
         reloadable: Whether the same weights can be had again by name.
         position_mode: How the position embedding is interpolated.
         class_embedding_repeats: How often the class embedding is added to
@@ -105,7 +106,7 @@ class VisionTower(CLIPTower):
     def __init__(
         self,
         visual: nn.Module,
-        frozen: bool = True,
+        frozen: bool | Sequence[str] = True,
         reloadable: bool = False,
         position_mode: str = 'bilinear',
         class_embedding_repeats: int = 1,
@@ -114,7 +115,7 @@ class VisionTower(CLIPTower):
         self.position_mode = position_mode
         self.class_embedding_repeats = class_embedding_repeats
         # Patch dropout is a way to train faster, never to look at an image.
-        if frozen:
+        if self.frozen:
             visual.patch_dropout = nn.Identity()
 
     @property

@@ -1,5 +1,6 @@
 """CLIP's vision transformer as an mmseg backbone."""
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from .dense import build_dense
 from .dense_stream import DenseStream
+from .regions import RegionEncoder, RegionTokens
 from .tokens import CLIPTokens
 from .vision import (
     VisionTower,
@@ -41,8 +43,14 @@ class CLIPViT(BaseModule):
         adapter: Config of a module that turns the tuple of maps into
             another, such as ``PyramidAdapter``. It is trained.
         frozen: Whether CLIP stays as it is: no gradients, evaluation mode,
-            left out of checkpoints when ``pretrained`` brings it back.
-        with_tokens: Whether a :class:`CLIPTokens` follows as last element.
+            left out of checkpoints when ``pretrained`` brings it back. Or
+            the names of its parts that do, such as ``['conv1', 'ln_pre']``.
+        group: Config of a module that groups patches, such as
+            ``SemanticGroup``. It is trained, and changes what the blocks
+            behind it see: see :class:`RegionEncoder`.
+        group_after: Number of blocks before it.
+        with_tokens: Whether a :class:`CLIPTokens` follows as last element;
+            with ``group``, a :class:`RegionTokens`.
         hidden_states: Whether the tokens hold all hidden states.
         attention_layers: Number of last blocks whose attention they hold.
         position_mode: ``'bilinear'`` or ``'bicubic'``.
@@ -50,7 +58,8 @@ class CLIPViT(BaseModule):
         init_cfg: Of the adapter; CLIP's weights come from ``pretrained``.
 
     Raises:
-        ValueError: See :func:`load_clip`; or an index has no block.
+        ValueError: See :func:`load_clip`; or an index has no block that sees
+            patches, or an option does not go with ``group``.
     """
 
     def __init__(
@@ -60,7 +69,9 @@ class CLIPViT(BaseModule):
         out_indices: tuple[int, ...] = (-1,),
         dense: str | dict | None = None,
         adapter: ConfigType | None = None,
-        frozen: bool = True,
+        frozen: bool | Sequence[str] = True,
+        group: ConfigType | None = None,
+        group_after: int | None = None,
         with_tokens: bool = False,
         hidden_states: bool = False,
         attention_layers: int = 0,
@@ -98,12 +109,30 @@ class CLIPViT(BaseModule):
                 )
             if self.dense.affinity:
                 self.affinity = MODELS.build(self.dense.affinity)
+        self.group = MODELS.build(group) if group else None
+        if (group is None) != (group_after is None):
+            raise ValueError('group and group_after need each other')
+        if self.group is not None:
+            if dense or hidden_states or attention_layers:
+                raise ValueError(
+                    'dense, hidden_states and attention_layers read a class '
+                    'token, which CLIPViT has not with a group'
+                )
+            if not max(self.out_indices) < group_after < depth:
+                raise ValueError(
+                    f'group_after={group_after} must leave {model} one of its '
+                    f'{depth} blocks, and come behind out_indices='
+                    f'{tuple(out_indices)}'
+                )
+        self.group_after = group_after
         self.adapter = MODELS.build(adapter) if adapter else None
         self.with_tokens = with_tokens
         self.hidden_states = hidden_states
         self.attention_layers = attention_layers
 
-    def forward(self, images: Tensor) -> tuple[Tensor | CLIPTokens, ...]:
+    def forward(
+        self, images: Tensor
+    ) -> tuple[Tensor | CLIPTokens | RegionTokens, ...]:
         """See :class:`CLIPViT`.
 
         Args:
@@ -112,9 +141,12 @@ class CLIPViT(BaseModule):
         Raises:
             ValueError: The images are smaller than a patch.
         """
-        # A frozen trunk keeps no graph, even while the rest is trained.
-        with torch.no_grad() if self.tower.frozen else nullcontext():
-            maps, tokens = self._run_tower(images)
+        if self.group is not None:
+            maps, tokens = self._run_regions(images)
+        else:
+            # A frozen trunk keeps no graph, even while the rest is trained.
+            with torch.no_grad() if self.tower.frozen else nullcontext():
+                maps, tokens = self._run_tower(images)
         if self.adapter is not None:
             maps = self.adapter(maps)
         return (*maps, tokens) if self.with_tokens else tuple(maps)
@@ -142,7 +174,7 @@ class CLIPViT(BaseModule):
                 stream.visit(index, block, x, normed, qkv)
             x = finish_block(block, x, attend(qkv))
             if index in self.out_indices:
-                outputs[index] = to_map(x, grid)
+                outputs[index] = to_map(x[:, 1:], grid)
         maps = tuple(outputs[index] for index in self.out_indices)
         if not self.with_tokens:
             return maps, None
@@ -154,7 +186,7 @@ class CLIPViT(BaseModule):
             grid=grid,
             class_embedding=embedded[:, 0].clone(),
             patch_embeddings=to_map(
-                embedded, stream.dense_grid if stream else grid
+                embedded[:, 1:], stream.dense_grid if stream else grid
             ),
             hidden=tuple(hidden),
             dense=dense,
@@ -162,6 +194,29 @@ class CLIPViT(BaseModule):
             value_scale=stream.value_scale if stream else 1,
             attention=torch.stack(attention) if attention else None,
             tower=tower,
+        )
+
+    def _run_regions(
+        self, images: Tensor
+    ) -> tuple[tuple[Tensor, ...], RegionTokens | None]:
+        encoder = RegionEncoder(self.tower, self.group, self.group_after)
+        patches, grid = encoder.cut(images)
+        seen, outputs = encoder.see(patches, self.out_indices)
+        maps = tuple(
+            to_map(outputs[index], grid) for index in self.out_indices
+        )
+        if not self.with_tokens:
+            return maps, None
+        groups = self.group(seen)
+        image, regions = encoder.embed(groups.tokens)
+        return maps, RegionTokens(
+            images=images,
+            grid=grid,
+            patches=patches,
+            groups=groups,
+            image_embedding=image,
+            region_embeddings=regions,
+            encoder=encoder,
         )
 
     def _affinity(
@@ -174,12 +229,13 @@ class CLIPViT(BaseModule):
         return self.affinity(images[..., :rows, :columns], grid)
 
 
-def to_map(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+def to_map(patches: Tensor, grid: tuple[int, int]) -> Tensor:
     """Patch tokens as a map of their own memory.
 
-    (B, 1 + h * w, D) -> (B, D, h, w)
+    (B, h * w, D) -> (B, D, h, w)
     """
-    patches = tokens[:, 1:].transpose(1, 2)
-    return patches.unflatten(2, grid).clone(
-        memory_format=torch.contiguous_format
+    return (
+        patches.transpose(1, 2)
+        .unflatten(2, grid)
+        .clone(memory_format=torch.contiguous_format)
     )

@@ -37,4 +37,6 @@ def shift_dense_stream(tokens: CLIPTokens, scores: Tensor) -> CLIPTokens:
     patches = tokens.dense[:, 1:] + update
     whole = torch.cat([tokens.dense[:, :1], patches.to(tokens.dense)], 1)
     embedded = tokens.tower.embed(whole)
-    return replace(tokens, patch_embeddings=to_map(embedded, tokens.grid))
+    return replace(
+        tokens, patch_embeddings=to_map(embedded[:, 1:], tokens.grid)
+    )
