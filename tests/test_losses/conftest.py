@@ -43,3 +43,43 @@ def make_regions(device):
         )
 
     return make
+
+
+@pytest.fixture
+def straight_through():
+    """Of logits (B, G, N): one-hots with the gradient of the softmax; it."""
+
+    def make(logits):
+        soft = logits.softmax(dim=1)
+        hard = torch.zeros_like(soft).scatter(1, soft.argmax(1, True), 1.0)
+        return hard - soft.detach() + soft, soft
+
+    return make
+
+
+@pytest.fixture
+def make_grouping(device):
+    """Random logits (B, G, N), a leaf, and superpixels from -1 on, (B, N)."""
+
+    def make(batch=2, groups=4, number=11, superpixels=3, spread=2.0):
+        logits = spread * torch.randn(batch, groups, number)
+        ids = torch.randint(-1, superpixels, (batch, number))
+        return logits.to(device).requires_grad_(), ids.to(device)
+
+    return make
+
+
+@pytest.fixture(
+    params=[
+        dict(),
+        dict(symmetric=False),
+        dict(softmax_again=True),
+        dict(source='hard', symmetric=False),
+        dict(source='hard', symmetric=False, softmax_again=True),
+        dict(source='hard', softmax_again=True, reduction='elements'),
+    ],
+    ids=str,
+)
+def kl_form(request) -> dict:
+    """Forms of SuperpixelKLLoss, from the default to the published."""
+    return request.param

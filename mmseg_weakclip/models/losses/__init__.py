@@ -14,6 +14,10 @@ from .background_text import BackgroundTextLoss
 from .balanced_ce import BalancedCELoss, balanced_cross_entropy
 from .cam_seed import CAMSeedLoss, balanced_seed_loss, valid_seed_fraction
 from .crf_boundary import CRFBoundaryLoss, clipped_kl
+from .image_text_contrastive import (
+    ImageTextContrastiveLoss,
+    equal_text_targets,
+)
 from .negative_log import negative_log
 from .object_text import ObjectTextLoss
 from .region_nce import (
@@ -24,6 +28,7 @@ from .region_nce import (
 )
 from .regions import RegionSimilarities
 from .smoothing import smoothed_softmax
+from .superpixel_kl import SuperpixelKLLoss, superpixel_mean
 
 __all__ = [
     'ActivationAreaLoss',
@@ -33,20 +38,24 @@ __all__ = [
     'BalancedCELoss',
     'CAMSeedLoss',
     'CRFBoundaryLoss',
+    'ImageTextContrastiveLoss',
     'InfoNCERegionLoss',
     'ObjectTextLoss',
     'RegionSimilarities',
+    'SuperpixelKLLoss',
     'activation_area',
     'affinity_diversity',
     'background_suppression',
     'balanced_cross_entropy',
     'balanced_seed_loss',
     'clipped_kl',
+    'equal_text_targets',
     'image_contrast',
     'near_pairs',
     'negative_log',
     'pair_contrast',
     'smoothed_softmax',
+    'superpixel_mean',
     'two_sided_contrast',
     'valid_seed_fraction',
 ]
