@@ -19,6 +19,12 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     A frozen CLIP has hundreds of tensors: left in, each is a parameter group
     in every checkpoint and a warning in the log.
+
+    ``paramwise_cfg`` may also have ``vector_decay_mult``, the factor of the
+    weight decay of all parameters with less than two axes: biases, norms and
+    scales. mmengine's own factors for them pass over every parameter that a
+    custom key is for. Parameters with equal settings share a group, so that
+    the optimiser steps them together.
     """
 
     def add_params(
@@ -29,16 +35,37 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             super().add_params(params, module, **kwargs)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
+        model = getattr(model, 'module', model)
         if self.paramwise_cfg:
-            return super().__call__(model)
-        trained = [p for p in model.parameters() if p.requires_grad]
+            params: list = []
+            self.add_params(params, model)
+            params = self._join(params)
+        else:
+            params = [p for p in model.parameters() if p.requires_grad]
         optimizer = OPTIMIZERS.build(
-            self.optimizer_cfg, default_args=dict(params=trained)
+            self.optimizer_cfg, default_args=dict(params=params)
         )
         return OPTIM_WRAPPERS.build(
             dict(dict(type='OptimWrapper'), **self.optim_wrapper_cfg),
             default_args=dict(optimizer=optimizer),
         )
+
+    def _join(self, params: list[dict]) -> list[dict]:
+        """Groups of one parameter each -> one for each setting."""
+        factor = self.paramwise_cfg.get('vector_decay_mult')
+        joined: dict[tuple, dict] = {}
+        for group in params:
+            (parameter,) = group['params']
+            if not parameter.requires_grad:
+                continue
+            decays = self.base_wd is not None and parameter.ndim < 2
+            if factor is not None and decays:
+                group = dict(group, weight_decay=self.base_wd * factor)
+            settings = {k: v for k, v in group.items() if k != 'params'}
+            key = tuple(sorted(settings.items()))
+            one = joined.setdefault(key, dict(settings, params=[]))
+            one['params'].append(parameter)
+        return list(joined.values())
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -57,14 +57,32 @@ def test_frozen_parameters_are_in_no_group(model, paramwise, monkeypatch):
     }
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     assert rates.keys() == {id(p) for p in trained.values()}
-    # Without settings of single parameters one group holds them all.
-    assert len(groups) == (len(trained) if paramwise else 1)
+    # A group for each setting.
+    assert len(groups) == (2 if paramwise else 1)
     factor = 0.1 if paramwise else 1
     assert rates[id(model['head'].weight)] == pytest.approx(factor * 0.1)
     assert rates[id(model['partly'].bias)] == 0.1
     assert wrapper.optimizer.defaults['weight_decay'] == 0.5
     assert wrapper.clip_grad_kwargs == dict(max_norm=1.0)
     assert not any('trunk' in warning for warning in warnings)
+
+
+def test_vectors_are_not_decayed(model):
+    paramwise = dict(
+        custom_keys={'head': dict(lr_mult=0.1, decay_mult=0.2)},
+        vector_decay_mult=0.0,
+    )
+    groups = build(model, paramwise_cfg=paramwise).optimizer.param_groups
+    settings = {
+        id(parameter): (group['lr'], group['weight_decay'])
+        for group in groups
+        for parameter in group['params']
+    }
+    assert settings == {
+        id(model['head'].weight): pytest.approx((0.01, 0.1)),
+        id(model['head'].bias): pytest.approx((0.01, 0.0)),
+        id(model['partly'].bias): pytest.approx((0.1, 0.0)),
+    }
 
 
 def test_shared_parameters_are_taken_once(model):
