@@ -23,6 +23,46 @@ def stack_images(batch_data_samples: SampleList) -> Tensor:
     return torch.stack([sample.img.data for sample in batch_data_samples])
 
 
+def stack_superpixels(batch_data_samples: SampleList) -> Tensor:
+    """The superpixels of a batch: ids, int64, (B, H, W); -1 is padding.
+
+    Raises:
+        ValueError: A sample has none, or they differ in size.
+    """
+    for sample in batch_data_samples:
+        if 'superpixels' not in sample:
+            raise ValueError(
+                f'{sample.metainfo.get("img_path")} comes without '
+                'superpixels: add FelzenszwalbSuperpixels to the pipeline '
+                'and pack with PackCaptionInputs'
+            )
+    maps = [sample.superpixels.data[0] for sample in batch_data_samples]
+    sizes = {tuple(ids.shape) for ids in maps}
+    if len(sizes) > 1:
+        raise ValueError(
+            f'the superpixels of a batch have the sizes {sorted(sizes)}: use '
+            'data_preprocessor=dict(type="WeakSegDataPreProcessor", ...), '
+            'which pads them, or crop to one size'
+        )
+    return torch.stack(maps)
+
+
+def captions_of(batch_data_samples: SampleList) -> list[str]:
+    """The caption of each sample.
+
+    Raises:
+        ValueError: A sample has none.
+    """
+    for sample in batch_data_samples:
+        if 'caption' not in sample.metainfo:
+            raise ValueError(
+                f'{sample.metainfo.get("img_path")} comes without a caption: '
+                'use CaptionDataset or WebDatasetCaptions, and pack with '
+                'PackCaptionInputs'
+            )
+    return [sample.caption for sample in batch_data_samples]
+
+
 def image_ids(batch_data_samples: SampleList) -> list[str]:
     """``img_id`` of each sample, or the stem of its file."""
     return [

@@ -1,6 +1,10 @@
 """Weakly labelled data: image labels, seeds, data sets, and their checks."""
 
 from ..palette import label_colors
+from .caption_entries import CaptionEntry
+from .caption_formats import CAPTION_FORMATS, read_captions
+from .caption_transforms import PackCaptionInputs, RandomResizedCrop
+from .captions import CaptionDataset
 from .check import base_datasets, check_dataset
 from .check_hook import CheckDatasetHook
 from .class_names import VOCABULARIES, NameIndex, read_vocabulary
@@ -14,18 +18,23 @@ from .mask_transforms import LoadSeed, LoadTruthIfPresent
 from .open_vocabulary import COCOObjectDataset, VOC20Dataset
 from .preprocessor import WeakSegDataPreProcessor
 from .problems import Problem, has_errors, summarize
+from .superpixel_cache import SuperpixelCache
+from .superpixels import FelzenszwalbSuperpixels, felzenszwalb_superpixels
 from .toyland import ToylandDataset
 from .transforms import LoadColorImage, LoadImageLabels
 from .voc import WeakVOC12Dataset
 from .weak_seg import WeakSegDataset
 
 __all__ = [
-    'COCOObjectDataset',
+    'CAPTION_FORMATS',
     'READERS',
-    'VOC20Dataset',
     'VOCABULARIES',
+    'COCOObjectDataset',
+    'CaptionDataset',
+    'CaptionEntry',
     'CheckDatasetHook',
     'Draw',
+    'FelzenszwalbSuperpixels',
     'ImageLabels',
     'LoadColorImage',
     'LoadImageLabels',
@@ -33,9 +42,13 @@ __all__ = [
     'LoadTruthIfPresent',
     'MaskIds',
     'NameIndex',
+    'PackCaptionInputs',
     'Problem',
+    'RandomResizedCrop',
     'ResumableSampler',
+    'SuperpixelCache',
     'ToylandDataset',
+    'VOC20Dataset',
     'WeakCOCO14Dataset',
     'WeakCOCO14Dataset91',
     'WeakSegDataPreProcessor',
@@ -48,8 +61,10 @@ __all__ = [
     'detect_format',
     'draw_randomness',
     'encoding_label_map',
+    'felzenszwalb_superpixels',
     'has_errors',
     'label_colors',
+    'read_captions',
     'read_id_list',
     'read_image_labels',
     'read_vocabulary',

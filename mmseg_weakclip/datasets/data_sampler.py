@@ -8,7 +8,7 @@ that knows :class:`Draw` takes its randomness from that alone.
 
 import random
 from collections.abc import Iterator, Sized
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -73,6 +73,12 @@ def draw_randomness(draw: Draw) -> Iterator[None]:
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
         torch.set_rng_state(torch_state)
+
+
+def randomness_of(index: int) -> AbstractContextManager[None]:
+    """:func:`draw_randomness` of a :class:`Draw`; of any other index, the
+    random numbers go on as they are."""
+    return draw_randomness(index) if isinstance(index, Draw) else nullcontext()
 
 
 @DATA_SAMPLERS.register_module()

@@ -6,9 +6,13 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor
+from torch.nn import functional as F
 
 CHANNELS = 3
+# Superpixel of pixels that are not of the image.
+OUTSIDE = -1
 
 
 @MODELS.register_module()
@@ -19,6 +23,8 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
     network sees, augmented and padded, uint8, (3, H, W), in 0..255, on the
     network's device. It is recovered from the normalised batch, so padding
     has the colour that stands for ``pad_val`` there: the mean colour for 0.
+
+    Superpixels that come with a sample are padded like its image, with -1.
 
     Images come from the pipeline as BGR, mmcv's order, unless ``rgb_to_bgr``
     says that they are RGB.
@@ -47,7 +53,17 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
             images = self._recover(data['inputs'])
             for sample, image in zip(data['data_samples'], images):
                 sample.set_data({'img': PixelData(data=image)})
+                if 'superpixels' in sample:
+                    self._pad_superpixels(sample, image.shape[-2:])
         return data
+
+    def _pad_superpixels(
+        self, sample: SegDataSample, size: tuple[int, int]
+    ) -> None:
+        ids = sample.superpixels.data
+        height, width = (new - old for new, old in zip(size, ids.shape[-2:]))
+        data = F.pad(ids, (0, width, 0, height), value=OUTSIDE)
+        sample.set_data({'superpixels': PixelData(data=data)})
 
     @torch.no_grad()
     def _recover(self, inputs: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from mmseg.registry import DATASETS
 
 from ..palette import label_colors
 from .class_names import NameIndex, split_background
-from .data_sampler import Draw, draw_randomness
+from .data_sampler import randomness_of
 from .id_lists import ListedImage, drop_repeated, read_id_list
 from .mask_transforms import LoadSeed
 from .transforms import LoadImageLabels, find_transform, iter_transforms
@@ -225,8 +224,5 @@ class WeakSegDataset(BaseSegDataset):
 
     def __getitem__(self, idx: int) -> dict:
         """One sample; a :class:`Draw` makes its augmentation repeatable."""
-        randomness = (
-            draw_randomness(idx) if isinstance(idx, Draw) else nullcontext()
-        )
-        with randomness:
+        with randomness_of(idx):
             return super().__getitem__(idx)

@@ -45,12 +45,17 @@ def check_class_counts(model: nn.Module, classes: Sequence[str]) -> None:
 @HOOKS.register_module()
 class ClassNamesHook(Hook):
     """Tell text banks without names what the classes are called, and check
-    that data set, heads and texts have the same number of them."""
+    that data set, heads and texts have the same number of them.
+
+    A training set of captions names no classes; the validation set does.
+    """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        self._apply(runner, runner.train_dataloader.dataset)
+        dataset = runner.train_dataloader.dataset
+        if dataset.metainfo['classes']:
+            self._apply(runner, dataset)
 
     def before_val(self, runner: Runner) -> None:
         self._apply(runner, runner.val_dataloader.dataset)
