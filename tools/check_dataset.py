@@ -21,8 +21,8 @@ from mmseg.registry import DATASETS
 import mmseg_weakclip  # noqa: F401  (registers every class)
 from mmseg_weakclip.datasets import (
     Problem,
-    base_datasets,
     check_dataset,
+    count_images,
     has_errors,
     summarize,
 )
@@ -83,7 +83,7 @@ def check_config(args: argparse.Namespace) -> list[Problem]:
     except (OSError, ValueError, AssertionError) as error:
         # Broken layouts are findings of this tool, not failures of it.
         return [Problem('dataset', 'error', args.split, str(error))]
-    total = sum(len(part) for part in base_datasets(dataset))
+    total = count_images(dataset)
     bar = ProgressBar(total, file=sys.stderr)
     problems = check_dataset(
         dataset,

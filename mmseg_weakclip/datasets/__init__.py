@@ -5,7 +5,7 @@ from .caption_entries import CaptionEntry
 from .caption_formats import CAPTION_FORMATS, read_captions
 from .caption_transforms import PackCaptionInputs, RandomResizedCrop
 from .captions import CaptionDataset
-from .check import base_datasets, check_dataset
+from .check import base_datasets, check_dataset, count_images
 from .check_hook import CheckDatasetHook
 from .class_names import VOCABULARIES, NameIndex, read_vocabulary
 from .coco import WeakCOCO14Dataset, WeakCOCO14Dataset91
@@ -57,6 +57,7 @@ __all__ = [
     'base_datasets',
     'canonical_image_id',
     'check_dataset',
+    'count_images',
     'detect_coco_encoding',
     'detect_format',
     'draw_randomness',

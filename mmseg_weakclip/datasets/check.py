@@ -12,6 +12,8 @@ from typing import Any
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
+from .captions import CaptionDataset
+from .check_captions import captioned_images, check_caption_set
 from .check_labels import check_encoding, check_labels, load_labels
 from .check_sample import (
     CheckPlan,
@@ -43,6 +45,16 @@ def base_datasets(dataset: Any) -> Iterator[BaseSegDataset]:
         yield from base_datasets(part)
 
 
+def count_images(dataset: Any) -> int:
+    """Number of images that a check looks at."""
+    return sum(
+        len(captioned_images(part))
+        if isinstance(part, CaptionDataset)
+        else len(part)
+        for part in base_datasets(dataset)
+    )
+
+
 def check_dataset(
     dataset: Any,
     *,
@@ -54,7 +66,7 @@ def check_dataset(
     """Check a data set that was built.
 
     Args:
-        dataset: A data set of mmseg, possibly in wrappers.
+        dataset: A data set of mmseg or of captions, possibly in wrappers.
         thorough: Whether to decode every image and mask. Otherwise all files
             must exist, and only the first masks are opened.
         num_masks: How many, then.
@@ -66,6 +78,17 @@ def check_dataset(
     """
     problems = []
     for part in base_datasets(dataset):
+        if isinstance(part, CaptionDataset):
+            problems += check_caption_set(part)
+            # On being built it has looked for the files.
+            plan = CheckPlan(backend_args=part.backend_args)
+            images = captioned_images(part) if thorough else []
+            for report in check_samples(
+                images, plan, True, len(images), num_workers
+            ):
+                problems += report.problems
+                on_sample()
+            continue
         plan = make_plan(part)
         problems += check_set(part, plan)
         infos = [part.get_data_info(i) for i in range(len(part))]
