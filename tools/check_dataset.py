@@ -22,7 +22,7 @@ import mmseg_weakclip  # noqa: F401  (registers every class)
 from mmseg_weakclip.datasets import (
     Problem,
     check_dataset,
-    count_images,
+    count_samples,
     has_errors,
     summarize,
 )
@@ -83,7 +83,7 @@ def check_config(args: argparse.Namespace) -> list[Problem]:
     except (OSError, ValueError, AssertionError) as error:
         # Broken layouts are findings of this tool, not failures of it.
         return [Problem('dataset', 'error', args.split, str(error))]
-    total = count_images(dataset)
+    total = count_samples(dataset)
     bar = ProgressBar(total, file=sys.stderr)
     problems = check_dataset(
         dataset,

@@ -30,6 +30,7 @@ custom_hooks = [
     dict(type='CheckDatasetHook'),
     dict(type='CheckLossHook'),
     dict(type='RandomStateHook'),
+    dict(type='CaptionStreamHook'),
     dict(type='PseudoMaskHook'),
 ]
 

@@ -3,9 +3,10 @@
 from ..palette import label_colors
 from .caption_entries import CaptionEntry
 from .caption_formats import CAPTION_FORMATS, read_captions
+from .caption_shards import ShardSample, expand_shards, read_shard
 from .caption_transforms import PackCaptionInputs, RandomResizedCrop
 from .captions import CaptionDataset
-from .check import base_datasets, check_dataset, count_images
+from .check import base_datasets, check_dataset, count_samples
 from .check_hook import CheckDatasetHook
 from .class_names import VOCABULARIES, NameIndex, read_vocabulary
 from .coco import WeakCOCO14Dataset, WeakCOCO14Dataset91
@@ -24,6 +25,7 @@ from .toyland import ToylandDataset
 from .transforms import LoadColorImage, LoadImageLabels
 from .voc import WeakVOC12Dataset
 from .weak_seg import WeakSegDataset
+from .webdataset_captions import WebDatasetCaptions
 
 __all__ = [
     'CAPTION_FORMATS',
@@ -46,6 +48,7 @@ __all__ = [
     'Problem',
     'RandomResizedCrop',
     'ResumableSampler',
+    'ShardSample',
     'SuperpixelCache',
     'ToylandDataset',
     'VOC20Dataset',
@@ -54,20 +57,23 @@ __all__ = [
     'WeakSegDataPreProcessor',
     'WeakSegDataset',
     'WeakVOC12Dataset',
+    'WebDatasetCaptions',
     'base_datasets',
     'canonical_image_id',
     'check_dataset',
-    'count_images',
+    'count_samples',
     'detect_coco_encoding',
     'detect_format',
     'draw_randomness',
     'encoding_label_map',
+    'expand_shards',
     'felzenszwalb_superpixels',
     'has_errors',
     'label_colors',
     'read_captions',
     'read_id_list',
     'read_image_labels',
+    'read_shard',
     'read_vocabulary',
     'summarize',
 ]

@@ -13,7 +13,11 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 
 from .captions import CaptionDataset
-from .check_captions import captioned_images, check_caption_set
+from .check_captions import (
+    captioned_images,
+    check_caption_set,
+    check_shards,
+)
 from .check_labels import check_encoding, check_labels, load_labels
 from .check_sample import (
     CheckPlan,
@@ -27,6 +31,7 @@ from .coco import WeakCOCO14Dataset
 from .mask_transforms import LoadSeed, LoadTruthIfPresent
 from .problems import Problem
 from .transforms import find_transform, image_id_of
+from .webdataset_captions import WebDatasetCaptions
 
 # Samples per message to a process of the pool.
 CHUNK = 16
@@ -45,14 +50,17 @@ def base_datasets(dataset: Any) -> Iterator[BaseSegDataset]:
         yield from base_datasets(part)
 
 
-def count_images(dataset: Any) -> int:
-    """Number of images that a check looks at."""
-    return sum(
-        len(captioned_images(part))
-        if isinstance(part, CaptionDataset)
-        else len(part)
-        for part in base_datasets(dataset)
-    )
+def count_samples(dataset: Any) -> int:
+    """Number of images, or of shards of them, that a check looks at."""
+    total = 0
+    for part in base_datasets(dataset):
+        if isinstance(part, WebDatasetCaptions):
+            total += len(part.shards)
+        elif isinstance(part, CaptionDataset):
+            total += len(captioned_images(part))
+        else:
+            total += len(part)
+    return total
 
 
 def check_dataset(
@@ -71,13 +79,17 @@ def check_dataset(
             must exist, and only the first masks are opened.
         num_masks: How many, then.
         num_workers: Processes; 0 checks in this one.
-        on_sample: Called after each sample, e.g. to move a progress bar.
+        on_sample: Called after each sample, or shard of samples, e.g. to
+            move a progress bar.
 
     Returns:
         The problems: of the set, of its labels, of each sample in order.
     """
     problems = []
     for part in base_datasets(dataset):
+        if isinstance(part, WebDatasetCaptions):
+            problems += check_shards(part, thorough, on_sample)
+            continue
         if isinstance(part, CaptionDataset):
             problems += check_caption_set(part)
             # On being built it has looked for the files.

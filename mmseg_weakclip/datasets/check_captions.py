@@ -1,8 +1,13 @@
 """What can be wrong with images that have captions."""
 
+from collections.abc import Callable
+
+from .caption_shards import SHARD_ERRORS, read_shard
 from .captions import CaptionDataset
 from .check_sample import SampleSpec
+from .image_files import decode_color_image
 from .problems import Problem
+from .webdataset_captions import WebDatasetCaptions
 
 
 def check_caption_set(dataset: CaptionDataset) -> list[Problem]:
@@ -29,3 +34,54 @@ def captioned_images(dataset: CaptionDataset) -> list[SampleSpec]:
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     paths = {info['img_path']: info['img_name'] for info in infos}
     return [SampleSpec(name, path) for path, name in paths.items()]
+
+
+def check_shards(
+    dataset: WebDatasetCaptions,
+    thorough: bool,
+    on_shard: Callable[[], object] = lambda: None,
+) -> list[Problem]:
+    """Check that shards can be read.
+
+    Args:
+        dataset: The data set.
+        thorough: Whether to read them whole and decode every image.
+            Otherwise only the first sample of each is read.
+        on_shard: Called after each shard, e.g. to move a progress bar.
+
+    Returns:
+        What a training leaves out, as errors where it is more than the data
+        set allows, else as warnings.
+    """
+    shards: dict[str, str] = {}
+    samples: dict[str, str] = {}
+    read = 0
+    for url in dataset.shards:
+        try:
+            for sample in read_shard(url, dataset.caption_key):
+                read += 1
+                problem = sample.problem
+                if thorough and not problem:
+                    try:
+                        decode_color_image(sample.image, sample.place)
+                    except ValueError as error:
+                        problem = str(error)
+                if problem:
+                    samples[sample.place] = problem
+                if not thorough:
+                    break
+        except SHARD_ERRORS as error:
+            shards[url] = f'It is damaged: {error}.'
+        on_shard()
+    problems = []
+    for kind, found, total in (
+        ('damaged-shard', shards, len(dataset.shards)),
+        ('bad-sample', samples, read),
+    ):
+        too_many = len(found) > dataset.max_bad_share * total
+        severity = 'error' if too_many else 'warning'
+        problems += [
+            Problem(kind, severity, place, message)
+            for place, message in found.items()
+        ]
+    return problems

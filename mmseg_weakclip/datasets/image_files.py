@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 FIRST_SWAPPED_ORIENTATION = 5
 
 
-def _is_cut_off(content: bytes) -> bool:
+def is_cut_off(content: bytes) -> bool:
     """Whether a JPEG ends before the end of its last scan.
 
     Coded data never holds a bare marker, so after the last start of scan
@@ -41,7 +41,7 @@ def decode_color_image(content: bytes, path: str) -> np.ndarray:
     """
     if not content:
         raise ValueError(f'{path} is empty.')
-    if _is_cut_off(content):
+    if is_cut_off(content):
         raise ValueError(f'{path} is a JPEG that is cut off.')
     image = mmcv.imfrombytes(content, flag='color', backend='cv2')
     if image is None:

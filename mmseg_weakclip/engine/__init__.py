@@ -1,3 +1,4 @@
+from .caption_stream import CaptionStreamHook
 from .class_names import ClassNamesHook, check_class_counts
 from .loss_check import CheckLossHook
 from .optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
@@ -6,6 +7,7 @@ from .random_state import RandomStateHook
 
 __all__ = [
     'CPUAmpOptimWrapper',
+    'CaptionStreamHook',
     'CheckLossHook',
     'ClassNamesHook',
     'PseudoMaskHook',

@@ -16,7 +16,7 @@ from mmseg_weakclip.datasets import (
     CheckDatasetHook,
     Draw,
     check_dataset,
-    count_images,
+    count_samples,
 )
 
 CAPTIONS = dict(
@@ -216,7 +216,7 @@ def test_check(caption_config, caption_root):
     assert all(problem.severity == 'warning' for problem in quick)
     seen = []
     thorough = check_dataset(dataset, on_sample=lambda: seen.append(0))
-    assert len(seen) == count_images(dataset) == 4
+    assert len(seen) == count_samples(dataset) == 4
     found = [p for p in thorough if p.severity == 'error']
     assert [p.kind for p in found] == ['unreadable-image'] * 2
     assert 'img2.jpg' in found[0].message
