@@ -51,10 +51,10 @@ def captions_of(batch_data_samples: SampleList) -> list[str]:
     """The caption of each sample.
 
     Raises:
-        ValueError: A sample has none.
+        ValueError: A sample has none, or an empty one.
     """
     for sample in batch_data_samples:
-        if 'caption' not in sample.metainfo:
+        if not (sample.metainfo.get('caption') or '').strip():
             raise ValueError(
                 f'{sample.metainfo.get("img_path")} comes without a caption: '
                 'use CaptionDataset or WebDatasetCaptions, and pack with '

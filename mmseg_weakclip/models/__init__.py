@@ -5,4 +5,5 @@ from .clip import *
 from .excel import *
 from .losses import *
 from .refine import *
+from .segclip import *
 from .weakclip import *
