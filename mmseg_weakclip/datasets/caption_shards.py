@@ -8,10 +8,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from .image_files import is_cut_off
+import cv2
+from mmengine import fileio
+
+from .image_files import decode_color_image, is_cut_off, shrink
 
 IMAGE_KEYS = ('jpg', 'jpeg', 'png', 'webp')
 BLOCK = 1 << 16
+JPEG_QUALITY = 95
 # What a damaged tar file, or one that can't be had, raises.
 SHARD_ERRORS = (OSError, EOFError, tarfile.TarError, ValueError, zlib.error)
 
@@ -159,3 +163,33 @@ def _caption(files: dict[str, Any], caption_key: str) -> tuple[str, str]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return '', f'its caption is broken ({error!r})'
     return '', 'it has no caption file'
+
+
+def image_for_shard(
+    path: str, short_side: int | None = None, backend_args: dict | None = None
+) -> tuple[str, bytes]:
+    """An image as a shard has it.
+
+    Args:
+        path: The image file.
+        short_side: An image with a larger short side is shrunk to it, and
+            written as JPEG. None: the file as it is, or as PNG where it is
+            of a kind that shards don't have.
+        backend_args: Arguments of mmengine's file backend.
+
+    Returns:
+        Its suffix without the dot, and the bytes of the file.
+
+    Raises:
+        ValueError: It is damaged or no image.
+    """
+    content = fileio.get(path, backend_args)
+    image = decode_color_image(content, path)
+    if short_side is not None and min(image.shape[:2]) > short_side:
+        image = shrink(image, short_side)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+        return 'jpg', cv2.imencode('.jpg', image, quality)[1].tobytes()
+    suffix = Path(path).suffix.lower().removeprefix('.')
+    if suffix in IMAGE_KEYS:
+        return suffix, content
+    return 'png', cv2.imencode('.png', image)[1].tobytes()

@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import mmcv
 import numpy as np
 from mmengine import fileio
@@ -49,6 +50,21 @@ def decode_color_image(content: bytes, path: str) -> np.ndarray:
     return image
 
 
+def shrink(image: np.ndarray, short_side: int) -> np.ndarray:
+    """Bring an image with a larger short side to this one.
+
+    Args:
+        image: Any channels, uint8, (H, W, C).
+        short_side: Pixels.
+    """
+    height, width = image.shape[:2]
+    if min(height, width) <= short_side:
+        return image
+    factor = short_side / min(height, width)
+    size = round(width * factor), round(height * factor)
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
 def read_color_image(
     path: str, backend_args: dict | None = None
 ) -> np.ndarray:
@@ -56,15 +72,16 @@ def read_color_image(
     return decode_color_image(fileio.get(path, backend_args), path)
 
 
-def read_image_size(
-    path: str, backend_args: dict | None = None
-) -> tuple[int, int]:
+def decode_image_size(content: bytes, path: str) -> tuple[int, int]:
     """Height and width of an image, from its header, EXIF applied.
+
+    Args:
+        content: The bytes of the file.
+        path: Where they come from, for messages.
 
     Raises:
         ValueError: The header can't be read.
     """
-    content = fileio.get(path, backend_args)
     try:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
@@ -74,3 +91,10 @@ def read_image_size(
     if turn >= FIRST_SWAPPED_ORIENTATION:
         return width, height
     return height, width
+
+
+def read_image_size(
+    path: str, backend_args: dict | None = None
+) -> tuple[int, int]:
+    """Look into a file as :func:`decode_image_size` says."""
+    return decode_image_size(fileio.get(path, backend_args), path)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from .caption_transforms import resize_nearest
+from .image_files import shrink
 from .superpixel_cache import SuperpixelCache
 
 
@@ -43,14 +43,8 @@ def felzenszwalb_superpixels(
             'superpixels need scikit-image: '
             "pip install 'mmseg_weakclip[segclip]'"
         ) from error
-    height, width = image.shape[:2]
-    if min(height, width) > short_side:
-        factor = short_side / min(height, width)
-        size = round(width * factor), round(height * factor)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    ids = felzenszwalb(
-        image[..., ::-1], scale=scale, sigma=sigma, min_size=min_size
-    )
+    rgb = shrink(image, short_side)[..., ::-1]
+    ids = felzenszwalb(rgb, scale=scale, sigma=sigma, min_size=min_size)
     return ids.astype(np.int32)
 
 

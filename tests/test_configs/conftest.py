@@ -4,6 +4,7 @@ The data have the layouts that the configs expect, below ``data/`` of the
 working folder. There is no pixel truth among them.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -253,7 +254,43 @@ def worlds(tmp_path_factory) -> Path:
     shutil.move(root / 'coco14/JPEGImages', root / 'coco14/images')
     for path in (root / 'coco14' / LISTS).iterdir():
         shutil.move(path, root / 'coco14')
+    _write_captions(root)
     return root
+
+
+def _write_captions(root: Path) -> None:
+    """The same scenes with captions: toyland's, COCO's as Karpathy splits
+    them, and CC3M's, of which one could not be fetched."""
+    texts = {
+        path.stem: [f'a photo of {path.stem}', 'a scene']
+        for path in sorted((root / 'toyland/JPEGImages').iterdir())
+    }
+    (root / 'toyland/captions.json').write_text(json.dumps(texts))
+    shutil.copytree(root / 'toyland/JPEGImages', root / 'coco/train2014')
+    images = [
+        dict(
+            filepath='train2014',
+            filename=f'{name}.jpg',
+            split='train' if index < 4 else 'val',
+            sentences=[dict(raw=text) for text in captions],
+        )
+        for index, (name, captions) in enumerate(texts.items())
+    ]
+    (root / 'coco/annotations').mkdir()
+    (root / 'coco/annotations/dataset_coco.json').write_text(
+        json.dumps(dict(dataset='coco', images=images))
+    )
+    folder = root / 'cc3m/images/00000'
+    folder.mkdir(parents=True)
+    rows = []
+    for row, name in enumerate(texts):
+        if row != 2:
+            shutil.copy(
+                root / f'toyland/JPEGImages/{name}.jpg',
+                folder / f'{row:09d}.jpg',
+            )
+        rows.append(f'{name} from the web\thttps://example.org/{name}')
+    (root / 'cc3m/Train_GCC-training.tsv').write_text('\n'.join(rows) + '\n')
 
 
 def _write(
