@@ -116,6 +116,27 @@ def test_every_epoch_holds_every_sample_once(config):
     assert take(DATASETS.build(config(seed=1)), 10) != stream[:10]
 
 
+def draw_number(results):
+    """A pipeline of one random number."""
+    return results['img_id'], np.random.rand()  # noqa: NPY002
+
+
+def test_every_sample_has_randomness_of_its_own(config):
+    """In all epochs and workers, and the same again after skipping."""
+    settings = config(pipeline=[draw_number])
+    collate = dict(collate_fn=list, batch_size=2, num_workers=2, sampler=None)
+
+    def draw(dataset, count):
+        loader = Runner.build_dataloader(dict(dataset=dataset, **collate), 0)
+        return list(itertools.chain(*itertools.islice(loader, count)))
+
+    drawn = draw(DATASETS.build(settings), 40)
+    assert len({number for _, number in drawn}) == 80
+    dataset = DATASETS.build(settings)
+    dataset.skip(21, 2)
+    assert draw(dataset, 3) == drawn[42:48]
+
+
 def test_no_shuffling_within_shards(config):
     found = ids(take(DATASETS.build(config(shuffle_buffer=0)), len(ALL)))
     shards = [

@@ -82,3 +82,22 @@ def test_a_foreground_bank_has_no_background():
     bank = TemplateText(**CLIP, names=('a', 'b', 'c'), foreground_only=True)
     with pytest.raises(ValueError, match=r'\(TemplateText\) has 3 names'):
         check_class_counts(nn.Sequential(bank), CLASSES)
+
+
+def test_captions_name_no_classes():
+    """The names come from the validation set, when it is scored."""
+    model = nn.ModuleDict(
+        dict(head=make_head(3), text=TemplateText(**CLIP, names=None))
+    )
+    loaders = {
+        f'{split}_dataloader': SimpleNamespace(
+            dataset=SimpleNamespace(metainfo=dict(classes=classes))
+        )
+        for split, classes in (('train', ()), ('val', CLASSES))
+    }
+    runner = SimpleNamespace(model=model, **loaders)
+    hook = ClassNamesHook()
+    hook.before_train(runner)
+    assert model['text'].names is None
+    hook.before_val(runner)
+    assert model['text'].names == (('background',), ('boat',), ('car',))
