@@ -68,7 +68,7 @@ class FelzenszwalbSuperpixels(BaseTransform):
         short_side: See there.
         cache_dir: Folder where superpixels are kept and looked for, by the
             ``img_name`` that a data set of captions gives. None: found anew
-            each time, some 0.15 s for 224 x 300 pixels.
+            each time, about 0.1 s for 224 x 300 pixels.
     """
 
     def __init__(

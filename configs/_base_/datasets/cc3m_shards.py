@@ -8,7 +8,7 @@
 _base_ = './coco_captions.py'
 
 train_pipeline = [
-    # Without a cache_dir, workers find them anew each time, some 0.15 s each.
+    # Without a cache_dir, workers find them anew each time, about 0.1 s each.
     dict(type='FelzenszwalbSuperpixels',
          cache_dir='data/shards_superpixels'),
     *_base_.crop_and_pack,
