@@ -4,8 +4,11 @@ The data have the layouts that the configs expect, below ``data/`` of the
 working folder. There is no pixel truth among them.
 """
 
+import io
 import json
+import re
 import shutil
+import tarfile
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -149,7 +152,9 @@ def strip(thin_clip) -> Callable:
 
 
 def _narrow(key: str, value: Any) -> Any:
-    """Large images and crops by eight."""
+    """Large images and crops by eight; of all shards the first."""
+    if key == 'shards':
+        return re.sub(r'\{(\d+)\.\.\d+\}', r'\1', value)
     sides = key in ('size', 'crop_size', 'scale', 'stride')
     return value // 8 if sides and value >= 256 else value
 
@@ -291,6 +296,19 @@ def _write_captions(root: Path) -> None:
             )
         rows.append(f'{name} from the web\thttps://example.org/{name}')
     (root / 'cc3m/Train_GCC-training.tsv').write_text('\n'.join(rows) + '\n')
+    for shards in ('cc3m_shards', 'coco_shards'):
+        _write_shard(root / shards / '00000.tar', folder)
+
+
+def _write_shard(path: Path, images: Path) -> None:
+    """Images of a folder, each with a caption."""
+    path.parent.mkdir()
+    with tarfile.open(path, 'w') as shard:
+        for image in sorted(images.iterdir()):
+            shard.add(image, image.name)
+            text = tarfile.TarInfo(f'{image.stem}.txt')
+            text.size = len(b'a scene')
+            shard.addfile(text, io.BytesIO(b'a scene'))
 
 
 def _write(

@@ -1,6 +1,7 @@
 """The data of captions, up to a batch, as configs of them will have it."""
 
 import itertools
+import shutil
 
 import pytest
 import torch
@@ -62,6 +63,7 @@ def test_shards(load, data, repo, monkeypatch):
     tool = module_from_spec(spec)
     spec.loader.exec_module(tool)
     for name, count in (('cc3m', 1), ('coco', 2)):
+        shutil.rmtree(data / f'{name}_shards')
         config = repo / 'configs/_base_/datasets/coco_captions.py'
         tool.main(
             [

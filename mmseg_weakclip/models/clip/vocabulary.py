@@ -41,6 +41,17 @@ ALIASES: dict[str, Mapping[str, str | Sequence[str]]] = {
     'clims': _CLIMS,
     # Its code says so without a word of why.
     'clims_released': {**_CLIMS, 'person': 'player'},
+    # SegCLIP, ICML 2023: names that its captions use.
+    'segclip_voc': {
+        'diningtable': 'table',
+        'pottedplant': 'plant',
+        'tvmonitor': 'monitor',
+    },
+    'segclip_context': {
+        'aeroplane': 'airplane',
+        'pottedplant': 'plant',
+        'tvmonitor': 'monitor',
+    },
     'ade20k': synonyms.ADE20K,
     'cityscapes': synonyms.CITYSCAPES,
     'coco': synonyms.COCO,

@@ -1,0 +1,1 @@
+_base_ = './segclip/segclip_vit-b16_voc21.py'

@@ -1,0 +1,51 @@
+# SegCLIP at toyland's scale: toyland's CLIP, its patches grouped before the
+# last block, trained on captions alone. tools/test.py THIS CHECKPOINT scores
+# val by class names.
+_base_ = [
+    '../_base_/models/segclip_vit-b16.py',
+    '../_base_/datasets/toyland_captions.py',
+    '../_base_/default_runtime.py',
+]
+
+clip = dict(model='toyclip', pretrained='toyland')
+model = dict(
+    data_preprocessor=dict(size=(96, 96)),
+    backbone=dict(
+        **clip,
+        out_indices=(4,),
+        group=dict(channels=128, num_heads=4),
+        group_after=5),
+    decode_head=dict(
+        num_classes=9,
+        text=dict(
+            **clip,
+            background_words=('water', 'road', 'grass', 'sky', 'sand',
+                              'brick')),
+        threshold=None,
+        contrastive=dict(type='ImageTextContrastiveLoss'),
+        superpixel=dict(type='SuperpixelKLLoss', loss_weight=.1)),
+    test_cfg=dict(_delete_=True, mode='whole'))
+
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2000, val_interval=1000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=5e-2,
+                   betas=(.9, .98), eps=1e-6),
+    constructor='TrainableOptimWrapperConstructor',
+    paramwise_cfg=dict(
+        vector_decay_mult=0.,
+        custom_keys={
+            'backbone.tower.module.transformer': dict(lr_mult=1e-2),
+            'backbone.tower.module.transformer.resblocks.5.':
+            dict(lr_mult=1.),
+            'decode_head': dict(lr_mult=1e-2),
+            'centers': dict(decay_mult=0.),
+        }),
+    clip_grad=dict(max_norm=1.))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-3, end=300, by_epoch=False),
+    dict(type='CosineAnnealingLR', T_max=2000, end=2000, by_epoch=False),
+]
+default_hooks = dict(checkpoint=dict(interval=1000))
