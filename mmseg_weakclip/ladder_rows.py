@@ -19,6 +19,10 @@ PAR = ('test_evaluator.par.iterations=20',)
 START = '+ TSE, CRF'
 EXTRACTION = 'configs/toyland/extract_backgrounds.py'
 SEEDS_OPTION = 'train_dataloader.dataset.data_prefix.seg_map_path'
+# What SegCLIP leaves as it is of CLIP's image half.
+STEM = ('conv1', 'class_embedding', 'positional_embedding', 'ln_pre')
+# The row of SegCLIP whose groups the third picture shows.
+ALL_LOSSES = 'SegCLIP, all losses'
 # CLIMS goes on from the classifier of the same seed.
 CLIMS_START = (f'load_from={WORK}/cam_seed{{seed}}/iter_2400.pth',)
 # Rows whose maps, and whose masks, the picture shows.
@@ -54,6 +58,7 @@ class Row:
         seeds: Row whose masks of the training images it is trained on, each
             training on those of the same seed; None for those of START, or
             for none.
+        variant: Tells its training from others of the same config.
         without_labels: Whether the test sees no image labels.
     """
 
@@ -63,6 +68,7 @@ class Row:
     training: str | None = None
     training_options: tuple[str, ...] = ()
     seeds: 'Row | None' = None
+    variant: str = ''
     without_labels: bool = False
     results: list[dict] = field(default_factory=list)
 
@@ -79,9 +85,8 @@ class Row:
     def training_folder(self, seed: int) -> Path:
         """Where its training works; rows of one training share it."""
         stem = Path(self.training).stem
-        if self.seeds is not None:
-            stem = f'{stem}_from_{self.seeds.stem}'
-        return WORK / f'{stem}_seed{seed}'
+        parts = [stem, self.variant] if self.variant else [stem]
+        return WORK / f'{"_".join(parts)}_seed{seed}'
 
 
 def affinity(layers: int) -> tuple[str, ...]:
@@ -120,6 +125,12 @@ def seed_rows() -> list[Row]:
             ('model.decode_head.affinity=None', 'test_evaluator.crf=None'),
         ),
         Row('CLIP-ES', 'clipes.py'),
+        Row(
+            'plain CLIP, zero-shot',
+            'zero_shot.py',
+            ('model.backbone.dense=None',),
+            without_labels=True,
+        ),
         Row('excel, zero-shot', 'zero_shot.py', without_labels=True),
     ]
 
@@ -155,6 +166,7 @@ def trained_rows(root: Path) -> list[Row]:
         training='weakclip.py',
         training_options=(f'{SEEDS_OPTION}={masks}',),
         seeds=best,
+        variant=f'from_{best.stem}',
     )
     return [
         Row('ExCEL, its maps', 'excel_seeds.py', **excel),
@@ -178,4 +190,60 @@ def trained_rows(root: Path) -> list[Row]:
             **from_clims,
             without_labels=True,
         ),
+        *caption_rows(),
     ]
+
+
+def segclip(
+    name: str, variant: str = '', options: tuple[str, ...] = ()
+) -> Row:
+    """A SegCLIP that differs from toyland's by options."""
+    return Row(
+        name,
+        'segclip.py',
+        options,
+        training='segclip.py',
+        training_options=options,
+        variant=variant,
+        without_labels=True,
+    )
+
+
+def caption_rows() -> list[Row]:
+    """SegCLIP: its losses, its centres, and where patches are grouped."""
+    without = {
+        'reconstruction': 'model.auxiliary_head=None',
+        'superpixels': 'model.decode_head.superpixel=None',
+    }
+    rows = [
+        segclip('SegCLIP, contrast', 'contrast', tuple(without.values())),
+        segclip(
+            '+ reconstruction',
+            'reconstruction',
+            (without['superpixels'],),
+        ),
+        segclip('+ superpixels', 'superpixels', (without['reconstruction'],)),
+        segclip(ALL_LOSSES),
+    ]
+    for count in (4, 16):
+        options = (
+            f'model.backbone.group.num_centers={count}',
+            f'model.auxiliary_head.num_centers={count}',
+        )
+        rows.append(
+            segclip(f'all, {count} centres', f'{count}_centres', options)
+        )
+    for blocks in (3, 4):
+        frozen = [
+            *STEM,
+            *(f'transformer.resblocks.{i}' for i in range(blocks)),
+        ]
+        options = (
+            f'model.backbone.group_after={blocks}',
+            f'model.backbone.out_indices=[{blocks - 1}]',
+            f'model.backbone.frozen=[{",".join(frozen)}]',
+        )
+        rows.append(
+            segclip(f'all, after {blocks} blocks', f'after_{blocks}', options)
+        )
+    return rows

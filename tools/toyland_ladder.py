@@ -5,7 +5,7 @@ dense path, what enrichment, affinity, PAR and CRF add, CLIP-ES, ExCEL, CAMs
 of a classifier, CLIMS, and WeakCLIP from the row START. What is finished is
 not run again (work_dirs/ladder keeps it). All scores are on val with image
 labels, unless said; pixel truth picks nothing. Beside the table it draws
-benchmarks/toyland.png and benchmarks/toyland_clims.png.
+benchmarks/toyland.png, toyland_clims.png and toyland_groups.png.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 import time
 from pathlib import Path
 
+from mmseg_weakclip.group_pictures import draw_groups
 from mmseg_weakclip.ladder_report import (
     describe_machine,
     draw_rows,
@@ -28,6 +29,7 @@ from mmseg_weakclip.ladder_report import (
     usual_scenes,
 )
 from mmseg_weakclip.ladder_rows import (
+    ALL_LOSSES,
     BANKS,
     CRITICS,
     EXTRACTION,
@@ -40,7 +42,7 @@ from mmseg_weakclip.ladder_rows import (
     trained_rows,
 )
 from mmseg_weakclip.models.clims.background_cache import BackgroundCache
-from mmseg_weakclip.toyland.writer import LISTS
+from mmseg_weakclip.toyland.writer import IMAGES, LISTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / 'data/toyland'
@@ -145,6 +147,8 @@ def main() -> None:
             command = f'tools/build_attribute_bank.py toyland --out {bank}'
             clip = '--clusters 40 --model toyclip --pretrained toyland'
             measure([*command.split(), *clip.split(), '--prefix', prefix])
+    config = f'{CONFIGS}/segclip.py'
+    once(WORK / 'superpixels', ['tools/make_superpixels.py', config])
     rows = seed_rows()
     for row in rows:
         row.results.append(run(row))
@@ -172,6 +176,14 @@ def main() -> None:
     draw_rows(DATA, critics, critics, usual_scenes(DATA, 'val', 8)).save(
         args.out.with_name(f'{args.out.stem}_clims.png'), optimize=True
     )
+    draw_groups(
+        ROOT / CONFIGS / 'segclip.py',
+        train(next(row for row in rows if row.name == ALL_LOSSES), 0)[0],
+        [
+            DATA / IMAGES / f'{name}.jpg'
+            for name in read_names(DATA, 'val')[:6]
+        ],
+    ).save(args.out.with_name(f'{args.out.stem}_groups.png'), optimize=True)
     cache = BackgroundCache.load(DATA / 'backgrounds.json')
     text = report(
         lines,

@@ -72,9 +72,7 @@ def paint_regions(scores: Tensor, regions: Tensor) -> Tensor:
     return painted.unflatten(2, regions.shape[1:])
 
 
-def unsure_pixels(
-    painted: Tensor, scores: Tensor, threshold: float
-) -> Tensor:
+def unsure_pixels(painted: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """Pixels whose best score does not reach the threshold.
 
     Where no region of an image does, the bar is the best score there is: its
