@@ -74,7 +74,12 @@ def pytest_generate_tests(metafunc) -> None:
     chosen = dict(
         any_config=lambda: list(_configs()),
         model_config=lambda: _distinct(['model']),
-        training_config=lambda: _distinct(TRAINING),
+        # Of an ablation, one will do.
+        training_config=lambda: [
+            path
+            for path in _distinct(TRAINING)
+            if not re.search('_after-(8|11)', path)
+        ],
         masks_config=lambda: [
             path
             for path, cfg in _configs().items()
