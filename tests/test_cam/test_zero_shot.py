@@ -90,6 +90,17 @@ def test_below_the_threshold_is_background(make_head, make_features, words):
 
 
 @torch.no_grad()
+def test_ends_of_the_threshold(make_head, make_features):
+    """At 0 nothing is background, at 1 everything."""
+    head, features = make_head(head=dict(threshold=0.0)), make_features()
+    logits = head(features)
+    assert torch.isfinite(logits).all()
+    assert (logits.argmax(1) > 0).all()
+    head.threshold = 1.0
+    assert (head(features).argmax(1) == 0).all()
+
+
+@torch.no_grad()
 @pytest.mark.parametrize('redundancy', [True, False])
 def test_options_of_the_similarity(make_head, make_features, redundancy):
     options = dict(redundancy=redundancy, norm_axis='token')
@@ -170,7 +181,7 @@ def test_a_single_class_against_its_background(make_head, make_features):
         (3, dict(head=dict(threshold=0.1)), 'names all 3 classes'),
         (3, dict(background_words=('sky',)), 'names all 3 classes'),
         (4, {}, 'class 0 is the background: say what it is'),
-        (4, dict(head=dict(threshold=1.5)), r'threshold=1.5 .*\(0, 1\)'),
+        (4, dict(head=dict(threshold=1.5)), r'threshold=1.5 .*\[0, 1\]'),
         (4, dict(head=dict(logit_scale=0)), 'logit_scale=0'),
         (4, dict(head=dict(norm_axis='x')), "norm_axis='x'"),
         (4, dict(synonyms='max'), "synonyms='max'"),

@@ -1,6 +1,7 @@
 """CAMs and zero-shot logits as similarity of patches and class texts."""
 
 import math
+import sys
 from collections.abc import Sequence
 
 import torch
@@ -129,7 +130,7 @@ class PatchTextHead(TrainingFreeHead):
         num_classes: K, background included where there is one.
         text: Config of a text bank.
         logit_scale: 40, as SCLIP and those after it have; CLIP's own is 100.
-        threshold: In (0, 1); None for none.
+        threshold: In [0, 1]; None for none.
         norm_axis: See :func:`patch_text_similarity`.
         redundancy: See there.
 
@@ -148,9 +149,9 @@ class PatchTextHead(TrainingFreeHead):
     ) -> None:
         super().__init__(*args, **kwargs)
         _check_axis(norm_axis)
-        if threshold is not None and not 0 < threshold < 1:
+        if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(
-                f'threshold={threshold} must be a probability, in (0, 1)'
+                f'threshold={threshold} must be a probability, in [0, 1]'
             )
         if not logit_scale > 0:
             raise ValueError(f'logit_scale={logit_scale} must be above 0')
@@ -187,8 +188,9 @@ class PatchTextHead(TrainingFreeHead):
         background = classes[len(self.text) :]
         if self.threshold is not None:
             # The best text is below the threshold just where it is below
-            # this: log p = logit - logsumexp.
-            total = logits.logsumexp(1)
-            background.append(total + math.log(self.threshold))
+            # this: log p = logit - logsumexp. Not -inf, which is no number
+            # any more when maps are resized.
+            bar = math.log(max(self.threshold, sys.float_info.min))
+            background.append(logits.logsumexp(1) + bar)
         background = torch.stack(background, 1).amax(1)
         return torch.stack([background, *names], 1)
