@@ -3,28 +3,10 @@
 import argparse
 import os
 
-from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
-from mmengine.runner import Runner
-from torch import nn
+from mmengine.config import Config
 
 import mmseg_weakclip.engine.command_line as command_line
-
-
-class InferenceRunner(Runner):
-    """A runner whose processes share no gradients.
-
-    ``DistributedDataParallel`` refuses a model with nothing to train, such as
-    a training-free one.
-    """
-
-    def wrap_model(
-        self, model_wrapper_cfg: ConfigDict | None, model: nn.Module
-    ) -> nn.Module:
-        """Move the model to its device; see ``Runner.wrap_model``."""
-        if self.distributed:
-            return model.to(get_device())
-        return super().wrap_model(model_wrapper_cfg, model)
+from mmseg_weakclip.engine.inference import InferenceRunner, check_is_trained
 
 
 def parse_args() -> argparse.Namespace:
@@ -101,22 +83,6 @@ def set_visualization(cfg: Config, args: argparse.Namespace) -> None:
         cfg.visualizer.save_dir = args.show_dir
 
 
-def check_is_trained(runner: Runner, args: argparse.Namespace) -> None:
-    """Without a checkpoint there must be nothing to load."""
-    if args.checkpoint is None and runner.cfg.get('load_from') is None:
-        trained = [
-            name
-            for name, parameter in runner.model.named_parameters()
-            if parameter.requires_grad
-        ]
-        if trained:
-            raise SystemExit(
-                f'{args.config} describes a model that is trained '
-                f'({len(trained)} tensors such as {trained[0]}); give its '
-                'checkpoint behind the config'
-            )
-
-
 def main() -> None:
     args = parse_args()
     cfg = command_line.load_config(args)
@@ -129,7 +95,7 @@ def main() -> None:
     if args.show or args.show_dir:
         set_visualization(cfg, args)
     runner = InferenceRunner.from_cfg(cfg)
-    check_is_trained(runner, args)
+    check_is_trained(runner, args.config)
     runner.test()
 
 
