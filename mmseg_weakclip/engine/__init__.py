@@ -4,6 +4,7 @@ from .loss_check import CheckLossHook
 from .optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .pseudo_masks import PseudoMaskHook
 from .random_state import RandomStateHook
+from .threshold_loop import ThresholdSweepLoop
 
 __all__ = [
     'CPUAmpOptimWrapper',
@@ -12,6 +13,7 @@ __all__ = [
     'ClassNamesHook',
     'PseudoMaskHook',
     'RandomStateHook',
+    'ThresholdSweepLoop',
     'TrainableOptimWrapperConstructor',
     'check_class_counts',
 ]

@@ -1,4 +1,4 @@
-"""How well found texts agree with true ones."""
+"""How well found texts, or classes, agree with true ones."""
 
 from collections.abc import Collection, Hashable, Mapping
 from typing import NamedTuple
@@ -17,8 +17,8 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(
-    found: Mapping[Hashable, Collection[str]],
-    truth: Mapping[Hashable, Collection[str]],
+    found: Mapping[Hashable, Collection[Hashable]],
+    truth: Mapping[Hashable, Collection[Hashable]],
 ) -> PrecisionRecall:
     """Compare texts over all keys, each text counting once (micro average).
 

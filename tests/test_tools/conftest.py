@@ -26,6 +26,7 @@ OPTIONS = {
     ),
     'test': tuple(f'test_dataloader.{option}' for option in IN_PROCESS),
 }
+OPTIONS['sweep_threshold'] = OPTIONS['test']
 
 
 @pytest.fixture(scope='session')
