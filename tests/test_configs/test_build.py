@@ -19,6 +19,16 @@ from mmseg.registry import MODELS
 from mmseg_weakclip.models.clip.weights import load_clip
 
 WORDS = r'[a-z0-9]+(-[a-z0-9]+)*'
+SYSTEMS = [
+    'clims_coco.py',
+    'clims_plus_voc.py',
+    'clims_voc.py',
+    'excel_coco.py',
+    'excel_voc.py',
+    'segclip_voc.py',
+    'weakclip_coco.py',
+    'weakclip_voc.py',
+]
 STYLE = re.compile(rf'(\w+/)?{WORDS}(_{WORDS})*\.py')
 
 
@@ -63,12 +73,16 @@ def test_name_is_true(any_config, cfg):
             assert dataset in cfg.test_dataloader.dataset.type.lower()
 
 
-@pytest.mark.parametrize('name', ['weakclip_voc.py', 'weakclip_coco.py'])
+@pytest.mark.parametrize('name', SYSTEMS)
 def test_alias(name, configs):
     (line,) = (configs / name).read_text().splitlines()
     target = re.fullmatch(r"_base_ = '(.*)'", line)[1]
     alias, meant = (Config.fromfile(configs / p) for p in (name, target))
     assert alias.to_dict() == meant.to_dict()
+
+
+def test_systems_are_all_there_is(configs):
+    assert sorted(path.name for path in configs.glob('*.py')) == SYSTEMS
 
 
 def test_pipelines_build(cfg):
