@@ -242,3 +242,45 @@ def test_two_processes(tmp_path, run_script):
     assert sorted(losses) == [1, 2]
     assert all(math.isfinite(values['loss']) for values in losses.values())
     assert (tmp_path / 'iter_2.pth').is_file()
+
+
+def test_two_processes_are_one_with_twice_the_batch(
+    tmp_path, run_tool, run_script
+):
+    """Images meet the captions of all processes."""
+    options = (
+        *TWO,
+        # Draws of groups and of hidden patches are each process's own.
+        'model.backbone.group.tau=None',
+        'model.auxiliary_head=None',
+        # Steps in proportion to gradients, and far enough to be seen.
+        'optim_wrapper.optimizer.eps=1',
+        'optim_wrapper.optimizer.lr=0.1',
+        'optim_wrapper.clip_grad=None',
+        'param_scheduler=[]',
+        'default_hooks.checkpoint.interval=1',
+    )
+    name = 'segclip.py'
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    double = 'train_dataloader.batch_size=8'
+    run_tool('train', name, '--work-dir', one, options=(*options, double))
+    done = run_script(
+        'train',
+        name,
+        '--launcher=pytorch',
+        '--work-dir',
+        two,
+        processes=2,
+        options=options,
+    )
+    assert done.returncode == 0, done.stderr
+    first = read_checkpoint(one, 'iter_1.pth')['state_dict']
+    whole = read_checkpoint(one, 'iter_2.pth')['state_dict']
+    halves = read_checkpoint(two, 'iter_2.pth')['state_dict']
+    assert halves.keys() == whole.keys()
+    trained = [name for name in whole if 'group' in name]
+    assert len(trained) > 20
+    for name in trained:
+        step = (whole[name] - first[name]).abs().max()
+        error = (whole[name] - halves[name]).abs().max()
+        assert error <= 1e-3 * step + 1e-7, name
