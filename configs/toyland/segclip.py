@@ -40,7 +40,7 @@ model = dict(
         decoder_heads=4),
     test_cfg=dict(_delete_=True, mode='whole'))
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=500)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=600, val_interval=300)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -57,8 +57,8 @@ optim_wrapper = dict(
         }),
     clip_grad=dict(max_norm=1.))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6, end=150, by_epoch=False),
-    dict(type='CosineAnnealingLR', T_max=850, eta_min=0., begin=150,
-         end=1000, by_epoch=False),
+    dict(type='LinearLR', start_factor=1e-6, end=90, by_epoch=False),
+    dict(type='CosineAnnealingLR', T_max=510, eta_min=0., begin=90,
+         end=600, by_epoch=False),
 ]
-default_hooks = dict(checkpoint=dict(interval=500))
+default_hooks = dict(checkpoint=dict(interval=300))
