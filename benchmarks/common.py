@@ -6,11 +6,14 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
+from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from torch import nn
 
 
 def make_batch(batch: int, crop: int, num_classes: int) -> dict:
@@ -41,6 +44,29 @@ def make_batch(batch: int, crop: int, num_classes: int) -> dict:
         )
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
+
+
+PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16}
+
+
+class PrecisionWrapper(OptimWrapper):
+    """Optimiser of steps in one of ``PRECISIONS``, on any device."""
+
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, device: str, precision: str
+    ) -> None:
+        super().__init__(optimizer)
+        self.device = torch.device(device).type
+        self.dtype = PRECISIONS[precision]
+
+    def precision(self) -> AbstractContextManager:
+        """The context of the forward pass."""
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device, self.dtype)
+
+    def optim_context(self, model: nn.Module) -> AbstractContextManager:
+        return self.precision()
 
 
 class Clock:
@@ -87,15 +113,22 @@ def compare(
     )
 
 
-def parse_args(description: str, crop: int) -> argparse.Namespace:
-    """Options of a benchmark that compares two ways of a training step."""
+def make_parser(
+    description: str, crop: int, batch: int
+) -> argparse.ArgumentParser:
+    """Options of a benchmark of training steps."""
     parser = argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--crop', type=int, default=crop)
-    parser.add_argument('--batch', type=int, default=4)
+    parser.add_argument('--batch', type=int, default=batch)
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
-    return parser.parse_args()
+    return parser
+
+
+def parse_args(description: str, crop: int) -> argparse.Namespace:
+    """Options of a benchmark that compares two ways of a training step."""
+    return make_parser(description, crop, batch=4).parse_args()

@@ -16,15 +16,19 @@ a fresh process, so that its peak memory is its own.
 import argparse
 import multiprocessing
 import statistics
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import open_clip
 import torch
-from common import Clock, make_batch, peak_bytes
+from common import (
+    PRECISIONS,
+    Clock,
+    PrecisionWrapper,
+    make_batch,
+    peak_bytes,
+)
 from mmengine.config import Config
-from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
@@ -34,7 +38,6 @@ from mmseg_weakclip.engine import check_class_counts
 from mmseg_weakclip.models.clip import CLIPTokens, TextBank
 
 CONFIG = Path(__file__).parents[1] / 'configs/weakclip_voc.py'
-PRECISIONS = {'fp32': None, 'bf16': torch.bfloat16}
 
 
 def build(config: str, crop: int, device: str) -> tuple:
@@ -62,29 +65,28 @@ def build(config: str, crop: int, device: str) -> tuple:
 def floor_step(
     trunk: nn.Module,
     model: EncoderDecoder,
-    optimizer: torch.optim.Optimizer,
+    wrapper: PrecisionWrapper,
     images: Tensor,
     inputs: tuple[tuple[Tensor, ...], CLIPTokens],
-    precision: Callable,
     clock: Clock,
 ) -> dict[str, float]:
     """One step of the bare maths; seconds of its parts."""
     maps, tokens = inputs
     clock()
-    with torch.no_grad(), precision():
+    with torch.no_grad(), wrapper.precision():
         trunk(images)
         theirs = clock()
         model.backbone._run_tower(images)
     seconds = dict(trunk=min(theirs, clock()))
-    with precision():
+    with wrapper.precision():
         levels = model.backbone.adapter(maps)
         *levels, score = model.neck((*levels, tokens))
         logits = model.decode_head(levels)
     seconds['forward'] = clock()
     (logits.float().mean() + score.float().mean()).backward()
     seconds['backward'] = clock()
-    optimizer.step()
-    optimizer.zero_grad()
+    wrapper.optimizer.step()
+    wrapper.optimizer.zero_grad()
     seconds['optimiser'] = clock()
     seconds['floor'] = sum(seconds.values())
     return seconds
@@ -99,21 +101,10 @@ def measure(args: argparse.Namespace, precision: str) -> dict:
         force_image_size=args.crop,
     ).visual.to(args.device)
     trunk.requires_grad_(False).eval()
-    dtype = PRECISIONS[precision]
-
-    def context():
-        if dtype is None:
-            return nullcontext()
-        return torch.autocast(torch.device(args.device).type, dtype)
-
-    class Wrapper(OptimWrapper):
-        def optim_context(self, model):
-            return context()
-
-    wrapper = Wrapper(wrapper.optimizer)
+    wrapper = PrecisionWrapper(wrapper.optimizer, args.device, precision)
     batch = make_batch(args.batch, args.crop, model.decode_head.num_classes)
     images = model.data_preprocessor(batch, True)['inputs']
-    with torch.no_grad(), context():
+    with torch.no_grad(), wrapper.precision():
         inputs = model.backbone._run_tower(images)
     clock = Clock(args.device)
     rows = []
@@ -121,9 +112,7 @@ def measure(args: argparse.Namespace, precision: str) -> dict:
         clock()
         model.train_step(batch, wrapper)
         ours = clock()
-        seconds = floor_step(
-            trunk, model, wrapper.optimizer, images, inputs, context, clock
-        )
+        seconds = floor_step(trunk, model, wrapper, images, inputs, clock)
         rows.append(dict(seconds, ours=ours, ratio=ours / seconds['floor']))
     return dict(rows=rows[1:], peak=peak_bytes(args.device))
 

@@ -12,6 +12,11 @@ import pytest
     [
         ('clims_step', ('--crop', '64', '--batch', '2'), 1),
         ('excel_step', ('--crop', '64', '--batch', '2'), 4),
+        (
+            'segclip_step',
+            ('--model', 'toyclip', '--crop', '64', '--batch', '2'),
+            5,
+        ),
         ('training_step', ('--crop', '64', '--precisions', 'fp32'), 1),
     ],
 )

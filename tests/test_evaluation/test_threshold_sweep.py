@@ -189,6 +189,7 @@ def test_model_is_left_as_it_was(make_model, batch, how):
     else:
         list(swept)
     assert model.decode_head.threshold == 0.123
+    assert 'extract_feat' not in vars(model)
     other = dict(batch, inputs=[image.flip(1) for image in batch['inputs']])
     flipped = model.test_step(copy.deepcopy(other))
     again = model.test_step(copy.deepcopy(batch))
