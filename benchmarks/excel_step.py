@@ -68,7 +68,7 @@ def second_pass(
             stream.visit(index, block, x, normed, qkv)
             x = finish_block(block, x, attend(qkv))
         embedded = tower.embed(stream.finish(x))
-    return replace(tokens, patch_embeddings=to_map(embedded, grid))
+    return replace(tokens, patch_embeddings=to_map(embedded[:, 1:], grid))
 
 
 def surgery_tensor(tokens: CLIPTokens, text: Tensor) -> Tensor:
