@@ -246,4 +246,6 @@ def caption_rows() -> list[Row]:
         rows.append(
             segclip(f'all, after {blocks} blocks', f'after_{blocks}', options)
         )
+    together = ('model.backbone.isolated_regions=False',)
+    rows.append(segclip('all, regions together', 'together', together))
     return rows

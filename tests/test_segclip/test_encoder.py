@@ -25,6 +25,26 @@ def test_patches_groups_regions(make_backbone, device):
     assert torch.allclose(regions.image_embedding, whole, atol=1e-5)
 
 
+def test_isolated_regions_do_not_see_each_other(make_backbone, device):
+    """Each is what it would be alone; the image is still the largest."""
+    images = torch.randn(2, 3, 48, 80, device=device)
+    regions = make_backbone(isolated_regions=True)(images)[-1]
+    vit = make_backbone()
+    tokens = regions.groups.tokens
+    for index in range(8):
+        alone = run_block(vit.tower.blocks[5], tokens[:, index : index + 1])
+        ours = regions.region_embeddings[:, index]
+        assert torch.allclose(ours, vit.tower.embed(alone)[:, 0], atol=1e-5)
+    blocks = [
+        run_block(vit.tower.blocks[5], token[:, None])
+        for token in tokens.unbind(1)
+    ]
+    whole = vit.tower.embed(torch.cat(blocks, 1).amax(1))
+    assert torch.allclose(regions.image_embedding, whole, atol=1e-5)
+    together = vit(images)[-1].region_embeddings
+    assert not torch.allclose(regions.region_embeddings, together, atol=1e-2)
+
+
 def test_no_class_token_takes_part(make_backbone, device):
     vit = make_backbone()
     images = torch.randn(1, 3, 32, 32, device=device)

@@ -66,11 +66,15 @@ class RegionEncoder:
         tower: CLIP's image half.
         group: (B, N, D) -> :class:`Groups`.
         group_after: Number of blocks that see patches.
+        isolated: Whether the blocks behind see each region by itself. In
+            SegCLIP regions see each other there, and may come to say what
+            the whole image shows, all alike.
     """
 
     tower: VisionTower
     group: nn.Module
     group_after: int
+    isolated: bool = False
 
     def cut(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Cut images (B, 3, H, W) into patches as the first block sees them.
@@ -111,8 +115,12 @@ class RegionEncoder:
         Returns:
             The image, (B, E), and its regions, (B, G, E), not normalised.
         """
+        batch, groups, _ = tokens.shape
+        if self.isolated:
+            tokens = tokens.flatten(0, 1)[:, None]
         for block in self.tower.blocks[self.group_after :]:
             tokens = run_block(block, tokens)
+        tokens = tokens.reshape(batch, groups, -1)
         return self.tower.embed(tokens.amax(1)), self.tower.embed(tokens)
 
     def _graph(self) -> AbstractContextManager:

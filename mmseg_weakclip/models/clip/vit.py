@@ -49,6 +49,7 @@ class CLIPViT(BaseModule):
             ``SemanticGroup``. It is trained, and changes what the blocks
             behind it see: see :class:`RegionEncoder`.
         group_after: Number of blocks before it.
+        isolated_regions: See :class:`RegionEncoder`.
         with_tokens: Whether a :class:`CLIPTokens` follows as last element;
             with ``group``, a :class:`RegionTokens`.
         hidden_states: Whether the tokens hold all hidden states.
@@ -72,6 +73,7 @@ class CLIPViT(BaseModule):
         frozen: bool | Sequence[str] = True,
         group: ConfigType | None = None,
         group_after: int | None = None,
+        isolated_regions: bool = False,
         with_tokens: bool = False,
         hidden_states: bool = False,
         attention_layers: int = 0,
@@ -125,6 +127,7 @@ class CLIPViT(BaseModule):
                     f'{tuple(out_indices)}'
                 )
         self.group_after = group_after
+        self.isolated_regions = isolated_regions
         self.adapter = MODELS.build(adapter) if adapter else None
         self.with_tokens = with_tokens
         self.hidden_states = hidden_states
@@ -199,7 +202,9 @@ class CLIPViT(BaseModule):
     def _run_regions(
         self, images: Tensor
     ) -> tuple[tuple[Tensor, ...], RegionTokens | None]:
-        encoder = RegionEncoder(self.tower, self.group, self.group_after)
+        encoder = RegionEncoder(
+            self.tower, self.group, self.group_after, self.isolated_regions
+        )
         patches, grid = encoder.cut(images)
         seen, outputs = encoder.see(patches, self.out_indices)
         maps = tuple(
