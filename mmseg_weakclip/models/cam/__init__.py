@@ -1,5 +1,5 @@
 from .affinity import AttentionAffinity
-from .base import TrainingFreeCAMHead, TrainingFreeHead
+from .base import TextHead, TrainingFreeCAMHead, TrainingFreeHead
 from .classifier import CAMHead, multi_hot
 from .grad_cam import GradCAMHead, softmax_grad_cam
 from .patch_text import (
@@ -14,6 +14,7 @@ __all__ = [
     'GradCAMHead',
     'PatchTextCAMHead',
     'PatchTextHead',
+    'TextHead',
     'TrainingFreeCAMHead',
     'TrainingFreeHead',
     'multi_hot',

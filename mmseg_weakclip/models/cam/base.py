@@ -15,8 +15,8 @@ from ..refine import background_score, gate_by_labels, normalize_cam
 from .affinity import AttentionAffinity
 
 
-class TrainingFreeHead(BaseDecodeHead):
-    """Base of the decode heads that train nothing.
+class TextHead(BaseDecodeHead):
+    """Base of the decode heads whose classes are texts, not weights.
 
     Args:
         num_classes: K, background included.
@@ -40,6 +40,10 @@ class TrainingFreeHead(BaseDecodeHead):
         )
         del self.conv_seg
         self.text = MODELS.build(text)
+
+
+class TrainingFreeHead(TextHead):
+    """Base of the decode heads that train nothing; see :class:`TextHead`."""
 
     def loss(
         self,

@@ -9,7 +9,12 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..clip import CLIPTokens, check_open_vocabulary, find_tokens
+from ..clip import (
+    CLIPTokens,
+    best_of_class,
+    check_open_vocabulary,
+    find_tokens,
+)
 from .base import TrainingFreeCAMHead, TrainingFreeHead
 
 NORM_AXES = {'channel': -1, 'token': 1}
@@ -180,12 +185,9 @@ class PatchTextHead(TrainingFreeHead):
 
     def _by_class(self, logits: Tensor) -> Tensor:
         """Logits of texts -> logits of classes."""
-        groups = logits.split(self.text.rows_per_class, 1)
-        classes = [group.amax(1) for group in groups]
-        names = classes[: len(self.text)]
+        names, background = best_of_class(logits, self.text)
         if len(names) == self.num_classes:
             return torch.stack(names, 1)
-        background = classes[len(self.text) :]
         if self.threshold is not None:
             # The best text is below the threshold just where it is below
             # this: log p = logit - logsumexp. Not -inf, which is no number

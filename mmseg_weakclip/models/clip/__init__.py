@@ -10,6 +10,7 @@ from .relation import (
 from .text import PromptText, TemplateText
 from .text_bank import (
     TextBank,
+    best_of_class,
     check_foreground_text,
     check_open_vocabulary,
 )
@@ -40,6 +41,7 @@ __all__ = [
     'RegionTokens',
     'VisionTower',
     'add_local_model',
+    'best_of_class',
     'build_dense',
     'check_foreground_text',
     'check_open_vocabulary',

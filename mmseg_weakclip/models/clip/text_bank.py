@@ -145,6 +145,23 @@ class TextBank(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
+def best_of_class(
+    values: Tensor, text: TextBank
+) -> tuple[list[Tensor], list[Tensor]]:
+    """The largest value of each name's rows, and of each background word's.
+
+    Args:
+        values: Of the bank's rows, (B, M, ...).
+        text: The bank.
+
+    Returns:
+        For each name and for each word, (B, ...).
+    """
+    groups = values.split(text.rows_per_class, 1)
+    best = [group.amax(1) for group in groups]
+    return best[: len(text)], best[len(text) :]
+
+
 def check_foreground_text(text: TextBank, num_classes: int, user: str) -> None:
     """See that a bank has one row for each foreground class.
 

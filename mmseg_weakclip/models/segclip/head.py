@@ -3,13 +3,18 @@
 import math
 
 import torch
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
 from ...samples import captions_of, stack_superpixels
-from ..clip import RegionTokens, check_open_vocabulary, find_regions
+from ..cam import TextHead
+from ..clip import (
+    RegionTokens,
+    best_of_class,
+    check_open_vocabulary,
+    find_regions,
+)
 from .captions import CaptionEncoder, text_ids
 from .scores import paint_regions, region_map, region_scores, unsure_pixels
 from .superpixels import pool_superpixels
@@ -19,7 +24,7 @@ MAX_LOGIT_SCALE = 100.0
 
 
 @MODELS.register_module()
-class RegionTextHead(BaseDecodeHead):
+class RegionTextHead(TextHead):
     """Region tokens, named by texts.
 
     SegCLIP (ICML 2023). Sits over a ``CLIPViT`` with a ``group`` and
@@ -67,16 +72,7 @@ class RegionTextHead(BaseDecodeHead):
         logit_scale: float | None = None,
         init_cfg: ConfigType | None = None,
     ) -> None:
-        super().__init__(
-            in_channels=1,
-            channels=1,
-            num_classes=num_classes,
-            out_channels=num_classes,
-            loss_decode=[],
-            dropout_ratio=0,
-            init_cfg=init_cfg,
-        )
-        del self.conv_seg
+        super().__init__(num_classes, text, init_cfg)
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(
                 f'threshold={threshold} must be a probability, in [0, 1]'
@@ -88,7 +84,6 @@ class RegionTextHead(BaseDecodeHead):
                 f'context_length={context_length} has no room for a word '
                 'between start and end'
             )
-        self.text = MODELS.build(text)
         start = logit_scale or self.text.tower.logit_scale
         self.logit_scale = nn.Parameter(torch.tensor(math.log(start)))
         self.contrastive = MODELS.build(contrastive) if contrastive else None
@@ -190,12 +185,9 @@ class RegionTextHead(BaseDecodeHead):
 
     def _by_class(self, painted: Tensor, scores: Tensor) -> Tensor:
         """Scores of texts -> scores of classes."""
-        groups = painted.split(self.text.rows_per_class, 1)
-        classes = [group.amax(1) for group in groups]
-        names = classes[: len(self.text)]
+        names, background = best_of_class(painted, self.text)
         if len(names) == self.num_classes:
             return torch.stack(names, 1)
-        background = classes[len(self.text) :]
         if self.threshold is not None:
             rows = sum(self.text.rows_per_class[: len(self.text)])
             unsure = unsure_pixels(
