@@ -1,7 +1,14 @@
 """Worker processes that inherit no threads."""
 
 import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+import cv2
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 
 def worker_context(preload: str) -> BaseContext:
@@ -19,3 +26,28 @@ def worker_context(preload: str) -> BaseContext:
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload([preload])
     return context
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    preload: str,
+    chunk: int = 1,
+) -> Iterator[Result]:
+    """Results of a function, in the order of its items.
+
+    Args:
+        function: Of a module, so that it can be sent.
+        items: What it is called with.
+        workers: Processes, in each of which OpenCV has one thread; 0 works
+            in this one.
+        preload: See :func:`worker_context`.
+        chunk: Items per message to a process.
+    """
+    if not workers:
+        yield from map(function, items)
+        return
+    context = worker_context(preload)
+    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
+        yield from pool.imap(function, items, chunksize=chunk)

@@ -1,7 +1,10 @@
 """Shared fixtures. Tests never import each other; what they share is here."""
 
+import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -34,6 +37,21 @@ def device(request) -> torch.device:
 def repo() -> Path:
     """The root of the checkout."""
     return ROOT
+
+
+@pytest.fixture(scope='session')
+def load_tool(repo) -> Callable[[str], ModuleType]:
+    """Import a script by its path below tools/."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(
+            f'tool_{Path(name).stem}', repo / 'tools' / name
+        )
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope='session')

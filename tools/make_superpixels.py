@@ -13,11 +13,10 @@ Exits with 1 if some image could not be read.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import cv2
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
@@ -32,7 +31,7 @@ from mmseg_weakclip.datasets import (
 from mmseg_weakclip.datasets import superpixel_jobs as jobs
 from mmseg_weakclip.datasets.check_captions import captioned_images
 from mmseg_weakclip.datasets.transforms import find_transform
-from mmseg_weakclip.processes import worker_context
+from mmseg_weakclip.processes import map_in_order
 
 # Images per message to a process.
 CHUNK = 8
@@ -92,18 +91,6 @@ def jobs_of(dataset: Any) -> tuple[Callable[..., Any], list, int]:
     return function, [(i.image_path, i.image_id) for i in images], CHUNK
 
 
-def run(
-    function: Callable[..., Any], items: list, chunk: int, workers: int
-) -> Iterator[jobs.FilledPart]:
-    """Results of a function, in the order of its items."""
-    if not workers:
-        yield from map(function, items)
-        return
-    context = worker_context(jobs.__name__)
-    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
-        yield from pool.imap(function, items, chunksize=chunk)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     cfg = Config.fromfile(args.config)
@@ -115,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         function, items, chunk = jobs_of(dataset)
         bar = ProgressBar(len(items), file=sys.stderr)
         try:
-            for done in run(function, items, chunk, args.workers):
+            for done in map_in_order(
+                function, items, args.workers, jobs.__name__, chunk
+            ):
                 total += done
                 bar.update()
         except (ValueError, ImportError) as error:

@@ -7,14 +7,13 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.utils import track_progress
 from PIL import Image
 
 from ..files import encode_mask
 from ..palette import label_colors
-from ..processes import worker_context
+from ..processes import map_in_order
 from .captions import scene_tags, write_caption
 from .objects import CLASSES
 from .scenes import SceneStyle, make_scene
@@ -143,9 +142,5 @@ def write_toyland(
 
 def _run(function, items: list, workers: int) -> list[dict]:
     """All scenes, with progress on the screen."""
-    context = worker_context(__name__)
-    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
-        return track_progress(
-            lambda record: record,
-            (pool.imap(function, items, chunksize=32), len(items)),
-        )
+    records = map_in_order(function, items, workers, __name__, chunk=32)
+    return track_progress(lambda record: record, (records, len(items)))

@@ -54,14 +54,9 @@ def test_files(load, data, name, size, samples, cached):
     assert not list((data / 'toyland/superpixels').glob('2007_000004*'))
 
 
-def test_shards(load, data, repo, monkeypatch):
+def test_shards(load, load_tool, data, repo, monkeypatch):
     """The converter's shards are what the stream's config reads."""
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    path = repo / 'tools/dataset_converters/caption_shards.py'
-    spec = spec_from_file_location('caption_shards_tool', path)
-    tool = module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool('dataset_converters/caption_shards.py')
     for name, count in (('cc3m', 1), ('coco', 2)):
         shutil.rmtree(data / f'{name}_shards')
         config = repo / 'configs/_base_/datasets/coco_captions.py'

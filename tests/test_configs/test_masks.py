@@ -1,6 +1,5 @@
 """Every config of seeds or pseudo masks writes them, with truth or without."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -12,13 +11,9 @@ from PIL import Image
 
 
 @pytest.fixture(scope='module')
-def tool(repo):
+def tool(load_tool):
     """tools/test.py."""
-    path = repo / 'tools/test.py'
-    spec = importlib.util.spec_from_file_location('tool_of_tests', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool('test.py')
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import tarfile
 
@@ -11,12 +10,8 @@ from mmseg_weakclip.datasets.image_files import decode_color_image
 
 
 @pytest.fixture(scope='module')
-def tool(repo):
-    path = repo / 'tools/dataset_converters/caption_shards.py'
-    spec = importlib.util.spec_from_file_location('caption_shards', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('dataset_converters/caption_shards.py')
 
 
 @pytest.fixture

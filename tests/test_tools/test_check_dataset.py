@@ -1,4 +1,3 @@
-import importlib.util
 import subprocess
 import sys
 
@@ -43,12 +42,8 @@ val_dataloader = dict(
 
 
 @pytest.fixture(scope='module')
-def tool(repo):
-    path = repo / 'tools/check_dataset.py'
-    spec = importlib.util.spec_from_file_location('check_dataset_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('check_dataset.py')
 
 
 @pytest.fixture

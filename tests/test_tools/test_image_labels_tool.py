@@ -1,4 +1,3 @@
-import importlib.util
 import json
 
 import numpy as np
@@ -10,12 +9,8 @@ EXPECTED = {'a': ['cat', 'bird'], 'b': ['dog'], 'c': []}
 
 
 @pytest.fixture(scope='module')
-def tool(repo):
-    path = repo / 'tools/dataset_converters/image_labels.py'
-    spec = importlib.util.spec_from_file_location('image_labels_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('dataset_converters/image_labels.py')
 
 
 def write_npy(path):

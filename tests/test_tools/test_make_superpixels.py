@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import re
 
@@ -12,21 +11,13 @@ SETTINGS = dict(scale=100.0, sigma=0.5, min_size=20, short_side=24)
 
 
 @pytest.fixture(scope='module')
-def tool(repo):
-    path = repo / 'tools/make_superpixels.py'
-    spec = importlib.util.spec_from_file_location('make_superpixels', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('make_superpixels.py')
 
 
 @pytest.fixture
-def shards(repo):
-    path = repo / 'tools/dataset_converters/caption_shards.py'
-    spec = importlib.util.spec_from_file_location('caption_shards', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def shards(load_tool):
+    return load_tool('dataset_converters/caption_shards.py')
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A released file made from a small model, and brought back."""
 
-import importlib.util
 import json
 
 import pytest
@@ -30,12 +29,8 @@ RECONSTRUCTION = (
 
 
 @pytest.fixture(scope='module')
-def tool(repo):
-    path = repo / 'tools/model_converters/segclip.py'
-    spec = importlib.util.spec_from_file_location('segclip_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_tool):
+    return load_tool('model_converters/segclip.py')
 
 
 def build_model(seed) -> nn.Module:

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -31,8 +30,9 @@ from mmseg_weakclip.datasets.caption_shards import (
     image_for_shard,
     require_webdataset,
 )
-from mmseg_weakclip.processes import worker_context
+from mmseg_weakclip.processes import map_in_order
 
+# Images per message to a process.
 CHUNK = 16
 
 
@@ -88,19 +88,6 @@ def list_samples(cfg: Config) -> list[tuple[str, str]]:
     return samples
 
 
-def encoded_images(
-    paths: Sequence[str], short_side: int | None, workers: int
-) -> Iterator[tuple[str, bytes]]:
-    """Suffix and bytes of each image, in order."""
-    encode = partial(image_for_shard, short_side=short_side)
-    if not workers:
-        yield from map(encode, paths)
-        return
-    context = worker_context(image_for_shard.__module__)
-    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
-        yield from pool.imap(encode, paths, chunksize=CHUNK)
-
-
 def write_shards(
     folder: Path,
     samples: Sequence[tuple[str, str]],
@@ -153,8 +140,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     part = args.out.with_name(f'{args.out.name}.part')
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    images = encoded_images(
-        [path for path, _ in samples], args.short_side, args.workers
+    images = map_in_order(
+        partial(image_for_shard, short_side=args.short_side),
+        [path for path, _ in samples],
+        args.workers,
+        image_for_shard.__module__,
+        CHUNK,
     )
     try:
         count = write_shards(part, samples, images, args.samples_per_shard)
