@@ -51,8 +51,9 @@ def parse_line(line: str, image_folder: str) -> ListedImage:
     """
     parts = line.split()
     masks = [_split_suffix(part) for part in parts[1:]]
-    if len(masks) == 1 and masks[0][1]:
-        image, suffix = _split_suffix(parts[0])
+    image, suffix = _split_suffix(parts[0])
+    # In 'my photo.jpg' the blank belongs to the name.
+    if len(masks) == 1 and masks[0][1] and suffix:
         if PurePosixPath(image).name != PurePosixPath(masks[0][0]).name:
             raise ValueError(
                 f'the line {line.strip()!r} pairs files of different names'

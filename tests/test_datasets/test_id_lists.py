@@ -25,6 +25,8 @@ FOLDER = 'data/VOC2012/JPEGImages'
         ('JPEGImages/sub/x', ListedImage('sub/x')),
         ('./x', ListedImage('x')),
         ('my photo 1', ListedImage('my photo 1')),
+        ('my photo.JPG', ListedImage('my photo', '.JPG')),
+        ('Zoë 2.png', ListedImage('Zoë 2', '.png')),
         ('v1.2', ListedImage('v1.2')),
     ],
 )
