@@ -4,8 +4,11 @@
         --config configs/toyland/seeds.py --power 1 --par
 
 FOLDER holds the class maps (scores/*.npz) that PseudoMaskWriter keeps with
-score_stride. Goes on where it was stopped; other settings need another
-output folder.
+score_stride. Without --threshold and --power, the config says how, as in
+
+    refine = dict(background=dict(power=1.), par=None, crf='voc12')
+
+Goes on where it was stopped; other settings need another output folder.
 """
 
 import argparse
@@ -13,6 +16,7 @@ import json
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -37,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--config', required=True, help='config with the data set'
     )
-    background = parser.add_mutually_exclusive_group(required=True)
+    background = parser.add_mutually_exclusive_group()
     background.add_argument(
         '--threshold', type=float, help='background score, a constant'
     )
@@ -56,13 +60,39 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
+    """What is done with the maps, from the flags or from the config."""
+    if args.threshold is None and args.power is None:
+        if 'refine' not in cfg:
+            raise SystemExit(
+                'give --threshold or --power; the config has no `refine`'
+            )
+        if args.par or args.crf or args.min_score:
+            raise SystemExit(
+                '--par, --crf, --min-score: the config has these in `refine`; '
+                'give --threshold or --power to leave it aside'
+            )
+        settings = cfg.refine.to_dict()
+    else:
+        settings = dict(
+            background=dict(threshold=args.threshold, power=args.power),
+            par={} if args.par else None,
+            crf=args.crf,
+        )
+    settings.setdefault('par', None)
+    settings.setdefault('crf', None)
+    settings.setdefault('min_score', args.min_score)
+    return settings
+
+
 def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
+    settings = read_settings(args, cfg)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    if args.crf:
-        resolve_crf_params(args.crf)
+    if settings['crf']:
+        resolve_crf_params(settings['crf'])
     source = args.folder / 'settings.json'
     if not source.is_file():
         raise SystemExit(f'{args.folder} is no folder of PseudoMaskWriter')
@@ -70,11 +100,7 @@ def main() -> None:
     store.open(
         dict(
             source=json.loads(source.read_text()),
-            threshold=args.threshold,
-            power=args.power,
-            par=args.par,
-            crf=args.crf,
-            min_score=args.min_score,
+            **settings,
         )
     )
     finished = store.finished()
@@ -93,9 +119,13 @@ def main() -> None:
         )
     refine = KeptScoresRefiner(
         Refiner(
-            {} if args.par else None, args.crf, 'auto', args.min_score, 255
+            settings['par'],
+            settings['crf'],
+            'auto',
+            settings['min_score'],
+            255,
         ),
-        dict(threshold=args.threshold, power=args.power),
+        settings['background'],
         dataset.metainfo['palette'],
         len(dataset.metainfo['classes']),
         str(args.out),

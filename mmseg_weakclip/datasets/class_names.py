@@ -100,7 +100,8 @@ def read_vocabulary(spec: str | Sequence[str]) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """What spellings of one name have in common."""
     return re.sub(r'[\s_/-]+', '', name.casefold()) or name
 
 
@@ -121,23 +122,23 @@ class NameIndex:
         self.classes = tuple(classes)
         self._ids: dict[str, int] = {}
         for class_id, name in enumerate(self.classes):
-            first = self._ids.setdefault(_key(name), class_id)
+            first = self._ids.setdefault(name_key(name), class_id)
             if first != class_id:
                 raise ValueError(
                     f'Classes {first} ({self.classes[first]!r}) and '
                     f'{class_id} ({name!r}) have the same name.'
                 )
         for group in SPELLINGS:
-            keys = [_key(alias) for alias in group]
+            keys = [name_key(alias) for alias in group]
             known = {self._ids[key] for key in keys if key in self._ids}
             if len(known) == 1:
                 self._ids.update(dict.fromkeys(keys, known.pop()))
 
     def find(self, name: str) -> int | None:
         """Id of the class that ``name`` spells, or None."""
-        return self._ids.get(_key(name))
+        return self._ids.get(name_key(name))
 
     def nearest(self, name: str) -> list[str]:
         """Up to three names of the list that look like ``name``."""
-        keys = difflib.get_close_matches(_key(name), self._ids, n=3)
+        keys = difflib.get_close_matches(name_key(name), self._ids, n=3)
         return list(dict.fromkeys(self.classes[self._ids[k]] for k in keys))

@@ -1,0 +1,137 @@
+"""Edits that make a config of this repository one of a user's run."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import open_clip
+from mmengine.config import Config
+
+# What a Runner reads; a config's helpful variables are left behind.
+RUNNER_KEYS = (
+    'default_scope', 'custom_imports', 'env_cfg', 'randomness', 'log_level',
+    'log_processor', 'load_from', 'resume', 'visualizer', 'default_hooks',
+    'custom_hooks', 'find_unused_parameters', 'model', 'tta_model',
+    'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
+    'val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader',
+    'tta_pipeline', 'test_cfg', 'test_evaluator', 'work_dir',
+)  # fmt: skip
+SCHEDULE_KEYS = ('begin', 'end', 'T_max')
+
+
+def iter_dicts(value: Any) -> Iterator[dict]:
+    """Every dictionary inside a config's value, itself included."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from iter_dicts(inner)
+
+
+def set_classes(model: dict, num_classes: int) -> None:
+    """Give every part of a model as many classes, background included."""
+    for part in iter_dicts(model):
+        if 'num_classes' in part:
+            part['num_classes'] = num_classes
+
+
+def set_clip(model: dict, name: str, weights: str | None) -> None:
+    """Have all parts that use CLIP use this one."""
+    for part in iter_dicts(model):
+        if 'pretrained' in part and isinstance(part.get('model'), str):
+            part.update(model=name, pretrained=weights)
+
+
+def fit_to_clip(model: dict, name: str) -> None:
+    """Fit WeakCLIP's pyramid to the width and the depth of a CLIP."""
+    settings = open_clip.get_model_config(name)
+    vision = settings['vision_cfg']
+    width, layers = vision['width'], vision['layers']
+    backbone, neck = model['backbone'], model['neck']
+    last = backbone['out_indices'][-1]
+    if backbone['adapter']['channels'] == width and last == layers - 1:
+        return
+    backbone['out_indices'] = tuple(
+        round((index + 1) * layers / (last + 1)) - 1
+        for index in backbone['out_indices']
+    )
+    backbone['adapter']['channels'] = width
+    neck['in_channels'] = [width] * len(neck['in_channels'])
+    neck['embed_dim'] = settings['embed_dim']
+
+
+def set_names(
+    model: dict,
+    prompts: Sequence[Sequence[str]],
+    background: Sequence[str] | str | None,
+    own_words: bool,
+) -> None:
+    """Say what the classes, and what else there is, are called before CLIP.
+
+    Args:
+        model: A config of a model.
+        prompts: Names of each foreground class.
+        background: Words for the background; None leaves a text bank those
+            that it has.
+        own_words: Whether the user chose the prompts: published aliases are
+            dropped then.
+    """
+    for part in iter_dicts(model):
+        if part.get('type') == 'TemplateText':
+            part['names'] = [list(names) for names in prompts]
+            if own_words:
+                part.pop('aliases', None)
+            if background is not None and part.get('background_words'):
+                part['background_words'] = background
+        elif part.get('type') == 'PromptText':
+            part['names'] = ['background', *(names[0] for names in prompts)]
+
+
+def drop_transforms(pipeline: Any, kinds: Sequence[str]) -> Any:
+    """A pipeline without some transforms, also inside of others."""
+    if isinstance(pipeline, dict):
+        return {
+            key: drop_transforms(value, kinds)
+            for key, value in pipeline.items()
+        }
+    if isinstance(pipeline, (list, tuple)):
+        kept = [
+            drop_transforms(item, kinds)
+            for item in pipeline
+            if not (isinstance(item, dict) and item.get('type') in kinds)
+        ]
+        # A branch of TestTimeAug must not be empty.
+        return [item for item in kept if item != []]
+    return pipeline
+
+
+def set_short_side(pipeline: Any, side: int) -> None:
+    """Have every resize to a short side take another one."""
+    for transform in iter_dicts(pipeline):
+        if transform.get('type') == 'Resize' and 'scale' in transform:
+            transform['scale'] = (8 * side, side)
+
+
+def rescale_schedule(cfg: Config, iterations: int) -> None:
+    """Train for another number of iterations, with all phases in proportion.
+
+    Checkpoints are written ten times, or each 2,000 iterations.
+    """
+    ratio = iterations / cfg.train_cfg.max_iters
+    for scheduler in cfg.get('param_scheduler') or ():
+        for key in SCHEDULE_KEYS:
+            if key in scheduler:
+                least = 0 if key == 'begin' else 1
+                scaled = round(scheduler[key] * ratio)
+                scheduler[key] = max(least, scaled)
+    interval = max(1, min(2000, iterations // 10))
+    cfg.train_cfg.max_iters = iterations
+    if 'val_interval' in cfg.train_cfg:
+        cfg.train_cfg.val_interval = max(1, min(2000, iterations // 4))
+    cfg.default_hooks.checkpoint.interval = interval
+    cfg.default_hooks.logger.interval = max(1, min(50, iterations // 20))
+
+
+def only_runner_keys(cfg: Config) -> Config:
+    """The settings that a Runner reads, in the order of a training."""
+    return Config({key: cfg[key] for key in RUNNER_KEYS if key in cfg})

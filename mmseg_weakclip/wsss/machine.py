@@ -1,0 +1,79 @@
+"""What the machine offers, before a run begins."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import torch
+
+from .problems import WrongUse
+
+# Left free on the disk beside what the run is expected to write, in bytes.
+RESERVE = 200 * 2**20
+
+
+def choose_gpus(asked: int | None) -> int:
+    """Number of GPUs that the stages use; 0 is the CPU.
+
+    Args:
+        asked: By the user; None takes one where there is one.
+
+    Raises:
+        WrongUse: There are not so many.
+    """
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked is None:
+        return min(1, there)
+    if asked < 0:
+        raise WrongUse(f'--gpus {asked} is negative')
+    if asked > there:
+        raise WrongUse(
+            f'--gpus {asked}, but this machine has {there}'
+            + ('' if there else ' (leave --gpus out to run on the CPU)')
+        )
+    return asked
+
+
+def choose_workers() -> int:
+    """Processes for loading and refinement: the processors we may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_folder(folder: Path) -> None:
+    """Make the folder of a run, and see that it can be written.
+
+    Raises:
+        WrongUse: It can't.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b'x')
+    except OSError as error:
+        raise WrongUse(
+            f'--work-dir {folder} can not be written: {error.strerror}'
+        ) from error
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """See that a run fits on the disk.
+
+    Args:
+        folder: Of the run, or the next one above that exists.
+        needed: Bytes that it is expected to write.
+
+    Raises:
+        WrongUse: It does not fit.
+    """
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed + RESERVE:
+        raise WrongUse(
+            f'{folder} has {free / 2**30:.1f} GiB left, the run needs about '
+            f'{(needed + RESERVE) / 2**30:.1f}; free some, or choose a '
+            '--work-dir elsewhere'
+        )

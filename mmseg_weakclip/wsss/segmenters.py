@@ -1,0 +1,185 @@
+"""The last trained stage: a stock segmenter on the run's pseudo masks."""
+
+import statistics
+from typing import Any
+
+from mmengine.config import Config
+
+from .clip_configs import describe_images, set_machine, set_test_batch
+from .config_edits import (
+    iter_dicts,
+    only_runner_keys,
+    rescale_schedule,
+    set_classes,
+)
+from .run import Run
+
+# Files of configs/segmenters, by what a user calls them.
+SEGMENTERS = {
+    'deeplabv3plus_r50': 'deeplabv3plus_r50',
+    'fpn_small': 'fpn_small',
+}
+# Sides of training crops, in pixels.
+SMALLEST_CROP, LARGEST_CROP, CROP_STEP = 64, 512, 32
+# A published schedule is shortened to this many passes over the images.
+MAX_PASSES = 40
+LEAST_ITERATIONS = 1600
+PACK = dict(
+    type='PackSegInputs',
+    meta_keys=(
+        'img_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
+        'flip', 'flip_direction'),
+)  # fmt: skip
+
+
+def load_segmenter(run: Run) -> Config:
+    """The config that a user's choice of a segmenter means."""
+    name = SEGMENTERS[run.options.segmenter]
+    return Config.fromfile(run.root / 'configs/segmenters' / f'{name}.py')
+
+
+def crop_side(run: Run) -> int:
+    """Side of a training crop: the median short side of the images."""
+    if run.options.segmenter_size is not None:
+        return run.options.segmenter_size
+    short = statistics.median(min(e.width, e.height) for e in run.entries)
+    side = round(short / CROP_STEP) * CROP_STEP
+    return max(SMALLEST_CROP, min(LARGEST_CROP, side))
+
+
+def segmenter_iterations(run: Run, cfg: Config) -> int:
+    """Length of the training: published, or MAX_PASSES over few images."""
+    if run.options.iterations is not None:
+        return run.options.iterations
+    batch = run.options.batch_size or cfg.train_dataloader.batch_size
+    passes = MAX_PASSES * run.number('train') // (batch * max(1, run.gpus))
+    return min(cfg.train_cfg.max_iters, max(LEAST_ITERATIONS, passes))
+
+
+def train_pipeline(side: int) -> list[dict[str, Any]]:
+    """Augmentation that looks at no pixel of a mask."""
+    return [
+        dict(type='LoadColorImage'),
+        dict(type='LoadSeed'),
+        dict(
+            type='RandomResize',
+            scale=(8 * side, side),
+            ratio_range=(0.75, 1.75),
+            keep_ratio=True,
+        ),
+        dict(type='RandomCrop', crop_size=(side, side), cat_max_ratio=1.0),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PhotoMetricDistortion'),
+        dict(type='PackSegInputs'),
+    ]
+
+
+def test_pipeline(side: int, truth: bool) -> list[dict[str, Any]]:
+    """An image at the size that was trained on, and its mask if wanted."""
+    load = [
+        dict(type='LoadColorImage'),
+        dict(type='Resize', scale=(8 * side, side), keep_ratio=True),
+    ]
+    return [*load, *([dict(type='LoadTruthIfPresent')] * truth), PACK]
+
+
+def segmenter_config(run: Run) -> Config:
+    """The training; scored on the way where val has truth."""
+    cfg = load_segmenter(run)
+    _fit_model(cfg, run)
+    side = crop_side(run)
+    cfg.train_dataloader.dataset = describe_images(
+        run,
+        'train',
+        data_prefix=dict(
+            img_path='images', seg_map_path=str(run.folder / 'masks/masks')
+        ),
+        pipeline=train_pipeline(side),
+    )
+    cfg.train_dataloader.sampler = dict(type='ResumableSampler')
+    if run.options.batch_size is not None:
+        cfg.train_dataloader.batch_size = run.options.batch_size
+    for name in ('test', 'val'):
+        for part in ('dataloader', 'cfg', 'evaluator'):
+            cfg.pop(f'{name}_{part}', None)
+    scored = run.has_truth and run.number('val')
+    if scored:
+        cfg.val_dataloader = _loader(run, 'val', side, truth=True)
+        cfg.val_cfg = dict(type='ValLoop')
+        cfg.val_evaluator = dict(type='IoUWhereTruth', iou_metrics=['mIoU'])
+        cfg.train_cfg.setdefault('val_interval', 1)
+        set_test_batch(Config(dict(test_dataloader=cfg.val_dataloader)), run)
+    else:
+        cfg.train_cfg.pop('val_interval', None)
+    rescale_schedule(cfg, segmenter_iterations(run, cfg))
+    cfg.work_dir = str(run.folder / 'segmenter')
+    set_machine(cfg, run)
+    return only_runner_keys(cfg)
+
+
+def predict_config(run: Run) -> Config:
+    """What the trained segmenter sees in all images, without labels."""
+    cfg = load_segmenter(run)
+    _fit_model(cfg, run)
+    # The checkpoint brings all weights.
+    for part in iter_dicts(cfg.model):
+        part.pop('init_cfg', None)
+        if isinstance(part.get('pretrained'), str):
+            part['pretrained'] = None
+    for name in ('train', 'val'):
+        for part in ('dataloader', 'cfg', 'evaluator'):
+            cfg.pop(f'{name}_{part}', None)
+    for name in ('optim_wrapper', 'param_scheduler', 'load_from'):
+        cfg.pop(name, None)
+    cfg.test_dataloader = _loader(run, 'all', crop_side(run), truth=False)
+    set_test_batch(cfg, run)
+    cfg.test_cfg = dict(type='TestLoop')
+    cfg.test_evaluator = dict(
+        type='PseudoMaskWriter',
+        output_dir=str(run.folder / 'predictions'),
+        workers=0,
+    )
+    set_machine(cfg, run)
+    return only_runner_keys(cfg)
+
+
+def _fit_model(cfg: Config, run: Run) -> None:
+    """Classes, crop and starting weights of the user's run."""
+    side = crop_side(run)
+    set_classes(cfg.model, run.num_classes)
+    cfg.model.data_preprocessor.size = (side, side)
+    test_cfg = cfg.model.get('test_cfg') or {}
+    if test_cfg.get('mode') == 'slide':
+        stride = max(1, round(side * 2 / 3))
+        test_cfg.update(crop_size=(side, side), stride=(stride, stride))
+    weights = run.options.segmenter_weights
+    if weights is None:
+        return
+    for part in iter_dicts(cfg.model):
+        init = part.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            if weights == 'none':
+                part.pop('init_cfg')
+            else:
+                init['checkpoint'] = weights
+        if isinstance(part.get('pretrained'), str):
+            part['pretrained'] = None if weights == 'none' else weights
+
+
+def _loader(run: Run, split: str, side: int, truth: bool) -> dict[str, Any]:
+    prefix = dict(img_path='images')
+    if truth:
+        prefix['seg_map_path'] = 'truth'
+    return dict(
+        batch_size=8,
+        num_workers=run.workers,
+        persistent_workers=run.workers > 0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=describe_images(
+            run,
+            split,
+            data_prefix=prefix,
+            test_mode=True,
+            pipeline=test_pipeline(side, truth),
+        ),
+    )

@@ -1,0 +1,59 @@
+"""Configs in the folder of a run, which its user may edit."""
+
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..files import write_atomically
+from .digests import digest_bytes
+from .manifest import StageRecord
+from .run import Run
+from .stages import Stage
+
+CONFIGS = 'configs'
+
+
+def config_path(run: Run, stage: Stage) -> Path:
+    """Where the config of a stage lies."""
+    return run.folder / CONFIGS / f'{stage.name}.py'
+
+
+def write_config(run: Run, stage: Stage, record: StageRecord) -> bool:
+    """Write a stage's config, unless the user has edited it.
+
+    Args:
+        run: The run.
+        stage: A stage with a config.
+        record: Where it is noted what was written.
+
+    Returns:
+        Whether there is one that the user has edited, which is kept.
+    """
+    path = config_path(run, stage)
+    record.config = f'{CONFIGS}/{stage.name}.py'
+    if path.is_file():
+        found = digest_bytes(path.read_bytes())
+        if record.written_config not in (None, found):
+            return True
+    text = f'# {stage.title.capitalize()}.\n{_how(stage, path)}\n'
+    text += stage.config(run).pretty_text
+    content = text.encode()
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, content)
+    record.written_config = digest_bytes(content)
+    return False
+
+
+def _how(stage: Stage, path: Path) -> str:
+    tool = {
+        'train': f'tools/train.py {path}',
+        'test': f'tools/test.py {path}'
+        + (' CHECKPOINT' if stage.weights else ' --tta'),
+        'refine': f'tools/refine_seeds.py SEEDS OUT --config {path}',
+    }[stage.kind]
+    return f'# By hand: python {tool}\n# Edits stay, and are used by --resume.'
+
+
+def digest_config(path: Path) -> str:
+    """A digest of what a config means, whatever its comments and layout."""
+    return digest_bytes(Config.fromfile(path).pretty_text.encode())
