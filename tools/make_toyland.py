@@ -1,12 +1,20 @@
-"""Write toyland, the toy data set, in the layout of PASCAL VOC."""
+"""Write toyland, the toy data set, in the layout of PASCAL VOC.
+
+--plain writes it once more as people have their own images: photos,
+labels.csv, classes.yaml, and masks of the validation scenes.
+"""
 
 import argparse
 
+from mmseg_weakclip.toyland.plain import write_plain
 from mmseg_weakclip.toyland.writer import write_toyland
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         '--out',
         default='data/toyland',
@@ -33,6 +41,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=int, default=0, help='another seed is another world'
     )
+    parser.add_argument(
+        '--plain', metavar='DIR', help='folder for photos and labels.csv'
+    )
     return parser.parse_args()
 
 
@@ -44,6 +55,9 @@ def main() -> None:
         f'scenes of {args.size} x {args.size} pixels'
         + ('' if wrote else ' (were there already)')
     )
+    if args.plain is not None:
+        write_plain(args.out, args.plain)
+        print(f'{args.plain}: photos, labels.csv, classes.yaml, masks')
 
 
 if __name__ == '__main__':

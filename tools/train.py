@@ -5,9 +5,10 @@ import argparse
 import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 import mmseg_weakclip.engine.command_line as command_line
+from mmseg_weakclip.engine import find_whole_checkpoint
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,7 +47,7 @@ def resume(cfg: Config) -> None:
     With ``resume`` alone, mmengine takes a config's ``load_from``, the
     weights that a training starts from, for the training itself.
     """
-    latest = find_latest_checkpoint(cfg.work_dir)
+    latest = find_whole_checkpoint(cfg.work_dir)
     if latest is not None:
         cfg.load_from, cfg.resume = latest, True
 

@@ -5,6 +5,7 @@ from .optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .pseudo_masks import PseudoMaskHook
 from .random_state import RandomStateHook
 from .threshold_loop import ThresholdSweepLoop
+from .whole_files import WholeFileBackend, find_whole_checkpoint
 
 __all__ = [
     'CPUAmpOptimWrapper',
@@ -15,5 +16,7 @@ __all__ = [
     'RandomStateHook',
     'ThresholdSweepLoop',
     'TrainableOptimWrapperConstructor',
+    'WholeFileBackend',
     'check_class_counts',
+    'find_whole_checkpoint',
 ]

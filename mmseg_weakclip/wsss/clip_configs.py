@@ -8,9 +8,11 @@ from mmengine.config import Config
 from ..models.clip.vocabulary import resolve_names
 from .class_list import ClassInfo
 from .config_edits import (
+    TEST_KEYS,
+    TRAIN_KEYS,
     drop_transforms,
     fit_to_clip,
-    only_runner_keys,
+    only_keys,
     rescale_schedule,
     set_classes,
     set_clip,
@@ -166,13 +168,8 @@ def seeds_config(run: Run, kind: str) -> Config:
         score_stride=SCORE_STRIDE,
         workers=0,
     )
-    for name in ('train', 'val'):
-        for part in ('dataloader', 'cfg', 'evaluator'):
-            cfg.pop(f'{name}_{part}', None)
-    for name in ('optim_wrapper', 'param_scheduler', 'load_from'):
-        cfg.pop(name, None)
     set_machine(cfg, run)
-    return only_runner_keys(cfg)
+    return only_keys(cfg, TEST_KEYS)
 
 
 def refine_config(run: Run, kind: str) -> Config:
@@ -220,9 +217,6 @@ def training_config(run: Run, kind: str, masks: str | None) -> Config:
             img_path='images', seg_map_path=str(run.folder / masks / 'masks')
         )
     cfg.train_dataloader.dataset = describe_images(run, 'train', **settings)
-    for part in ('dataloader', 'cfg', 'evaluator'):
-        for name in ('val', 'test'):
-            cfg.pop(f'{name}_{part}', None)
     cfg.train_cfg.pop('val_interval', None)
     cfg.pop('load_from', None)
     if kind == 'clims':
@@ -233,7 +227,7 @@ def training_config(run: Run, kind: str, masks: str | None) -> Config:
     rescale_schedule(cfg, iterations_of(run, kind))
     cfg.work_dir = str(run.folder / kind)
     set_machine(cfg, run)
-    return only_runner_keys(cfg)
+    return only_keys(cfg, TRAIN_KEYS)
 
 
 def weakclip_masks_config(run: Run) -> Config:
@@ -257,11 +251,5 @@ def weakclip_masks_config(run: Run) -> Config:
         use_labels=True,
         workers=None if run.gpus else os.cpu_count(),
     )
-    for part in ('dataloader', 'cfg', 'evaluator'):
-        for name in ('train', 'val'):
-            cfg.pop(f'{name}_{part}', None)
-    for name in ('optim_wrapper', 'param_scheduler', 'load_from'):
-        cfg.pop(name, None)
-    cfg.tta_model = dict(cfg.tta_model)
     set_machine(cfg, run)
-    return only_runner_keys(cfg)
+    return only_keys(cfg, TEST_KEYS)

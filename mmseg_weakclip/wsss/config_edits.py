@@ -6,14 +6,20 @@ from typing import Any
 import open_clip
 from mmengine.config import Config
 
-# What a Runner reads; a config's helpful variables are left behind.
-RUNNER_KEYS = (
+# What a Runner reads, of any kind, in a training, and in a test; a config's
+# helpful variables are left behind.
+COMMON_KEYS = (
     'default_scope', 'custom_imports', 'env_cfg', 'randomness', 'log_level',
-    'log_processor', 'load_from', 'resume', 'visualizer', 'default_hooks',
-    'custom_hooks', 'find_unused_parameters', 'model', 'tta_model',
-    'train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
-    'val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader',
-    'tta_pipeline', 'test_cfg', 'test_evaluator', 'work_dir',
+    'log_processor', 'visualizer', 'default_hooks', 'custom_hooks', 'model',
+)  # fmt: skip
+TRAIN_KEYS = (
+    'load_from', 'resume', 'find_unused_parameters', 'train_dataloader',
+    'train_cfg', 'optim_wrapper', 'param_scheduler', 'work_dir',
+)  # fmt: skip
+VAL_KEYS = ('val_dataloader', 'val_cfg', 'val_evaluator')
+TEST_KEYS = (
+    'tta_model', 'test_dataloader', 'tta_pipeline', 'test_cfg',
+    'test_evaluator',
 )  # fmt: skip
 SCHEDULE_KEYS = ('begin', 'end', 'T_max')
 
@@ -132,6 +138,7 @@ def rescale_schedule(cfg: Config, iterations: int) -> None:
     cfg.default_hooks.logger.interval = max(1, min(50, iterations // 20))
 
 
-def only_runner_keys(cfg: Config) -> Config:
-    """The settings that a Runner reads, in the order of a training."""
-    return Config({key: cfg[key] for key in RUNNER_KEYS if key in cfg})
+def only_keys(cfg: Config, *groups: Sequence[str]) -> Config:
+    """The settings of some groups, in their order."""
+    keys = [key for group in (COMMON_KEYS, *groups) for key in group]
+    return Config({key: cfg[key] for key in keys if key in cfg})

@@ -7,8 +7,11 @@ from mmengine.config import Config
 
 from .clip_configs import describe_images, set_machine, set_test_batch
 from .config_edits import (
+    TEST_KEYS,
+    TRAIN_KEYS,
+    VAL_KEYS,
     iter_dicts,
-    only_runner_keys,
+    only_keys,
     rescale_schedule,
     set_classes,
 )
@@ -99,9 +102,8 @@ def segmenter_config(run: Run) -> Config:
     cfg.train_dataloader.sampler = dict(type='ResumableSampler')
     if run.options.batch_size is not None:
         cfg.train_dataloader.batch_size = run.options.batch_size
-    for name in ('test', 'val'):
-        for part in ('dataloader', 'cfg', 'evaluator'):
-            cfg.pop(f'{name}_{part}', None)
+    for name in VAL_KEYS:
+        cfg.pop(name, None)
     scored = run.has_truth and run.number('val')
     if scored:
         cfg.val_dataloader = _loader(run, 'val', side, truth=True)
@@ -114,7 +116,7 @@ def segmenter_config(run: Run) -> Config:
     rescale_schedule(cfg, segmenter_iterations(run, cfg))
     cfg.work_dir = str(run.folder / 'segmenter')
     set_machine(cfg, run)
-    return only_runner_keys(cfg)
+    return only_keys(cfg, TRAIN_KEYS, VAL_KEYS)
 
 
 def predict_config(run: Run) -> Config:
@@ -126,21 +128,18 @@ def predict_config(run: Run) -> Config:
         part.pop('init_cfg', None)
         if isinstance(part.get('pretrained'), str):
             part['pretrained'] = None
-    for name in ('train', 'val'):
-        for part in ('dataloader', 'cfg', 'evaluator'):
-            cfg.pop(f'{name}_{part}', None)
-    for name in ('optim_wrapper', 'param_scheduler', 'load_from'):
-        cfg.pop(name, None)
     cfg.test_dataloader = _loader(run, 'all', crop_side(run), truth=False)
     set_test_batch(cfg, run)
     cfg.test_cfg = dict(type='TestLoop')
+    cfg.pop('tta_pipeline', None)
+    cfg.pop('tta_model', None)
     cfg.test_evaluator = dict(
         type='PseudoMaskWriter',
         output_dir=str(run.folder / 'predictions'),
         workers=0,
     )
     set_machine(cfg, run)
-    return only_runner_keys(cfg)
+    return only_keys(cfg, TEST_KEYS)
 
 
 def _fit_model(cfg: Config, run: Run) -> None:

@@ -1,0 +1,77 @@
+import csv
+import json
+import shutil
+
+import pytest
+
+from mmseg_weakclip.toyland.writer import write_toyland
+from mmseg_weakclip.wsss.class_list import read_classes
+from mmseg_weakclip.wsss.index import ImageEntry
+from mmseg_weakclip.wsss.options import Options
+from mmseg_weakclip.wsss.run import Run
+
+TRAIN, VAL = 12, 4
+
+
+@pytest.fixture(scope='session')
+def photos(tmp_path_factory):
+    """A small toyland as people have their images.
+
+    A folder ``photos``, ``labels.csv``, ``classes.txt``, and ``masks`` of
+    some images.
+    """
+    root = tmp_path_factory.mktemp('plain')
+    toyland = root / 'toyland'
+    write_toyland(toyland, TRAIN, VAL, workers=1)
+    known = json.loads((toyland / 'image_labels.json').read_text())
+    shutil.copytree(toyland / 'JPEGImages', root / 'photos')
+    (root / 'masks').mkdir()
+    for name in known['labels']:
+        if name.startswith('val'):
+            shutil.copy(
+                toyland / 'SegmentationClass' / f'{name}.png', root / 'masks'
+            )
+    with (root / 'labels.csv').open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['image', 'labels'])
+        for name, labels in known['labels'].items():
+            writer.writerow([f'{name}.jpg', ';'.join(labels)])
+    (root / 'classes.txt').write_text('\n'.join(known['classes']))
+    shutil.rmtree(toyland)
+    return root
+
+
+@pytest.fixture
+def make_run(repo, tmp_path):
+    """A run that has not begun, over images that are not there."""
+
+    def make(classes='cat,dog,teddy bear', sizes=((640, 480),), **options):
+        entries = [
+            ImageEntry(
+                id=str(i),
+                source=f'{i}.jpg',
+                file=f'images/{i}.jpg',
+                width=width,
+                height=height,
+                original_width=width,
+                original_height=height,
+                split='val' if i == 0 else 'train',
+                labels=('cat',),
+                truth='truth/0.png' if i == 0 else None,
+                stat=(0, 0),
+            )
+            for i, (width, height) in enumerate([*sizes, *sizes])
+        ]
+        return Run(
+            root=repo,
+            folder=tmp_path / 'out',
+            options=Options(
+                images='photos', labels='labels.csv', work_dir='out', **options
+            ).with_clip_defaults(),
+            classes=read_classes(classes),
+            entries=entries,
+            gpus=0,
+            workers=2,
+        )
+
+    return make

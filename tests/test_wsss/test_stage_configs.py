@@ -1,0 +1,183 @@
+import pytest
+from mmengine.config import Config
+from mmseg.registry import MODELS
+
+from mmseg_weakclip.wsss.clip_configs import words_for_background
+from mmseg_weakclip.wsss.config_edits import drop_transforms, iter_dicts
+from mmseg_weakclip.wsss.segmenters import (
+    SEGMENTERS,
+    crop_side,
+    load_segmenter,
+    segmenter_iterations,
+)
+from mmseg_weakclip.wsss.stages import METHODS, checkpoint_name, stages_of
+
+CLIPS = ('toyclip', None)
+
+
+def configs_of(run, method):
+    return {
+        stage.name: stage.config(run)
+        for stage in stages_of(method)
+        if stage.config is not None
+    }
+
+
+def kinds(value):
+    return {part.get('type') for part in iter_dicts(value)}
+
+
+@pytest.mark.parametrize('clip', CLIPS)
+@pytest.mark.parametrize('method', METHODS)
+def test_configs_are_the_users(make_run, method, clip):
+    run = make_run(method=method, clip=clip, segmenter='fpn_small')
+    configs = configs_of(run, method)
+    for name, config in configs.items():
+        for part in iter_dicts(config.to_dict()):
+            if part.get('type') == 'WeakSegDataset':
+                assert part['data_root'] == str(run.data)
+                assert part['metainfo']['classes'] == list(run.classes.names)
+            assert part.get('num_classes', 4) == 4, name
+            if clip and 'pretrained' in part and 'model' in part:
+                assert part['model'] == 'toyclip'
+        # What is written can be read again and means the same.
+        again = Config.fromstring(config.pretty_text, '.py')
+        assert again.to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize('clip', CLIPS)
+@pytest.mark.parametrize('method', METHODS)
+def test_truth_is_seen_by_validation_only(make_run, method, clip):
+    run = make_run(method=method, clip=clip, segmenter='fpn_small')
+    for name, config in configs_of(run, method).items():
+        for key, value in config.to_dict().items():
+            text = str(value)
+            if name == 'segmenter' and key == 'val_dataloader':
+                assert "'seg_map_path': 'truth'" in text
+                continue
+            assert not kinds(value) & {'LoadTruthIfPresent', 'LoadAnnotations'}
+            assert "'truth'" not in text
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_toy_models_can_be_built(make_run, method):
+    run = make_run(method=method, clip='toyclip', segmenter='fpn_small')
+    for config in configs_of(run, method).values():
+        if 'model' in config:
+            MODELS.build(config.model)
+
+
+def test_widths_of_another_clip(make_run):
+    run = make_run(method='weakclip', clip='ViT-L-14-quickgelu')
+    config = configs_of(run, 'weakclip')['weakclip']
+    assert config.model.backbone.out_indices == (7, 11, 15, 23)
+    assert config.model.backbone.adapter.channels == 1024
+    assert config.model.neck.in_channels == [1024] * 4
+    assert config.model.neck.embed_dim == 768
+    assert config.model.backbone.pretrained == 'openai'
+
+
+def test_random_weights_are_told(make_run):
+    run = make_run(clip_weights='random')
+    seeds = configs_of(run, 'excel')['seeds']
+    assert seeds.model.backbone.pretrained is None
+    assert seeds.model.backbone.model == 'ViT-B-16-quickgelu'
+    assert 'mean nothing' in run.options.notes[0]
+    again = type(run.options).from_json(run.options.to_json())
+    assert again.with_clip_defaults() == run.options
+
+
+def test_words(make_run, tmp_path):
+    (tmp_path / 'c.yaml').write_text(
+        'classes: [{name: Trees, prompts: [oak]}, sky]\n'
+    )
+    run = make_run(classes=str(tmp_path / 'c.yaml'))
+    words = words_for_background(run)
+    assert 'water' in words
+    assert not {'tree', 'sky'} & set(words)
+    text = configs_of(run, 'excel')['seeds'].model.decode_head.text
+    assert text.names == [['oak'], ['sky']]
+    assert text.background_words == words
+    # Published aliases would replace the user's own words.
+    assert 'aliases' not in text
+
+
+def test_schedules_shrink_in_proportion(make_run):
+    run = make_run(
+        method='weakclip', clip='toyclip', method_iterations=80,
+        iterations=160, segmenter='fpn_small',
+    )  # fmt: skip
+    configs = configs_of(run, 'weakclip')
+    warm_up, cosine = configs['weakclip'].param_scheduler
+    assert (warm_up['end'], cosine['end'], cosine['T_max']) == (5, 80, 80)
+    assert configs['segmenter'].train_cfg.max_iters == 160
+    assert configs['segmenter'].train_cfg.val_interval == 40
+    assert configs['segmenter'].default_hooks.checkpoint.interval == 16
+    names = {
+        stage.name: checkpoint_name(run, stage)
+        for stage in stages_of('weakclip')
+        if stage.kind == 'train'
+    }
+    assert names == dict(
+        weakclip='weakclip/iter_80.pth', segmenter='segmenter/iter_160.pth'
+    )
+
+
+def test_clims_goes_on_from_the_classifier(make_run):
+    run = make_run(method='clims', clip='toyclip', method_iterations=30)
+    configs = configs_of(run, 'clims')
+    assert configs['clims'].load_from.endswith('/classifier/iter_30.pth')
+    assert 'load_from' not in configs['classifier']
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'side'),
+    [
+        ([(96, 96)], 96),
+        ([(640, 480)], 480),
+        ([(4000, 3000), (500, 375), (500, 375)], 384),
+        ([(40, 40)], 64),
+        ([(4000, 3000)], 512),
+    ],
+)
+def test_crops_fit_the_images(make_run, sizes, side):
+    run = make_run(sizes=sizes)
+    assert crop_side(run) == side
+    batch = configs_of(run, 'excel')['predict'].test_dataloader.batch_size
+    assert batch == (8 if len(sizes) == 1 else 1)
+
+
+def test_few_images_are_not_passed_over_forever(make_run):
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_iters=20000),
+            train_dataloader=dict(batch_size=4),
+        )
+    )
+    assert segmenter_iterations(make_run(), cfg) == 1600
+    run = make_run(sizes=[(96, 96)] * 400)
+    assert segmenter_iterations(run, cfg) == 40 * 799 // 4
+    run = make_run(sizes=[(96, 96)] * 400, batch_size=1)
+    assert segmenter_iterations(run, cfg) == 20000
+    assert segmenter_iterations(make_run(iterations=7), cfg) == 7
+
+
+@pytest.mark.parametrize('name', SEGMENTERS)
+def test_segmenters_start_from_their_weights_or_none(make_run, name):
+    loaded = load_segmenter(make_run(segmenter=name)).model.to_dict()
+    run = make_run(segmenter=name, segmenter_weights='none')
+    for stage in ('segmenter', 'predict'):
+        text = str(configs_of(run, 'excel')[stage].model.to_dict())
+        assert '://' not in text
+    run = make_run(segmenter=name, segmenter_weights='w.pth')
+    text = str(configs_of(run, 'excel')['segmenter'].model.to_dict())
+    assert ("'w.pth'" in text) == ('://' in str(loaded))
+
+
+def test_transforms_are_dropped_inside_of_others():
+    truth = dict(type='LoadTruthIfPresent')
+    pack = dict(type='PackSegInputs')
+    tta = dict(type='TestTimeAug', transforms=[[truth], [truth, pack]])
+    assert drop_transforms([truth, tta], ['LoadTruthIfPresent']) == [
+        dict(type='TestTimeAug', transforms=[[pack]])
+    ]
