@@ -25,6 +25,7 @@ from mmseg_weakclip.datasets import (
     count_samples,
     has_errors,
     summarize,
+    without_mask_check,
 )
 
 
@@ -78,6 +79,8 @@ def check_config(args: argparse.Namespace) -> list[Problem]:
     loader = cfg.get(f'{args.split}_dataloader')
     if not loader:
         raise SystemExit(f'{args.config} has no {args.split}_dataloader.')
+    # Missing masks are to be told together with all other problems.
+    without_mask_check(loader['dataset'])
     try:
         dataset = DATASETS.build(loader['dataset'])
     except (OSError, ValueError, AssertionError) as error:

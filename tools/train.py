@@ -1,19 +1,38 @@
-"""Train a segmentor."""
+"""Train a segmentor.
+
+    python tools/train.py configs/segmenters/CONFIG --pseudo-masks DIR
+
+trains any segmenter on a folder of pseudo masks.
+"""
 
 import argparse
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmseg_weakclip.engine.command_line as command_line
+from mmengine.runner import Runner
+
+import mmseg_weakclip.engine.command_line as command_line
+from mmseg_weakclip.datasets import use_masks_of
 from mmseg_weakclip.engine import find_whole_checkpoint
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     command_line.add_common_arguments(parser)
+    parser.add_argument(
+        '--pseudo-masks',
+        metavar='DIR',
+        help='train on the masks in DIR, or in DIR/masks, where our writers '
+        'put them; relative to the current folder',
+    )
     parser.add_argument(
         '--resume',
         action='store_true',
@@ -27,7 +46,7 @@ def parse_args() -> argparse.Namespace:
         'float16 with loss scaling on a GPU, bfloat16 on a '
         'CPU',
     )
-    return parser.parse_args()
+    return parser
 
 
 def use_amp(cfg: Config) -> None:
@@ -52,9 +71,28 @@ def resume(cfg: Config) -> None:
         cfg.load_from, cfg.resume = latest, True
 
 
+def use_pseudo_masks(cfg: Config, folder: str) -> None:
+    """Train on the masks of a folder.
+
+    Raises:
+        ValueError: The config trains on nothing, or on no masks.
+        FileNotFoundError: The folder holds none.
+    """
+    if not cfg.get('train_dataloader'):
+        raise ValueError('the config has no train_dataloader')
+    found = use_masks_of(cfg.train_dataloader.dataset, folder)
+    print_log(f'Training on the masks in {found}.')
+
+
 def main() -> None:
-    args = parse_args()
+    parser = build_parser()
+    args = parser.parse_args()
     cfg = command_line.load_config(args)
+    if args.pseudo_masks is not None:
+        try:
+            use_pseudo_masks(cfg, args.pseudo_masks)
+        except (OSError, ValueError) as error:
+            parser.error(f'--pseudo-masks: {error}')
     if args.resume:
         resume(cfg)
     if args.amp:

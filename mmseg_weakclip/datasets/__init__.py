@@ -12,9 +12,11 @@ from .class_names import VOCABULARIES, NameIndex, read_vocabulary
 from .coco import WeakCOCO14Dataset, WeakCOCO14Dataset91
 from .coco_encoding import MaskIds, detect_coco_encoding, encoding_label_map
 from .data_sampler import Draw, ResumableSampler, draw_randomness
+from .dataset_configs import base_configs, use_masks_of, without_mask_check
 from .id_lists import read_id_list
 from .image_labels import ImageLabels, canonical_image_id
 from .label_formats import READERS, detect_format, read_image_labels
+from .mask_folders import find_mask_folder, find_missing_masks
 from .mask_transforms import LoadSeed, LoadTruthIfPresent
 from .open_vocabulary import COCOObjectDataset, VOC20Dataset
 from .preprocessor import WeakSegDataPreProcessor
@@ -58,6 +60,7 @@ __all__ = [
     'WeakSegDataset',
     'WeakVOC12Dataset',
     'WebDatasetCaptions',
+    'base_configs',
     'base_datasets',
     'canonical_image_id',
     'check_dataset',
@@ -68,6 +71,8 @@ __all__ = [
     'encoding_label_map',
     'expand_shards',
     'felzenszwalb_superpixels',
+    'find_mask_folder',
+    'find_missing_masks',
     'has_errors',
     'label_colors',
     'read_captions',
@@ -76,4 +81,6 @@ __all__ = [
     'read_shard',
     'read_vocabulary',
     'summarize',
+    'use_masks_of',
+    'without_mask_check',
 ]

@@ -15,6 +15,7 @@ from ..palette import label_colors
 from .class_names import NameIndex, split_background
 from .data_sampler import randomness_of
 from .id_lists import ListedImage, drop_repeated, read_id_list
+from .mask_folders import check_masks_exist
 from .mask_transforms import LoadSeed
 from .transforms import LoadImageLabels, find_transform, iter_transforms
 
@@ -37,6 +38,9 @@ class WeakSegDataset(BaseSegDataset):
             folder.
         data_prefix: ``img_path`` and optionally ``seg_map_path``, folders
             below ``data_root``.
+        check_masks: Whether a listed image without a seed is an error as
+            soon as a training split is built. ``tools/check_dataset.py``
+            builds it without, to name all problems together.
         skip_unlabelled: Whether images to which the label file gives no
             class, or no entry, are left out, with their number in the log.
             If not, they are an error, or all background where
@@ -45,7 +49,7 @@ class WeakSegDataset(BaseSegDataset):
             ``'background'`` first, if the data set has none of its own.
 
     Raises:
-        FileNotFoundError: The list or a folder is missing.
+        FileNotFoundError: The list, a folder or a seed is missing.
         ValueError: No classes, two classes of one name, or a list that
             can't be read; with ``skip_unlabelled``, no LoadImageLabels in
             the pipeline, or no image with a label.
@@ -61,6 +65,7 @@ class WeakSegDataset(BaseSegDataset):
         ann_file: str = '',
         data_prefix: dict[str, str] | None = None,
         skip_unlabelled: bool = False,
+        check_masks: bool = True,
         lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -73,6 +78,7 @@ class WeakSegDataset(BaseSegDataset):
             )
         self.repeated_ids: dict[str, int] = {}
         self.skip_unlabelled = skip_unlabelled
+        self.check_masks = check_masks
         self.skipped_ids: list[str] = []
         # The pipeline must know its files before the images are listed.
         super().__init__(
@@ -97,6 +103,10 @@ class WeakSegDataset(BaseSegDataset):
         """Whether the pipeline reads the masks as seeds."""
         return find_transform(self.pipeline, LoadSeed) is not None
 
+    @property
+    def _trains_on_seeds(self) -> bool:
+        return self.has_seeds and not self.test_mode
+
     def _update_palette(self) -> list:
         if not self._metainfo.get('palette'):
             return label_colors(len(self._metainfo['classes']))
@@ -118,6 +128,13 @@ class WeakSegDataset(BaseSegDataset):
             )
         if self.skip_unlabelled:
             images = self._labelled(images)
+        if self.check_masks and self._trains_on_seeds:
+            check_masks_exist(
+                [image.name for image in images],
+                self.data_prefix['seg_map_path'],
+                self.seg_map_suffix,
+                self.backend_args,
+            )
         self.label_map = self.load_label_map(images)
         self._metainfo['label_map'] = self.label_map
         return [self._data_info(image) for image in images]
@@ -204,7 +221,7 @@ class WeakSegDataset(BaseSegDataset):
         wanted = {'images': self.data_prefix['img_path']}
         if self.ann_file:
             wanted['list of images'] = self.ann_file
-        if self.has_seeds and not self.test_mode:
+        if self._trains_on_seeds:
             wanted['seeds'] = self.data_prefix.get('seg_map_path', '')
         for what, path in wanted.items():
             if not path or not fileio.exists(path, self.backend_args):

@@ -6,4 +6,5 @@ from .excel import *
 from .losses import *
 from .refine import *
 from .segclip import *
+from .segmenters import *
 from .weakclip import *

@@ -19,8 +19,14 @@ from .run import Run
 
 # Files of configs/segmenters, by what a user calls them.
 SEGMENTERS = {
-    'deeplabv3plus_r50': 'deeplabv3plus_r50',
-    'fpn_small': 'fpn_small',
+    'deeplabv1_resnet38d': 'deeplabv1_resnet38d_4xb4-40k_voc12-448x448',
+    'deeplabv2_r101': 'deeplabv2_r101_2xb10-30k_voc12-321x321',
+    'deeplabv3plus_r50': 'deeplabv3plus_r50_4xb4-20k_voc12-512x512',
+    'deeplabv3plus_r101': 'deeplabv3plus_r101_4xb4-20k_voc12-512x512',
+    'fpn_small': 'fpn-small_r18_1xb8-1k_voc12-128x128',
+    'segformer_b2': 'segformer_mit-b2_4xb4-20k_voc12-512x512',
+    'segmenter_deit-s': 'segmenter_deit-s16_4xb2-40k_voc12-512x512',
+    'upernet_deit-s': 'upernet_deit-s16_4xb4-20k_voc12-512x512',
 }
 # Sides of training crops, in pixels.
 SMALLEST_CROP, LARGEST_CROP, CROP_STEP = 64, 512, 32

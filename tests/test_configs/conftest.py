@@ -139,6 +139,8 @@ def strip(thin_clip) -> Callable:
         if isinstance(value, dict):
             if value.get('type') == 'AttributeText':
                 value = value['text']
+            if value.get('type') == 'Pretrained':
+                return None
             return {k: unwrap(v) for k, v in value.items()}
         return value
 
@@ -253,7 +255,6 @@ def worlds(tmp_path_factory) -> Path:
     own = ('background', *CLASSES)
     splits = dict(train=ids[:4], val=ids[4:])
     _write(root / 'toyland', dict(zip(ids, scenes)), splits, own)
-    shutil.copytree(root / 'toyland/seeds', root / 'toyland/weakclip')
     coco = WeakCOCO14Dataset.METAINFO['classes']
     ids = [f'{i:012d}' for i in range(6)]
     splits = dict(train=ids[:4], val_5000=ids[4:])
@@ -264,6 +265,8 @@ def worlds(tmp_path_factory) -> Path:
     shutil.move(root / 'coco14/JPEGImages', root / 'coco14/images')
     for path in (root / 'coco14' / LISTS).iterdir():
         shutil.move(path, root / 'coco14')
+    for world in ('VOCdevkit/VOC2012', 'toyland', 'coco14'):
+        shutil.copytree(root / world / 'seeds', root / world / 'weakclip')
     _write_captions(root)
     return root
 

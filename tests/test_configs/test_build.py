@@ -7,6 +7,7 @@ from pathlib import Path
 import mmseg
 import open_clip
 import pytest
+import timm
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -29,6 +30,7 @@ SYSTEMS = [
     'weakclip_coco.py',
     'weakclip_voc.py',
 ]
+RESNET38 = 'data/pretrained/resnet38d_imagenet.pth'
 STYLE = re.compile(rf'(\w+/)?{WORDS}(_{WORDS})*\.py')
 
 
@@ -43,12 +45,12 @@ def walk(value):
 
 
 def stock_weights() -> set[str]:
-    """Files that the Segmenter configs of the installed mmseg start from."""
-    folder = Path(mmseg.__file__).parent / '.mim/configs/segmenter'
+    """Files that some configs of the installed mmseg start from."""
+    folder = Path(mmseg.__file__).parent / '.mim/configs'
     found = set()
-    for path in folder.glob('*.py'):
-        url = Config.fromfile(path).model.pretrained
-        found.add(Path(url).name)
+    for name in ('segformer', 'segmenter'):
+        for path in (folder / name).glob('*.py'):
+            found.update(re.findall(r'/(\w+-\w+\.pth)', path.read_text()))
     return found
 
 
@@ -118,6 +120,12 @@ def test_weights_exist(cfg):
         )
         name = Path(name).name if kind == 'https' else name
         assert name in known[kind]()
+    for part in walk(cfg.get('model', {})):
+        if part.get('type') == 'TIMMBackbone':
+            assert timm.is_model_pretrained(part['model_name'])
+        if part.get('type') == 'Pretrained':
+            # A file of the user's own, which a tool of ours writes.
+            assert part['checkpoint'] == RESNET38
 
 
 def test_dumped_config_is_the_same(cfg, tmp_path):

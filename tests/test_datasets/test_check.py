@@ -129,7 +129,9 @@ def test_one_thing_wrong(
     weak_config, weak_root, damage, kind, message, thorough
 ):
     damage(weak_root)
-    problems = check_dataset(DATASETS.build(weak_config()), thorough=thorough)
+    # As tools/check_dataset.py builds it.
+    dataset = DATASETS.build(weak_config(check_masks=False))
+    problems = check_dataset(dataset, thorough=thorough)
     if kind == 'unreadable-image' and not thorough:
         # Only the header is read, and that is whole.
         assert problems == []
@@ -149,7 +151,7 @@ def test_one_thing_wrong(
 )
 def test_training_names_the_same_culprit(weak_config, weak_root, damage):
     damage(weak_root)
-    dataset = DATASETS.build(weak_config())
+    dataset = DATASETS.build(weak_config(check_masks=False))
     with pytest.raises((ValueError, FileNotFoundError), match='img2'):
         dataset[2]
     assert dataset[1] is not None

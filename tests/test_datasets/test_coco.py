@@ -236,6 +236,8 @@ def test_test_split_that_loads_no_mask_opens_none(coco_like):
 def test_no_mask_exists(coco_like):
     (coco_like / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match=r'None of 5 masks'):
+        build(coco_like, 'empty', check_masks=False)
+    with pytest.raises(FileNotFoundError, match=r'lacks the masks of 5 of 5'):
         build(coco_like, 'empty')
 
 

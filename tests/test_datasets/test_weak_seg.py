@@ -162,6 +162,46 @@ def test_missing_parts(weak_config, changes, message):
         DATASETS.build(weak_config(**changes))
 
 
+def test_missing_seeds_are_an_error_of_training_only(weak_config, weak_root):
+    (weak_root / 'Seeds/img1.png').unlink()
+    (weak_root / 'Seeds/img4.png').unlink()
+    message = r'Seeds lacks the masks of 2 of 6 .*\(img1\.png, img4\.png\)'
+    with pytest.raises(FileNotFoundError, match=message):
+        DATASETS.build(weak_config())
+    assert len(DATASETS.build(weak_config(check_masks=False))) == 6
+    assert len(DATASETS.build(weak_config(test_mode=True))) == 6
+    config = weak_config()
+    config['pipeline'] = [
+        t for t in config['pipeline'] if t['type'] != 'LoadSeed'
+    ]
+    assert len(DATASETS.build(config)) == 6
+    # Only what is listed needs one.
+    (weak_root / 'few.txt').write_text('img0\nimg5\n')
+    assert len(DATASETS.build(weak_config(ann_file='few.txt'))) == 2
+
+
+def test_seeds_of_skipped_images_are_not_needed(
+    weak_config, weak_root, some_labels
+):
+    (weak_root / 'Seeds/img0.png').unlink()
+    config = skipping_config(weak_config, some_labels)
+    assert len(DATASETS.build(config)) == 4
+
+
+def test_seeds_of_nested_ids(weak_config, weak_root):
+    for folder, suffix in (('JPEGImages', 'jpg'), ('Seeds', 'png')):
+        (weak_root / f'{folder}/a').mkdir()
+        path = weak_root / f'{folder}/img1.{suffix}'
+        path.rename(weak_root / f'{folder}/a/img1.{suffix}')
+    (weak_root / 'nested.txt').write_text('img0\na/img1\n')
+    dataset = DATASETS.build(weak_config(ann_file='nested.txt'))
+    assert dataset[1]['data_samples'].img_id == 'img1'
+    # A mask of that name in another place is none.
+    (weak_root / 'Seeds/a/img1.png').rename(weak_root / 'Seeds/img1.png')
+    with pytest.raises(FileNotFoundError, match=r'1 of 2 .*\(a/img1\.png\)'):
+        DATASETS.build(weak_config(ann_file='nested.txt'))
+
+
 @pytest.mark.parametrize(
     ('classes', 'message'),
     [

@@ -123,21 +123,23 @@ def test_a_killed_run_leaves_no_tool_behind(tmp_path, repo):
     assert is_gone(int(log.read_text()))
 
 
+def lock_at_once(folder):
+    with lock_folder(folder, patience=0):
+        pass
+
+
 def test_one_run_in_a_folder(tmp_path):
     with lock_folder(tmp_path) as lock:
         with pytest.raises(WrongUse, match='another process works in'):
-            with lock_folder(tmp_path, patience=0):
-                pass
+            lock_at_once(tmp_path)
         # A tool of a killed run still holds it.
         child = subprocess.Popen(
             python('import time; time.sleep(60)'), pass_fds=[lock]
         )
     try:
         with pytest.raises(WrongUse):
-            with lock_folder(tmp_path, patience=0):
-                pass
+            lock_at_once(tmp_path)
     finally:
         child.kill()
         child.wait()
-    with lock_folder(tmp_path, patience=0):
-        pass
+    lock_at_once(tmp_path)

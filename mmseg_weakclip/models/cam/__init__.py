@@ -7,6 +7,7 @@ from .patch_text import (
     PatchTextHead,
     patch_text_similarity,
 )
+from .resnet38d import ResNet38d
 
 __all__ = [
     'AttentionAffinity',
@@ -14,6 +15,7 @@ __all__ = [
     'GradCAMHead',
     'PatchTextCAMHead',
     'PatchTextHead',
+    'ResNet38d',
     'TextHead',
     'TrainingFreeCAMHead',
     'TrainingFreeHead',

@@ -1,0 +1,62 @@
+# A trial of the last stage in minutes on a CPU: Semantic FPN with ResNet-18
+# from random weights, on pseudo masks of VOC 2012. Its scores mean nothing.
+#   tools/train.py THIS --pseudo-masks DIR
+_base_ = [
+    '../_base_/datasets/pseudo_masks_voc12.py',
+    '../_base_/schedules/segmenter_adamw_20k.py',
+    '../_base_/default_runtime.py',
+]
+
+crop_size = (128, 128)
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        size=crop_size),
+    backbone=dict(type='ResNetV1c', depth=18, norm_cfg=norm_cfg),
+    neck=dict(
+        type='FPN',
+        in_channels=[64, 128, 256, 512],
+        out_channels=128,
+        num_outs=4),
+    decode_head=dict(
+        type='FPNHead',
+        in_channels=[128, 128, 128, 128],
+        in_index=[0, 1, 2, 3],
+        feature_strides=[4, 8, 16, 32],
+        channels=128,
+        num_classes=21,
+        norm_cfg=norm_cfg,
+        # Pixels of which a mask is not sure do not thin it out.
+        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+    test_cfg=dict(mode='whole'))
+
+small = (512, 128)
+train_pipeline = _base_.train_pipeline
+train_pipeline[2]['scale'] = small
+train_pipeline[3]['crop_size'] = crop_size
+test_pipeline = _base_.test_pipeline
+test_pipeline[1]['scale'] = small
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1]['transforms'][0] = [
+    dict(type='Resize', scale=(int(512 * ratio), int(128 * ratio)),
+         keep_ratio=True)
+    for ratio in (.75, 1., 1.25)
+]
+train_dataloader = dict(
+    batch_size=8, num_workers=2, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(num_workers=2, dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
+train_cfg = dict(max_iters=1000, val_interval=500)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-3, end=50, by_epoch=False),
+    dict(type='PolyLR', eta_min=0., power=1., begin=50, end=1000,
+         by_epoch=False),
+]
+default_hooks = dict(checkpoint=dict(interval=500))
