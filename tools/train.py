@@ -14,9 +14,6 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 import mmseg_weakclip.engine.command_line as command_line
-from mmengine.runner import Runner
-
-import mmseg_weakclip.engine.command_line as command_line
 from mmseg_weakclip.datasets import use_masks_of
 from mmseg_weakclip.engine import find_whole_checkpoint
 
