@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import open_clip
 from mmengine.registry import init_default_scope
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
@@ -149,7 +150,9 @@ def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value in known:
         return
     near = difflib.get_close_matches(value, known, 1, 0.4)
-    hint = f'did you mean {near[0]}?' if near else f'known: {", ".join(known)}'
+    hint = f'known: {", ".join(known)}'
+    if near:
+        hint = f'did you mean {near[0]}?'
     raise WrongUse(f'--{name} {value} is unknown; {hint}')
 
 
@@ -177,6 +180,9 @@ def read_options(args: argparse.Namespace, before: Manifest | None) -> Options:
     one_of('segmenter', options.segmenter, tuple(SEGMENTERS))
     if options.crf is not None:
         one_of('crf', options.crf, CRFS)
+    options = options.with_clip_defaults()
+    if options.clip is not None:
+        one_of('clip', options.clip, tuple(open_clip.list_models()))
     if not 0 <= options.val_share < 1:
         raise WrongUse(f'--val-share {options.val_share} is not in [0, 1)')
     for name in ('iterations', 'method_iterations', 'batch_size', 'max_side',
@@ -184,7 +190,7 @@ def read_options(args: argparse.Namespace, before: Manifest | None) -> Options:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise WrongUse(f'--{name.replace("_", "-")} {value} is below 1')
-    return options.with_clip_defaults()
+    return options
 
 
 def work(args: argparse.Namespace) -> None:

@@ -71,15 +71,23 @@ class Pipeline:
             label = f'[{number}/{len(self.stages)}] {stage.title}'
             self._do(stage, label)
             if stage.kind == 'data':
+                self._write_configs()
                 # Before the first long stage, not in its middle.
                 self.check_weights()
             if stage.name == until:
                 return
 
+    def _write_configs(self) -> None:
+        for stage in self.stages.values():
+            if stage.config is None:
+                continue
+            record = self.manifest.stages[stage.name]
+            if write_config(self.run, stage, record):
+                self.say(f'{record.config} was edited, it is kept')
+        self.manifest.save()
+
     def _do(self, stage: Stage, label: str) -> None:
         record = self.manifest.stages[stage.name]
-        if stage.config is not None and write_config(self.run, stage, record):
-            self.say(f'{label}: {record.config} was edited, it is kept')
         inputs = self.inputs(stage)
         if self._is_done(stage, record, inputs):
             self.say(f'{label}: done before')
