@@ -1,7 +1,7 @@
 # make demo   the whole pipeline on the embedded toy world
 # make test   the test suite
 # make lint   ruff
-# make docs   pages of all public classes and functions, in docs/api
+# make docs   the documentation, site/index.html
 # Each makes .venv first, once, with the exact versions that CI passes with.
 # PYTHON=python3.12 picks another interpreter, CONSTRAINTS= takes the newest
 # versions instead.
@@ -23,8 +23,7 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check mmseg_weakclip tools tests benchmarks
 
 docs: $(READY)
-	$(VENV)/bin/python -m pip install --quiet -r requirements/docs.txt
-	$(VENV)/bin/python -m pdoc --docformat google -o docs/api mmseg_weakclip
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
 
 $(READY): setup.py requirements.txt $(wildcard requirements/*.txt)
 	$(PYTHON) -m venv $(VENV)
