@@ -25,6 +25,7 @@ setup(
     package_data={
         'mmseg_weakclip.models.clims': ['*.json'],
         'mmseg_weakclip.models.excel': ['descriptions/*.json'],
+        'mmseg_weakclip.report': ['templates/*'],
         'mmseg_weakclip.toyland': ['*.json', '*.safetensors'],
     },
     install_requires=requirements('runtime'),
@@ -32,6 +33,7 @@ setup(
         'crf': requirements('crf'),
         'docs': requirements('docs'),
         'excel': requirements('excel'),
+        'report': requirements('report'),
         'segclip': requirements('segclip'),
         'tests': requirements('tests'),
     },

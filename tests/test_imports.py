@@ -27,6 +27,7 @@ ALLOWED = {
     'datasets': {'toyland'},
     'toyland': {'models.clip'},
     'evaluation': {'models.refine', 'datasets'},
+    'report': {'datasets', 'evaluation'},
     'engine': {'models.clip', 'datasets', 'evaluation'},
     **dict.fromkeys(SYSTEMS, SHARED),
 }
