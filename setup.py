@@ -33,6 +33,7 @@ setup(
         'docs': requirements('docs'),
         'excel': requirements('excel'),
         'segclip': requirements('segclip'),
+        'tensorboard': requirements('tensorboard'),
         'tests': requirements('tests'),
     },
 )

@@ -1,6 +1,7 @@
 """Train a segmentor."""
 
 import argparse
+import sys
 
 import torch
 from mmengine.config import Config
@@ -8,6 +9,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import mmseg_weakclip.engine.command_line as command_line
+
+TENSORBOARD = 'TensorboardVisBackend'
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,6 +29,13 @@ def parse_args() -> argparse.Namespace:
         'float16 with loss scaling on a GPU, bfloat16 on a '
         'CPU',
     )
+    parser.add_argument(
+        '--tensorboard',
+        action='store_true',
+        help='write losses and scores for TensorBoard too, into '
+        '<work-dir>/<time>/vis_data; with --cfg-options '
+        'default_hooks.visualization.draw=True validation images as well',
+    )
     return parser.parse_args()
 
 
@@ -38,6 +48,23 @@ def use_amp(cfg: Config) -> None:
         wrapper.type, wrapper.loss_scale = 'AmpOptimWrapper', 'dynamic'
     else:
         wrapper.type = 'CPUAmpOptimWrapper'
+
+
+def use_tensorboard(cfg: Config) -> None:
+    """Have the visualizer write event files beside what it writes."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError:
+        print(
+            'train.py: --tensorboard needs tensorboard, which is not '
+            "installed: pip install -e '.[tensorboard]'",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+    backends = list(cfg.visualizer.get('vis_backends') or ())
+    if not any(b['type'] == TENSORBOARD for b in backends):
+        backends.append(dict(type=TENSORBOARD))
+    cfg.visualizer.vis_backends = backends
 
 
 def resume(cfg: Config) -> None:
@@ -58,6 +85,8 @@ def main() -> None:
         resume(cfg)
     if args.amp:
         use_amp(cfg)
+    if args.tensorboard:
+        use_tensorboard(cfg)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:
