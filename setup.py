@@ -35,6 +35,7 @@ setup(
         'excel': requirements('excel'),
         'report': requirements('report'),
         'segclip': requirements('segclip'),
+        'tensorboard': requirements('tensorboard'),
         'tests': requirements('tests'),
     },
 )

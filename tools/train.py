@@ -6,6 +6,7 @@ trains any segmenter on a folder of pseudo masks.
 """
 
 import argparse
+import sys
 
 import torch
 from mmengine.config import Config
@@ -16,6 +17,8 @@ from mmengine.runner import Runner
 import mmseg_weakclip.engine.command_line as command_line
 from mmseg_weakclip.datasets import use_masks_of
 from mmseg_weakclip.engine import find_whole_checkpoint
+
+TENSORBOARD = 'TensorboardVisBackend'
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -43,6 +46,13 @@ def build_parser() -> argparse.ArgumentParser:
         'float16 with loss scaling on a GPU, bfloat16 on a '
         'CPU',
     )
+    parser.add_argument(
+        '--tensorboard',
+        action='store_true',
+        help='write losses and scores for TensorBoard too, into '
+        '<work-dir>/<time>/vis_data; with --cfg-options '
+        'default_hooks.visualization.draw=True validation images as well',
+    )
     return parser
 
 
@@ -55,6 +65,23 @@ def use_amp(cfg: Config) -> None:
         wrapper.type, wrapper.loss_scale = 'AmpOptimWrapper', 'dynamic'
     else:
         wrapper.type = 'CPUAmpOptimWrapper'
+
+
+def use_tensorboard(cfg: Config) -> None:
+    """Have the visualizer write event files beside what it writes."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError:
+        print(
+            'train.py: --tensorboard needs tensorboard, which is not '
+            "installed: pip install -e '.[tensorboard]'",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+    backends = list(cfg.visualizer.get('vis_backends') or ())
+    if not any(b['type'] == TENSORBOARD for b in backends):
+        backends.append(dict(type=TENSORBOARD))
+    cfg.visualizer.vis_backends = backends
 
 
 def resume(cfg: Config) -> None:
@@ -94,6 +121,8 @@ def main() -> None:
         resume(cfg)
     if args.amp:
         use_amp(cfg)
+    if args.tensorboard:
+        use_tensorboard(cfg)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:
