@@ -1,5 +1,5 @@
 from .caption_stream import CaptionStreamHook
-from .class_names import ClassNamesHook, check_class_counts
+from .class_names import ClassNamesHook, check_class_counts, name_classes
 from .loss_check import CheckLossHook
 from .optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .pseudo_masks import PseudoMaskHook
@@ -16,4 +16,5 @@ __all__ = [
     'ThresholdSweepLoop',
     'TrainableOptimWrapperConstructor',
     'check_class_counts',
+    'name_classes',
 ]
