@@ -29,6 +29,7 @@ ALLOWED = {
     'evaluation': {'models.refine', 'datasets'},
     'report': {'datasets', 'evaluation'},
     'engine': {'models.clip', 'datasets', 'evaluation'},
+    'export': {'models.clip', 'datasets', 'engine'},
     **dict.fromkeys(SYSTEMS, SHARED),
 }
 

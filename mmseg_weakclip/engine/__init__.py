@@ -1,5 +1,5 @@
 from .caption_stream import CaptionStreamHook
-from .class_names import ClassNamesHook, check_class_counts
+from .class_names import ClassNamesHook, check_class_counts, name_classes
 from .loss_check import CheckLossHook
 from .optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .pseudo_masks import PseudoMaskHook
@@ -19,4 +19,5 @@ __all__ = [
     'WholeFileBackend',
     'check_class_counts',
     'find_whole_checkpoint',
+    'name_classes',
 ]

@@ -42,6 +42,18 @@ def check_class_counts(model: nn.Module, classes: Sequence[str]) -> None:
         )
 
 
+def name_classes(model: nn.Module, classes: Sequence[str]) -> None:
+    """Tell text banks without names what the classes are called.
+
+    Raises:
+        ValueError: See :func:`check_class_counts`.
+    """
+    for module in model.modules():
+        if isinstance(module, TextBank) and module.names is None:
+            module.set_names(classes)
+    check_class_counts(model, classes)
+
+
 @HOOKS.register_module()
 class ClassNamesHook(Hook):
     """Tell text banks without names what the classes are called, and check
@@ -64,8 +76,4 @@ class ClassNamesHook(Hook):
         self._apply(runner, runner.test_dataloader.dataset)
 
     def _apply(self, runner: Runner, dataset: BaseDataset) -> None:
-        classes = dataset.metainfo['classes']
-        for module in runner.model.modules():
-            if isinstance(module, TextBank) and module.names is None:
-                module.set_names(classes)
-        check_class_counts(runner.model, classes)
+        name_classes(runner.model, dataset.metainfo['classes'])

@@ -160,7 +160,8 @@ class VisionTower(CLIPTower):
         grid = tuple(patches.shape[-2:])
         patches = patches.flatten(2).transpose(1, 2)
         first = visual.class_embedding * self.class_embedding_repeats
-        first = first.to(patches.dtype).expand(len(patches), 1, -1)
+        # Not len(patches), of which a trace would make a number.
+        first = first.to(patches.dtype).expand(patches.shape[0], 1, -1)
         position = interpolate_position(
             visual.positional_embedding, grid, self.position_mode
         )

@@ -142,7 +142,8 @@ class SemanticGroup(BaseModule):
         Args:
             patches: (B, N, D), in any order.
         """
-        centers = self.centers.expand(len(patches), -1, -1)
+        # Not len(patches), of which a trace would make a number.
+        centers = self.centers.expand(patches.shape[0], -1, -1)
         for block in self.blocks:
             centers = block(centers, patches)
         centers = self.center_norm(centers)

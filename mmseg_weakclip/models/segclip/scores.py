@@ -35,7 +35,8 @@ def region_scores(
         return scores
     whole = F.normalize(image, dim=-1) @ text.T
     best = whole.topk(min(topk, len(text)), dim=-1).indices
-    allowed = torch.zeros_like(whole, dtype=torch.bool).scatter(1, best, True)
+    # Not of bools, which a trace can't scatter.
+    allowed = torch.zeros_like(whole).scatter(1, best, 1.0) > 0
     prior = logits.masked_fill(~allowed[:, None], -torch.inf).softmax(-1)
     return scores * prior
 

@@ -115,7 +115,8 @@ class CoAttentionNeck(BaseModule):
                 f'its text bank has {len(text)} rows; names: '
                 f'{self.text.names}'
             )
-        text = text.expand(len(pixels), -1, -1)
+        # Not len(pixels), of which a trace would make a number.
+        text = text.expand(pixels.shape[0], -1, -1)
         visual = torch.cat(
             [class_embedding[:, None], pixels.flatten(2).transpose(1, 2)], 1
         )

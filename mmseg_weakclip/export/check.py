@@ -1,0 +1,158 @@
+"""A file against PyTorch, on images of several sizes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from mmengine.config import ConfigDict
+from mmseg.models import BaseSegmentor
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from .formats import Predict
+
+# What a file is traced with: no side is that of another axis or of CLIP's
+# square grids, so that nothing is left out because it happens to fit.
+TRACED = (2, 160, 224)
+# Number of images, height and width: another number of images, sides that
+# no stride divides, wide and high.
+SIZES = (TRACED, (1, 128, 128), (3, 131, 97), (1, 197, 290))
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a file makes of a batch, beside what PyTorch makes of it.
+
+    Attributes:
+        size: Number of images, height and width.
+        difference: The largest, absolute; of masks by how much the logit of
+            a class chosen is below the best. Infinite if the file can't be
+            run or its output has another shape, see ``problem``.
+        problem: Why.
+    """
+
+    size: tuple[int, int, int]
+    difference: float
+    problem: str = ''
+
+    @property
+    def passes(self) -> bool:
+        # Not "no larger": no number is no pass.
+        return self.difference <= TOLERANCE
+
+
+def random_images(size: tuple[int, int, int]) -> Tensor:
+    """Colours, float32, 0..255, (B, 3, H, W), always the same."""
+    batch, height, width = size
+    generator = torch.Generator().manual_seed(0)
+    shape = batch, 3, height, width
+    return torch.randint(256, shape, generator=generator).float()
+
+
+def reference_logits(
+    model: BaseSegmentor, images: Tensor, takes_rgb: bool = False
+) -> Tensor:
+    """What mmseg itself predicts for whole images.
+
+    Args:
+        model: The segmentor, not the copy that is exported.
+        images: RGB, 0..255, (B, 3, H, W).
+        takes_rgb: Whether images come to its preprocessor as RGB.
+
+    Returns:
+        Logits, (B, K, H, W).
+
+    Raises:
+        ValueError: The head needs more than images.
+    """
+    inputs = images if takes_rgb else images.flip(1)
+    height, width = images.shape[2:]
+    samples = [
+        SegDataSample(
+            metainfo=dict(ori_shape=(height, width), img_shape=(height, width))
+        )
+        for _ in images
+    ]
+    test_cfg, model.test_cfg = model.test_cfg, ConfigDict(mode='whole')
+    try:
+        with torch.no_grad():
+            data = model.data_preprocessor(
+                dict(inputs=list(inputs), data_samples=samples)
+            )
+            metas = [sample.metainfo for sample in data['data_samples']]
+            logits = model.inference(data['inputs'], metas)
+    finally:
+        model.test_cfg = test_cfg
+    # Padding is on the right and below.
+    return logits[:, :, :height, :width]
+
+
+def largest_difference(
+    found: Tensor, logits: Tensor, output: str, threshold: float | None = None
+) -> float:
+    """How far a prediction is from that of PyTorch.
+
+    Args:
+        found: Logits or probabilities, (B, K, H, W), or a mask, (B, H, W).
+        logits: Of PyTorch, (B, K, H, W).
+        output: See ``ExportSegmenter``.
+        threshold: Of the probability, where there is one channel.
+
+    Returns:
+        See :class:`Comparison`.
+    """
+    if output == 'logits':
+        return float((found - logits).abs().max())
+    is_binary = logits.shape[1] == 1
+    if output == 'probabilities':
+        expected = logits.sigmoid() if is_binary else logits.softmax(1)
+        return float((found - expected).abs().max())
+    chosen = found.long()[:, None]
+    if is_binary:
+        distance = logits.sigmoid() - threshold
+        wrong = (distance > 0) != (chosen > 0)
+        return float((distance.abs() * wrong).max())
+    return float((logits.amax(1, True) - logits.gather(1, chosen)).max())
+
+
+def compare(
+    predict: Predict,
+    model: BaseSegmentor,
+    batches: Sequence[Tensor],
+    output: str,
+    threshold: float | None = None,
+    takes_rgb: bool = False,
+) -> Iterator[Comparison]:
+    """Run a file and PyTorch on the same images.
+
+    Args:
+        predict: The file.
+        model: The segmentor that it was made of.
+        batches: RGB images, float32, 0..255, each (B, 3, H, W).
+        output: See ``ExportSegmenter``.
+        threshold: See :func:`largest_difference`.
+        takes_rgb: See :func:`reference_logits`.
+    """
+    for images in batches:
+        size = images.shape[0], *images.shape[2:]
+        logits = reference_logits(model, images, takes_rgb)
+        try:
+            found = predict(images)
+        except Exception as error:  # each runtime has its own
+            line = str(error).strip().splitlines()[-1]
+            yield Comparison(size, float('inf'), f'it can not be run: {line}')
+            continue
+        expected = logits.shape
+        if output == 'mask':
+            expected = (expected[0], *expected[2:])
+        if found.shape != expected:
+            yield Comparison(
+                size,
+                float('inf'),
+                f'its output is {tuple(found.shape)}, not {tuple(expected)}',
+            )
+            continue
+        yield Comparison(
+            size, largest_difference(found, logits, output, threshold)
+        )

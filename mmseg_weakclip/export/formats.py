@@ -1,0 +1,161 @@
+"""A traced segmenter as the bytes of a file, and such bytes as a function."""
+
+import io
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+import torch
+from mmengine.utils import digit_version
+from torch import Tensor
+
+from .segmenter import ExportError, ExportSegmenter
+
+# The first release whose exporter takes names for dynamic axes.
+MINIMUM_TORCH = '2.7'
+# More does not fit into one file of protocol buffers.
+MAXIMUM_ONNX_BYTES = 2**31 - 1
+INPUT = 'images'
+METADATA = 'metadata.json'
+
+Predict = Callable[[Tensor], Tensor]
+
+
+def require_onnx() -> tuple[ModuleType, ModuleType]:
+    """The libraries onnx and onnxruntime.
+
+    Raises:
+        ImportError: They, or onnxscript, are not installed.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  (PyTorch's exporter is written in it)
+    except ImportError as error:
+        raise ImportError(
+            f'ONNX files need {error.name}: '
+            "pip install 'mmseg_weakclip[export]'"
+        ) from error
+    return onnx, onnxruntime
+
+
+def to_onnx(
+    segmenter: ExportSegmenter,
+    images: Tensor,
+    metadata: Mapping[str, str],
+    opset: int | None = None,
+) -> bytes:
+    """Trace a segmenter into an ONNX file.
+
+    Args:
+        segmenter: On the CPU.
+        images: What it is traced with, (B, 3, H, W), B > 1.
+        metadata: Properties of the file.
+        opset: Version of ONNX's operators; None for the exporter's own.
+
+    Raises:
+        ExportError: It can't be traced, or is too large.
+        ImportError: See :func:`require_onnx`.
+    """
+    require_onnx()
+    if digit_version(torch.__version__) < digit_version(MINIMUM_TORCH):
+        raise ExportError(
+            f'ONNX files need torch>={MINIMUM_TORCH}, here is '
+            f'{torch.__version__}'
+        )
+    # The exporter on torch.export keeps sizes as symbols. The older one on
+    # traces (dynamo=False) is deprecated, and with torch 2.15 writes the
+    # traced size into attention: SegFormer and CLIP's towers then run at
+    # that size only, and fused attention and .mT it can't write at all.
+    try:
+        with torch.no_grad():
+            program = torch.onnx.export(
+                segmenter,
+                (images,),
+                dynamo=True,
+                dynamic_shapes=[{0: 'batch', 2: 'height', 3: 'width'}],
+                input_names=[INPUT],
+                output_names=[segmenter.output],
+                opset_version=opset,
+                external_data=False,
+                verbose=False,
+            )
+        proto = program.model_proto
+    except Exception as error:
+        raise _untraceable('ONNX', error) from error
+    if proto.ByteSize() > MAXIMUM_ONNX_BYTES:
+        raise ExportError(
+            f'it has {proto.ByteSize() / 2**30:.1f} GiB, more than the 2 GiB '
+            "that one ONNX file may have; take format 'torchscript'"
+        )
+    for key, value in metadata.items():
+        proto.metadata_props.add(key=key, value=value)
+    return proto.SerializeToString()
+
+
+def load_onnx(content: bytes) -> Predict:
+    """The bytes of an ONNX file as a function of images, on the CPU."""
+    _, onnxruntime = require_onnx()
+    session = onnxruntime.InferenceSession(
+        content, providers=['CPUExecutionProvider']
+    )
+
+    def predict(images: Tensor) -> Tensor:
+        (output,) = session.run(None, {INPUT: images.numpy()})
+        return torch.from_numpy(output)
+
+    return predict
+
+
+def to_torchscript(
+    segmenter: ExportSegmenter, images: Tensor, metadata: Mapping[str, str]
+) -> bytes:
+    """Trace a segmenter into a TorchScript file.
+
+    Args:
+        segmenter: On the CPU.
+        images: What it is traced with, (B, 3, H, W).
+        metadata: Goes into the file as ``metadata.json``.
+
+    Raises:
+        ExportError: It can't be traced.
+    """
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            # Of every size that becomes a number, most of them in checks.
+            # Those that matter show when other sizes are compared.
+            warnings.simplefilter('ignore', torch.jit.TracerWarning)
+            # PyTorch would have torch.export instead, which C++ can't read.
+            warnings.simplefilter('ignore', FutureWarning)
+            traced = torch.jit.trace(segmenter, (images,), check_trace=False)
+            buffer = io.BytesIO()
+            torch.jit.save(
+                traced,
+                buffer,
+                _extra_files={METADATA: json.dumps(dict(metadata))},
+            )
+    except Exception as error:
+        raise _untraceable('TorchScript', error) from error
+    return buffer.getvalue()
+
+
+def load_torchscript(content: bytes) -> Predict:
+    """The bytes of a TorchScript file as a function of images."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning)
+        module = torch.jit.load(io.BytesIO(content), map_location='cpu')
+
+    def predict(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return module(images)
+
+    return predict
+
+
+def _untraceable(name: str, error: Exception) -> ExportError:
+    """What a tracer says at length, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    line = str(error).strip().partition('\n')[0]
+    return ExportError(f'{name} has no way to say it ({line})')

@@ -1,0 +1,143 @@
+"""A segmentor as one function of images, for use without mmseg."""
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from mmseg.models import BaseSegmentor, SegDataPreProcessor
+from torch import Tensor, nn
+
+from .traceable import make_traceable
+
+OUTPUTS = ('logits', 'probabilities', 'mask')
+
+
+class ExportError(ValueError):
+    """A model that can't be exported, with the reason."""
+
+
+class LabelFreeMeta(dict):
+    """What is known of an image at run time: nothing but its size.
+
+    A head that asks for image labels can't be exported; it is told so here,
+    whatever head it is.
+    """
+
+    def __contains__(self, key: str) -> bool:
+        if key == 'image_labels':
+            raise ExportError(
+                'its prediction needs the image labels of each image, which '
+                'an exported file does not get; export the segmenter that '
+                'was trained on its masks'
+            )
+        return super().__contains__(key)
+
+
+class ExportSegmenter(nn.Module):
+    """Images as they are to predictions of their size.
+
+    Normalisation, padding to a multiple of ``size_divisor`` and its removal
+    are inside. Whole images are predicted; sliding windows are left to the
+    caller, who may cut them from an image of any size.
+
+    Args:
+        model: A segmentor with ``encode_decode``, such as ``EncoderDecoder``;
+            it is copied.
+        output: ``'logits'``: what the model predicts, (B, K, H, W);
+            ``'probabilities'``: their softmax, or sigmoid where there is one
+            channel; ``'mask'``: class ids, uint8, (B, H, W).
+        is_rgb: Whether the network takes RGB; otherwise channels are turned
+            round.
+
+    Raises:
+        ExportError: The model is of another kind, has more classes than
+            fit into a mask, or pads in a way that is not supported.
+    """
+
+    def __init__(
+        self, model: BaseSegmentor, output: str = 'logits', is_rgb: bool = True
+    ) -> None:
+        super().__init__()
+        if output not in OUTPUTS:
+            raise ExportError(f'output={output!r} must be one of {OUTPUTS}')
+        if not hasattr(model, 'encode_decode'):
+            raise ExportError(
+                f'a {type(model).__name__} has no encode_decode, by which '
+                'EncoderDecoder and its kind predict logits'
+            )
+        if output == 'mask' and model.out_channels > 256:
+            raise ExportError(
+                f'{model.out_channels} classes do not fit into a mask of one '
+                "byte per pixel; take output='logits'"
+            )
+        preprocessor = model.data_preprocessor
+        if not isinstance(preprocessor, SegDataPreProcessor):
+            raise ExportError(
+                f'its data_preprocessor is a {type(preprocessor).__name__}, '
+                'not a SegDataPreProcessor'
+            )
+        self.divisor, self.pad_value = _padding(preprocessor)
+        self.output = output
+        self.is_rgb = is_rgb
+        self.is_binary = model.out_channels == 1
+        head = model.decode_head
+        head = head[-1] if isinstance(head, nn.ModuleList) else head
+        self.threshold = head.threshold
+        # For any type of image, so that a model without both is no case.
+        for name, default in (('mean', 0.0), ('std', 1.0)):
+            value = getattr(preprocessor, name, torch.full((3, 1, 1), default))
+            self.register_buffer(name, value.clone())
+        self.model = make_traceable(deepcopy(model))
+        self.eval()
+
+    def train(self, mode: bool = True) -> 'ExportSegmenter':
+        """Stays in evaluation mode."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Predict.
+
+        Args:
+            images: RGB, float32, 0..255, (B, 3, H, W).
+
+        Returns:
+            See :class:`ExportSegmenter`.
+
+        Raises:
+            ExportError: A head asks for image labels.
+        """
+        height, width = images.shape[2:]
+        x = images if self.is_rgb else images.flip(1)
+        x = (x - self.mean) / self.std
+        if self.divisor > 1:
+            amounts = (0, -width % self.divisor, 0, -height % self.divisor)
+            x = F.pad(x, amounts, value=self.pad_value)
+        # mmseg's heads look at the first image for the size of the batch.
+        meta = LabelFreeMeta(img_shape=(x.shape[2], x.shape[3]))
+        logits = self.model.encode_decode(x, [meta])
+        if self.divisor > 1:
+            logits = logits[:, :, :height, :width]
+        return self._finish(logits)
+
+    def _finish(self, logits: Tensor) -> Tensor:
+        if self.output == 'logits':
+            return logits
+        if self.is_binary:
+            probabilities = logits.sigmoid()
+            if self.output == 'probabilities':
+                return probabilities
+            return (probabilities > self.threshold)[:, 0].to(torch.uint8)
+        if self.output == 'probabilities':
+            return logits.softmax(1)
+        return logits.argmax(1).to(torch.uint8)
+
+
+def _padding(preprocessor: nn.Module) -> tuple[int, float]:
+    """Divisor and value of the padding at test time."""
+    settings = preprocessor.test_cfg or {}
+    if settings.get('size') is not None:
+        raise ExportError(
+            'its data_preprocessor pads to test_cfg.size='
+            f'{tuple(settings["size"])}; only size_divisor is supported'
+        )
+    return settings.get('size_divisor') or 1, preprocessor.pad_val
