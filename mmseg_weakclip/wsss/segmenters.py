@@ -10,12 +10,12 @@ from .config_edits import (
     TEST_KEYS,
     TRAIN_KEYS,
     VAL_KEYS,
-    iter_dicts,
     only_keys,
     rescale_schedule,
     set_classes,
 )
 from .run import Run
+from .weights import replace_weights
 
 # Files of configs/segmenters, by what a user calls them.
 SEGMENTERS = {
@@ -130,10 +130,7 @@ def predict_config(run: Run) -> Config:
     cfg = load_segmenter(run)
     _fit_model(cfg, run)
     # The checkpoint brings all weights.
-    for part in iter_dicts(cfg.model):
-        part.pop('init_cfg', None)
-        if isinstance(part.get('pretrained'), str):
-            part['pretrained'] = None
+    replace_weights(cfg.model, None)
     cfg.test_dataloader = _loader(run, 'all', crop_side(run), truth=False)
     set_test_batch(cfg, run)
     cfg.test_cfg = dict(type='TestLoop')
@@ -158,17 +155,8 @@ def _fit_model(cfg: Config, run: Run) -> None:
         stride = max(1, round(side * 2 / 3))
         test_cfg.update(crop_size=(side, side), stride=(stride, stride))
     weights = run.options.segmenter_weights
-    if weights is None:
-        return
-    for part in iter_dicts(cfg.model):
-        init = part.get('init_cfg')
-        if isinstance(init, dict) and init.get('type') == 'Pretrained':
-            if weights == 'none':
-                part.pop('init_cfg')
-            else:
-                init['checkpoint'] = weights
-        if isinstance(part.get('pretrained'), str):
-            part['pretrained'] = None if weights == 'none' else weights
+    if weights is not None:
+        replace_weights(cfg.model, None if weights == 'none' else weights)
 
 
 def _loader(run: Run, split: str, side: int, truth: bool) -> dict[str, Any]:

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import timm
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from ..models.clip import load_clip
 from .config_edits import iter_dicts
 from .problems import WrongUse
+
+# Backbones whose weights timm brings.
+TIMM = 'TIMMBackbone'
 
 
 def clip_models(model: dict) -> set[tuple[str, str | None]]:
@@ -24,14 +28,40 @@ def clip_models(model: dict) -> set[tuple[str, str | None]]:
 
 
 def starting_weights(model: dict) -> Iterator[str]:
-    """Checkpoints that a model's parts start from."""
+    """What a model's parts start from: checkpoints, or ``timm:<name>``."""
     for part in iter_dicts(model):
         init = part.get('init_cfg')
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
             yield init['checkpoint']
         weights = part.get('pretrained')
-        if isinstance(weights, str) and not isinstance(part.get('model'), str):
+        if part.get('type') == TIMM:
+            if weights is True:
+                yield f'timm:{part["model_name"]}'
+            if part.get('checkpoint_path'):
+                yield part['checkpoint_path']
+        elif isinstance(weights, str) and 'model' not in part:
             yield weights
+
+
+def replace_weights(model: dict, source: str | None) -> None:
+    """Have a model's parts start from another file, or from random weights.
+
+    Args:
+        model: Its config.
+        source: The file; None for random weights.
+    """
+    for part in iter_dicts(model):
+        init = part.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            if source is None:
+                part.pop('init_cfg')
+            else:
+                init['checkpoint'] = source
+        if part.get('type') == TIMM:
+            if part.get('pretrained'):
+                part.update(pretrained=False, checkpoint_path=source or '')
+        elif isinstance(part.get('pretrained'), str) and 'model' not in part:
+            part['pretrained'] = source
 
 
 def check_weights(configs: dict[str, Config]) -> None:
@@ -60,13 +90,21 @@ def check_weights(configs: dict[str, Config]) -> None:
             ) from error
     for source in sorted(others):
         try:
-            CheckpointLoader.load_checkpoint(source, map_location='cpu')
+            _load(source)
         except Exception as error:  # every loader and network has its own
             raise WrongUse(
                 f'the weights {source} can not be had ({_flat(error)}); '
                 f'{_where_to_put(source)}, or train from random weights by '
                 '--segmenter-weights none'
             ) from error
+
+
+def _load(source: str) -> None:
+    """Fetch weights into the cache that their loader has."""
+    if source.startswith('timm:'):
+        timm.create_model(source.removeprefix('timm:'), pretrained=True)
+    else:
+        CheckpointLoader.load_checkpoint(source, map_location='cpu')
 
 
 def _flat(error: BaseException) -> str:
