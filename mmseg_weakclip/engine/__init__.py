@@ -1,5 +1,9 @@
 from .caption_stream import CaptionStreamHook
-from .class_names import ClassNamesHook, check_class_counts
+from .class_names import (
+    ClassNamesHook,
+    check_class_counts,
+    set_class_names,
+)
 from .loss_check import CheckLossHook
 from .optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .pseudo_masks import PseudoMaskHook
@@ -16,4 +20,5 @@ __all__ = [
     'ThresholdSweepLoop',
     'TrainableOptimWrapperConstructor',
     'check_class_counts',
+    'set_class_names',
 ]

@@ -42,6 +42,13 @@ def check_class_counts(model: nn.Module, classes: Sequence[str]) -> None:
         )
 
 
+def set_class_names(model: nn.Module, classes: Sequence[str]) -> None:
+    """Tell the text banks of a model that have no names the classes."""
+    for module in model.modules():
+        if isinstance(module, TextBank) and module.names is None:
+            module.set_names(classes)
+
+
 @HOOKS.register_module()
 class ClassNamesHook(Hook):
     """Tell text banks without names what the classes are called, and check
@@ -65,7 +72,5 @@ class ClassNamesHook(Hook):
 
     def _apply(self, runner: Runner, dataset: BaseDataset) -> None:
         classes = dataset.metainfo['classes']
-        for module in runner.model.modules():
-            if isinstance(module, TextBank) and module.names is None:
-                module.set_names(classes)
+        set_class_names(runner.model, classes)
         check_class_counts(runner.model, classes)

@@ -22,6 +22,15 @@ class InferenceRunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
 
+def trained_parameters(model: nn.Module) -> list[str]:
+    """Names of the parameters that a training changes."""
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
+
+
 def check_is_trained(runner: Runner, config: str) -> None:
     """Without a checkpoint there must be nothing to load.
 
@@ -34,12 +43,7 @@ def check_is_trained(runner: Runner, config: str) -> None:
     """
     if runner.cfg.get('load_from') is not None:
         return
-    trained = [
-        name
-        for name, parameter in runner.model.named_parameters()
-        if parameter.requires_grad
-    ]
-    if trained:
+    if trained := trained_parameters(runner.model):
         raise SystemExit(
             f'{config} describes a model that is trained ({len(trained)} '
             f'tensors such as {trained[0]}); give its checkpoint behind the '
