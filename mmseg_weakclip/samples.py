@@ -8,6 +8,10 @@ from mmseg.utils import SampleList
 from torch import Tensor
 
 
+class MissingLabelsError(ValueError):
+    """A head needs the image labels of an image that has none."""
+
+
 def stack_images(batch_data_samples: SampleList) -> Tensor:
     """The augmented RGB images of a batch, uint8, (B, 3, H, W).
 
@@ -83,13 +87,13 @@ def foreground_labels(
         user: Who asks, for the messages.
 
     Raises:
-        ValueError: An image comes without labels, or with one that is no
-            foreground class.
+        MissingLabelsError: An image comes without labels.
+        ValueError: A label is no foreground class.
     """
     for meta in metas:
         path = meta.get('img_path', 'an image')
         if 'image_labels' not in meta:
-            raise ValueError(
+            raise MissingLabelsError(
                 f'{path} comes without image labels, which {user} needs: add '
                 "LoadImageLabels to the pipeline and 'image_labels' to the "
                 'meta_keys of PackSegInputs'

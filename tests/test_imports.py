@@ -30,6 +30,7 @@ ALLOWED = {
     'report': {'datasets', 'evaluation'},
     'engine': {'models.clip', 'datasets', 'evaluation'},
     'export': {'models.clip', 'datasets', 'engine'},
+    'demo': {'models.clip', 'datasets', 'engine'},
     **dict.fromkeys(SYSTEMS, SHARED),
 }
 

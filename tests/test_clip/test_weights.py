@@ -125,14 +125,34 @@ def test_activation_must_fit_other_weights(monkeypatch):
         load_clip('ViT-B-32-quickgelu', 'some')
 
 
-def test_failing_download_says_what_to_do(monkeypatch):
+@pytest.mark.parametrize(
+    ('model', 'tag', 'source'),
+    [
+        (
+            'ViT-B-32-quickgelu',
+            'openai',
+            r'https://openaipublic\S+/ViT-B-32\.pt',
+        ),
+        (
+            'ViT-B-16',
+            'laion2b_s34b_b88k',
+            r'open_clip_model\.safetensors or open_clip_pytorch_model\.bin '
+            r'from https://huggingface\.co/laion/CLIP-ViT-B-16-laion2B-s34B-'
+            'b88K',
+        ),
+    ],
+)
+def test_failing_download_says_what_to_do(monkeypatch, model, tag, source):
     def fail(*args, **kwargs):
-        raise OSError('no route to host')
+        raise OSError('no\nroute to host')
 
     monkeypatch.setattr(open_clip, 'download_pretrained', fail)
-    message = 'no route to host.*give its path as `pretrained`'
+    message = (
+        f'^the weights {tag!r} of {model} .*fetch {source} elsewhere, .* its '
+        'path as `pretrained`.*no route to host$'
+    )
     with pytest.raises(RuntimeError, match=message):
-        load_clip('ViT-B-32-quickgelu', 'openai')
+        load_clip(model, tag)
 
 
 def test_sparse_token_table():

@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
+from mmseg_weakclip.toyland import CLASSES
 from mmseg_weakclip.toyland.writer import write_toyland
 
 TRAIN_SCENES, VAL_SCENES = 8, 5
@@ -167,3 +168,48 @@ def trained(run_tool, six_iterations, tmp_path_factory) -> Runner:
 def checkpoint(trained) -> Path:
     """What ``trained`` wrote at its end."""
     return Path(trained.work_dir) / 'iter_6.pth'
+
+
+@pytest.fixture
+def run_demo(repo, tmp_path, monkeypatch):
+    """Run tools/demo.py in this process; returns its folder of results."""
+
+    def run(*arguments) -> Path:
+        tool, out = str(repo / 'tools/demo.py'), tmp_path / 'out'
+        device = ('--device', 'cpu')
+        # An argument that is there twice counts as it was given last.
+        monkeypatch.setattr(
+            sys,
+            'argv',
+            [tool, *device, '--out', str(out), *map(str, arguments)],
+        )
+        runpy.run_path(tool, run_name='__main__')
+        return out
+
+    return run
+
+
+@pytest.fixture
+def refused_demo(run_demo, capsys):
+    """Run tools/demo.py on something wrong; returns what it says."""
+
+    def run(*arguments) -> str:
+        with pytest.raises(SystemExit) as error:
+            run_demo(*arguments)
+        assert error.value.code == 2
+        captured = capsys.readouterr().err
+        (line,) = [li for li in captured.splitlines() if 'demo.py:' in li]
+        assert captured.endswith(f'{line}\n')
+        return line
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def by_names() -> tuple[str, ...]:
+    """The way without a training, on the CLIP of toyland."""
+    return (
+        *('--classes', ', '.join(CLASSES)),
+        *('--model', 'toyclip', '--pretrained', 'toyland'),
+        *('--short-side', '96', '--templates', 'a photo of a {}.'),
+    )

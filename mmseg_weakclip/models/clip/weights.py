@@ -14,6 +14,7 @@ from pathlib import Path
 import open_clip
 import torch
 from mmengine.logging import print_log
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
@@ -123,10 +124,12 @@ def _resolve(model: str, pretrained: str, tag: dict) -> Path:
         try:
             return Path(open_clip.download_pretrained(tag))
         except Exception as error:  # every hub and network has its own
+            cause = ' '.join(str(error).split())
             raise RuntimeError(
                 f'the weights {pretrained!r} of {model} could not be '
-                f'downloaded ({error}). Without a network, fetch the file '
-                'elsewhere and give its path as `pretrained`'
+                f'downloaded. Without a network, fetch {_source_of(tag)} '
+                'elsewhere, put the file anywhere on this machine and give '
+                f'its path as `pretrained`. The error was: {cause}'
             ) from error
     path = Path(pretrained)
     if path.is_file():
@@ -137,6 +140,16 @@ def _resolve(model: str, pretrained: str, tag: dict) -> Path:
         f'pretrained={pretrained!r} is neither a file nor a tag '
         f'of {model}; its tags: {tags}'
     )
+
+
+def _source_of(tag: dict) -> str:
+    """The file behind a tag of open_clip, in words."""
+    if tag.get('url'):
+        return tag['url']
+    # A repository alone means either of open_clip's two standard files.
+    repository, _, file = tag['hf_hub'].rpartition('/')
+    names = file or f'{HF_SAFE_WEIGHTS_NAME} or {HF_WEIGHTS_NAME}'
+    return f'{names} from https://huggingface.co/{repository}'
 
 
 def _is_torchscript(path: Path) -> bool:
