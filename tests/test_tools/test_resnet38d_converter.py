@@ -52,7 +52,7 @@ def network(monkeypatch) -> ResNet38d:
     monkeypatch.setattr(resnet38d, 'BOTTLENECK_STAGES', ((12, 0.3), (16, 0.5)))
     monkeypatch.setattr(resnet38d, 'STEM_CHANNELS', 3)
     network = ResNet38d()
-    for name, value in network.state_dict().items():
+    for value in network.state_dict().values():
         if value.is_floating_point():
             torch.nn.init.uniform_(value, 0.5, 1.5)
     return network.eval()
