@@ -102,9 +102,10 @@ def use_pseudo_masks(cfg: Config, folder: str) -> None:
         ValueError: The config trains on nothing, or on no masks.
         FileNotFoundError: The folder holds none.
     """
-    if not cfg.get('train_dataloader'):
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    if dataset is None:
         raise ValueError('the config has no train_dataloader')
-    found = use_masks_of(cfg.train_dataloader.dataset, folder)
+    found = use_masks_of(dataset, folder)
     print_log(f'Training on the masks in {found}.')
 
 

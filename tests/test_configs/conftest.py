@@ -39,6 +39,8 @@ TRAINING = [
     'param_scheduler',
     'custom_hooks',
 ]
+# Of an ablation, one will do; and of large segmenters, one of each kind.
+REPEATS = re.compile('_after-(8|11)|segmenters/.*(coco14|r101_4xb4|balanced)')
 LISTS = 'ImageSets/Segmentation'
 # Of 96 columns; not square, so that swapped sides show.
 ROWS = 72
@@ -73,12 +75,14 @@ def pytest_generate_tests(metafunc) -> None:
     """An argument of these names takes all such configs in turn."""
     chosen = dict(
         any_config=lambda: list(_configs()),
-        model_config=lambda: _distinct(['model']),
-        # Of an ablation, one will do.
+        model_config=lambda: [
+            path for path in _distinct(['model']) if not REPEATS.search(path)
+        ],
         training_config=lambda: [
-            path
-            for path in _distinct(TRAINING)
-            if not re.search('_after-(8|11)', path)
+            path for path in _distinct(TRAINING) if not REPEATS.search(path)
+        ],
+        segmenter_config=lambda: [
+            path for path in _configs() if path.startswith('segmenters/')
         ],
         masks_config=lambda: [
             path

@@ -114,18 +114,18 @@ def test_missing_masks_stop_it_before_it_begins(
         ('seeds.py', 'mine', 'the config has no train_dataloader'),
     ],
 )
-def test_wrong_use(run_script, masks, config, folder, message, tmp_path):
-    done = run_script(
-        'train',
-        config,
-        '--pseudo-masks',
-        folder,
-        '--work-dir',
-        tmp_path,
-        options=ONE,
-    )
-    assert done.returncode == 2
-    assert 'Traceback' not in done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith('train.py: error: --pseudo-masks: ')
+def test_wrong_use(run_tool, masks, config, folder, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_tool(
+            'train',
+            config,
+            '--pseudo-masks',
+            folder,
+            '--work-dir',
+            tmp_path,
+            options=ONE,
+        )
+    assert stop.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert 'error: --pseudo-masks: ' in last
     assert message in last
