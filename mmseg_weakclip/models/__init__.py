@@ -6,5 +6,4 @@ from .excel import *
 from .losses import *
 from .refine import *
 from .segclip import *
-from .segmenters import *
 from .weakclip import *

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..files import write_atomically
-from .digests import digest_bytes
+from .digests import digest_bytes, digest_file
 from .manifest import StageRecord
 from .run import Run
 from .stages import Stage
@@ -31,16 +31,16 @@ def write_config(run: Run, stage: Stage, record: StageRecord) -> bool:
     """
     path = config_path(run, stage)
     record.config = f'{CONFIGS}/{stage.name}.py'
-    if path.is_file():
-        found = digest_bytes(path.read_bytes())
-        if record.written_config not in (None, found):
-            return True
+    found = digest_file(path)
+    if path.is_file() and record.written_config not in (None, found):
+        return True
     text = f'# {stage.title.capitalize()}.\n{_how(stage, path)}\n'
     text += stage.config(run).pretty_text
     content = text.encode()
-    path.parent.mkdir(exist_ok=True)
-    write_atomically(path, content)
     record.written_config = digest_bytes(content)
+    if record.written_config != found:
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, content)
     return False
 
 

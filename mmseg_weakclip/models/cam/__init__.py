@@ -1,6 +1,7 @@
 from .affinity import AttentionAffinity
 from .base import TextHead, TrainingFreeCAMHead, TrainingFreeHead
 from .classifier import CAMHead, multi_hot
+from .deeplab import DeepLabV1Head, DeepLabV2Head
 from .grad_cam import GradCAMHead, softmax_grad_cam
 from .patch_text import (
     PatchTextCAMHead,
@@ -12,6 +13,8 @@ from .resnet38d import ResNet38d
 __all__ = [
     'AttentionAffinity',
     'CAMHead',
+    'DeepLabV1Head',
+    'DeepLabV2Head',
     'GradCAMHead',
     'PatchTextCAMHead',
     'PatchTextHead',

@@ -1,3 +1,0 @@
-from .deeplab import DeepLabV1Head, DeepLabV2Head
-
-__all__ = ['DeepLabV1Head', 'DeepLabV2Head']
