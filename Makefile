@@ -16,7 +16,8 @@ demo: $(READY)
 	$(VENV)/bin/python tools/toyland_demo.py
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest --durations=10
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
+	    --durations=10
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

@@ -16,7 +16,23 @@ import mmseg_weakclip  # noqa: F401  (registers every class)
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get('MMSEG_WEAKCLIP_DATA', ROOT / '../shared/data'))
 
-torch.set_num_threads(2)
+# Processes of pytest-xdist share the processors; so do the tools they call.
+PROCESSES = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
+torch.set_num_threads(max(1, 2 // PROCESSES))
+if PROCESSES > 1:
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+# Files that take minutes come first, so that no process waits for them.
+LONG_FILES = (
+    'test_wsss/test_tool.py',
+    'test_configs/test_training.py',
+    'test_configs/test_inference.py',
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(
+        key=lambda item: not any(map(item.path.match, LONG_FILES)),
+    )
 
 
 @pytest.fixture(autouse=True)
