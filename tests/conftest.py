@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
@@ -40,6 +41,9 @@ def _scope_and_seed():
     init_default_scope('mmseg')
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  (mmcv transforms draw from it)
+    yield
+    # Loggers hold the streams of the test that made them.
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture(params=['cpu', 'cuda'])
