@@ -22,8 +22,6 @@ PAGES = sorted(
         *(ROOT / 'docs').rglob('*.md'),
     ]
 )
-# Written elsewhere at this moment.
-TO_COME = {'tools/wsss.py'}
 FOLDERS = 'benchmarks|configs|docs|mmseg_weakclip|requirements|tests|tools'
 PATH = re.compile(
     rf'(?<![\w/.-])(?:{FOLDERS})/[\w./*-]+\.(?:py|sh|md|txt|ya?ml|json|png)\b'
@@ -68,7 +66,7 @@ def _anchors(page: Path) -> set[str]:
 
 @EACH_PAGE
 def test_named_files_exist(page):
-    named = set(PATH.findall(_joined(page))) - TO_COME
+    named = set(PATH.findall(_joined(page)))
     # my_*.py is the reader's.
     named = {name for name in named if not Path(name).name.startswith('my_')}
     assert not [name for name in sorted(named) if not list(ROOT.glob(name))]
@@ -101,8 +99,6 @@ def flags_of(load_tool) -> Callable[[str], set[str]]:
 def test_flags_are_known_to_their_tool(page, flags_of):
     for tool, rest in TOOL.findall(_joined(page)):
         tool = SCRIPTS.get(tool, tool)
-        if tool in TO_COME and not (ROOT / tool).is_file():
-            continue
         flags = set(re.findall(r'(?<![\w-])--[a-z][\w-]*', rest))
         if flags:
             assert flags <= flags_of(tool), tool
