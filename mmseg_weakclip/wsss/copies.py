@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..datasets.image_files import read_color_image, read_image_size
+from ..datasets.image_files import decode_color_image, decode_image_size
 from ..datasets.mask_files import check_mask_ids, check_mask_size, read_mask
 from ..files import encode_mask, write_atomically
+from .digests import digest_bytes
 
 JPEG_QUALITY = 95
 
@@ -45,6 +46,7 @@ class Copied:
         file: Name of the image in ``images/``; '' if it can't be read.
         width, height: Of that, as viewers show it.
         original_width, original_height: Of the user's file.
+        digest: Of its content.
         error: Why it can't be read.
     """
 
@@ -54,6 +56,7 @@ class Copied:
     height: int = 0
     original_width: int = 0
     original_height: int = 0
+    digest: str = ''
     error: str = ''
 
 
@@ -64,8 +67,9 @@ def copy_image(job: CopyJob) -> Copied:
     too long are scaled and kept as JPEG, EXIF rotation applied.
     """
     try:
-        image = read_color_image(job.source)
-        size = read_image_size(job.source)
+        content = Path(job.source).read_bytes()
+        image = decode_color_image(content, job.source)
+        size = decode_image_size(content, job.source)
     except (OSError, ValueError) as error:
         return Copied(job.image_id, error=' '.join(str(error).split()))
     if image.shape[:2] != size:
@@ -82,11 +86,11 @@ def copy_image(job: CopyJob) -> Copied:
         )
         name = f'{job.image_id}.jpg'
         quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-        content = cv2.imencode('.jpg', small, quality)[1].tobytes()
+        shrunk = cv2.imencode('.jpg', small, quality)[1].tobytes()
         path = folder / 'images' / name
         # Writing through an older link would overwrite the user's file.
         path.unlink(missing_ok=True)
-        write_atomically(path, content)
+        write_atomically(path, shrunk)
     else:
         height, width = size
         name = job.image_id + Path(job.source).suffix.lower()
@@ -96,7 +100,15 @@ def copy_image(job: CopyJob) -> Copied:
             copy_truth(job, size, (height, width))
     except (OSError, ValueError) as error:
         return Copied(job.image_id, error=' '.join(str(error).split()))
-    return Copied(job.image_id, name, width, height, size[1], size[0])
+    return Copied(
+        job.image_id,
+        name,
+        width,
+        height,
+        size[1],
+        size[0],
+        digest_bytes(content),
+    )
 
 
 def copy_truth(

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ def run_tool(
     label: str,
     cwd: Path,
     keep_open: Sequence[int] = (),
+    settings: Mapping[str, str] | None = None,
 ) -> Usage:
     """Run a command, show how far it is, and keep what it prints.
 
@@ -49,6 +50,7 @@ def run_tool(
         label: For the progress line.
         cwd: Folder that it works in.
         keep_open: File descriptors that it holds as long as it lives.
+        settings: More variables of its environment.
 
     Raises:
         StageFailed: It ended with an error; the message has its last words.
@@ -57,7 +59,7 @@ def run_tool(
     log.parent.mkdir(parents=True, exist_ok=True)
     progress = ProgressLine(label)
     tail: list[str] = []
-    environment = dict(os.environ, PYTHONUNBUFFERED='1')
+    environment = {**os.environ, 'PYTHONUNBUFFERED': '1', **(settings or {})}
     environment['PYTHONPATH'] = os.pathsep.join(
         filter(None, (str(cwd), environment.get('PYTHONPATH')))
     )

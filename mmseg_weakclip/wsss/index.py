@@ -29,7 +29,7 @@ class ImageEntry:
         split: One of SPLITS.
         labels: Names of its classes.
         truth: Its mask for scores, below ``data/``, or None.
-        stat: Size and time of change of the user's file.
+        digest: Of the content of the user's file.
     """
 
     id: str
@@ -42,7 +42,7 @@ class ImageEntry:
     split: str
     labels: tuple[str, ...]
     truth: str | None
-    stat: tuple[int, int]
+    digest: str
 
 
 def read_index(folder: Path) -> list[ImageEntry]:
@@ -51,13 +51,7 @@ def read_index(folder: Path) -> list[ImageEntry]:
     if not path.is_file():
         return []
     return [
-        ImageEntry(
-            **{
-                **entry,
-                'labels': tuple(entry['labels']),
-                'stat': tuple(entry['stat']),
-            }
-        )
+        ImageEntry(**{**entry, 'labels': tuple(entry['labels'])})
         for entry in json.loads(path.read_text(encoding='utf-8'))
     ]
 

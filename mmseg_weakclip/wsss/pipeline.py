@@ -213,6 +213,8 @@ class Pipeline:
                 label,
                 run.root,
                 [self.lock],
+                # Where the user wants none, no tool may find any.
+                {} if run.gpus else {'CUDA_VISIBLE_DEVICES': ''},
             )
             record.peak_memory_gib = usage.peak_memory_gib
             record.peak_gpu_gib = usage.peak_gpu_gib

@@ -21,7 +21,7 @@ def planned_entries(sources: Sources, options: Options) -> list[ImageEntry]:
         options: Of the run.
     """
     folder = Path(options.images)
-    entries = plan_entries(sources, folder)
+    entries = plan_entries(sources)
     step = max(1, len(entries) // PROBED)
     sizes = []
     for entry in entries[::step]:

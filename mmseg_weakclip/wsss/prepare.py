@@ -69,19 +69,17 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
     return Sources(ids, labelling, val, truth)
 
 
-def plan_entries(sources: Sources, folder: Path) -> list[ImageEntry]:
+def plan_entries(sources: Sources) -> list[ImageEntry]:
     """The images of the run; file and size are not known yet.
 
     Args:
         sources: What the user gave.
-        folder: Of the images.
     """
     names = sources.classes.names
     entries = []
     for path, image_id in sources.ids.items():
         labels = sources.labelling.labels.get(path, ())
         split = 'val' if path in sources.val else 'train'
-        stat = (folder / path).stat()
         truth = f'truth/{image_id}.png' if path in sources.truth else None
         entries.append(
             ImageEntry(
@@ -95,7 +93,7 @@ def plan_entries(sources: Sources, folder: Path) -> list[ImageEntry]:
                 split=split if labels else 'unlabelled',
                 labels=tuple(names[i] for i in labels),
                 truth=truth,
-                stat=(stat.st_size, stat.st_mtime_ns),
+                digest='',
             )
         )
     return entries
@@ -119,7 +117,7 @@ def prepare_data(
     Raises:
         WrongUse: Images or masks can't be read.
     """
-    planned = plan_entries(sources, Path(options.images))
+    planned = plan_entries(sources)
     for name in ('images', 'truth'):
         (folder / name).mkdir(parents=True, exist_ok=True)
     palette = tuple(tuple(color) for color in sources.classes.palette)
@@ -175,4 +173,5 @@ def _complete(entry: ImageEntry, done: Copied) -> ImageEntry:
         height=done.height,
         original_width=done.original_width,
         original_height=done.original_height,
+        digest=done.digest,
     )

@@ -58,7 +58,7 @@ def make_run(repo, tmp_path):
                 split='val' if i == 0 else 'train',
                 labels=('cat',),
                 truth='truth/0.png' if i == 0 else None,
-                stat=(0, 0),
+                digest='',
             )
             for i, (width, height) in enumerate([*sizes, *sizes])
         ]

@@ -14,7 +14,7 @@ from mmseg_weakclip.wsss.scoring import (
 def entry(name, source='', truth=None):
     return ImageEntry(
         name, source or f'{name}.jpg', f'images/{name}.jpg', 4, 2, 4, 2,
-        'val', ('a',), truth, (0, 0)
+        'val', ('a',), truth, ''
     )  # fmt: skip
 
 
