@@ -21,6 +21,7 @@ ALLOWED = {
     'toyland': {'models.clip'},
     'evaluation': {'models.refine', 'datasets'},
     'engine': {'models.clip', 'datasets', 'evaluation'},
+    'annotations': {'datasets'},
     'export': {'models.clip', 'datasets', 'engine'},
     **dict.fromkeys(SYSTEMS, SHARED),
 }
