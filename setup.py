@@ -32,6 +32,7 @@ setup(
         'crf': requirements('crf'),
         'docs': requirements('docs'),
         'excel': requirements('excel'),
+        'export': requirements('export'),
         'segclip': requirements('segclip'),
         'tests': requirements('tests'),
     },

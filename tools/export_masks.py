@@ -167,10 +167,12 @@ def annotate(
         annotations.__name__,
         CHUNK,
     )
-    for source, result in zip(sources, results):
-        yield source, result
-        bar.update()
-    bar.file.write('\n')
+    try:
+        for source, result in zip(sources, results):
+            yield source, result
+            bar.update()
+    finally:
+        bar.file.write('\n')
 
 
 def export_coco(
