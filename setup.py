@@ -34,6 +34,7 @@ setup(
         'docs': requirements('docs'),
         'excel': requirements('excel'),
         'report': requirements('report'),
+        'export': requirements('export'),
         'segclip': requirements('segclip'),
         'tensorboard': requirements('tensorboard'),
         'tests': requirements('tests'),

@@ -8,7 +8,7 @@ def label_colors(count: int) -> list[list[int]]:
     and blue, so that ids that differ little get colours that differ much.
 
     Args:
-        count: Number of classes, at most 256.
+        count: Number of classes; up to 2 ** 24 their colours differ.
 
     Returns:
         RGB triples (0..255); id 0 is black.

@@ -27,6 +27,7 @@ ALLOWED = {
     'evaluation': {'models.refine', 'datasets'},
     'report': {'datasets', 'evaluation'},
     'engine': {'models.clip', 'datasets', 'evaluation'},
+    'annotations': {'datasets'},
     'export': {'models.clip', 'datasets', 'engine'},
     'demo': {'models.clip', 'datasets', 'engine'},
     'wsss': {'models.clip', 'datasets', 'evaluation'},

@@ -55,7 +55,8 @@ def to_onnx(
         opset: Version of ONNX's operators; None for the exporter's own.
 
     Raises:
-        ExportError: It can't be traced, or is too large.
+        ExportError: It can't be traced, not with this opset, or is too
+            large.
         ImportError: See :func:`require_onnx`.
     """
     require_onnx()
@@ -84,6 +85,13 @@ def to_onnx(
         proto = program.model_proto
     except Exception as error:
         raise _untraceable('ONNX', error) from error
+    (written,) = (o.version for o in proto.opset_import if not o.domain)
+    # Where it can't convert, the exporter says so in its log and goes on.
+    if opset not in (None, written):
+        raise ExportError(
+            f'PyTorch writes it with opset {written}, and can not convert '
+            f'that to {opset}'
+        )
     if proto.ByteSize() > MAXIMUM_ONNX_BYTES:
         raise ExportError(
             f'it has {proto.ByteSize() / 2**30:.1f} GiB, more than the 2 GiB '

@@ -26,19 +26,16 @@ class TraceableUpsample(nn.Module):
 
     def __init__(self, upsample: Upsample) -> None:
         super().__init__()
-        factors = upsample.scale_factor
-        if not isinstance(factors, tuple):
-            factors = (factors, factors)
         # Sizes are multiplied as integers: that is what can be traced.
-        self.factors = [Fraction(factor) for factor in factors]
+        self.factor = Fraction(upsample.scale_factor)
         self.mode = upsample.mode
         self.align_corners = upsample.align_corners
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, scaled h, scaled w), rounded down."""
         size = [
-            length * factor.numerator // factor.denominator
-            for length, factor in zip(x.shape[-2:], self.factors)
+            length * self.factor.numerator // self.factor.denominator
+            for length in x.shape[-2:]
         ]
         return F.interpolate(x, size, None, self.mode, self.align_corners)
 
