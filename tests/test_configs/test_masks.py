@@ -41,7 +41,8 @@ def make_masks(load_small, tool, data):
     # No mask shall be there before it is written.
     for folder in data.rglob('seeds'):
         shutil.move(folder, folder.with_name('spare'))
-    shutil.rmtree(data / 'toyland/weakclip')
+    for folder in list(data.rglob('weakclip')):
+        shutil.rmtree(folder)
     return run
 
 

@@ -15,6 +15,7 @@ from mmseg_weakclip.engine.command_line import (
     add_common_arguments,
     load_config,
 )
+from mmseg_weakclip.models.cam import resnet38d
 
 # Neither square nor a multiple of 16 or 32.
 ROWS, COLUMNS = 56, 88
@@ -33,8 +34,14 @@ STRIDES = dict(
 
 
 @pytest.fixture
-def build(configs, strip):
+def build(configs, strip, monkeypatch):
     """A model by its config, with shallow ResNets and without weights."""
+    # A narrow ResNet-38, but for the last stage, which the head knows.
+    plain = ((3, 4, 4), (3, 5, 5), (6, 6, 6), (3, 6, 8))
+    monkeypatch.setattr(resnet38d, 'PLAIN_STAGES', plain)
+    monkeypatch.setattr(
+        resnet38d, 'BOTTLENECK_STAGES', ((12, 0.3), (4096, 0.5))
+    )
 
     def build(name: str):
         cfg = ConfigDict(
