@@ -2,39 +2,13 @@
 # from random weights, on pseudo masks of VOC 2012. Its scores mean nothing.
 #   tools/train.py THIS --pseudo-masks DIR
 _base_ = [
+    '../_base_/models/fpn-small_r18.py',
     '../_base_/datasets/pseudo_masks_voc12.py',
     '../_base_/schedules/segmenter_adamw_20k.py',
     '../_base_/default_runtime.py',
 ]
 
 crop_size = (128, 128)
-norm_cfg = dict(type='SyncBN', requires_grad=True)
-model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        size=crop_size),
-    backbone=dict(type='ResNetV1c', depth=18, norm_cfg=norm_cfg),
-    neck=dict(
-        type='FPN',
-        in_channels=[64, 128, 256, 512],
-        out_channels=128,
-        num_outs=4),
-    decode_head=dict(
-        type='FPNHead',
-        in_channels=[128, 128, 128, 128],
-        in_index=[0, 1, 2, 3],
-        feature_strides=[4, 8, 16, 32],
-        channels=128,
-        num_classes=21,
-        norm_cfg=norm_cfg,
-        # Pixels of which a mask is not sure do not thin it out.
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
-    test_cfg=dict(mode='whole'))
-
 small = (512, 128)
 train_pipeline = _base_.train_pipeline
 train_pipeline[2]['scale'] = small

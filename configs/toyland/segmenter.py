@@ -1,38 +1,14 @@
 # The third stage at toyland's scale: a stock Semantic FPN, trained from random
 # weights on pseudo masks, here those of weakclip_masks.py.
 _base_ = [
-    '../_base_/datasets/toyland_seeds.py', '../_base_/default_runtime.py'
+    '../_base_/models/fpn-small_r18.py',
+    '../_base_/datasets/toyland_seeds.py',
+    '../_base_/default_runtime.py',
 ]
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        size=(96, 96)),
-    backbone=dict(
-        type='ResNetV1c',
-        depth=18,
-        out_indices=(0, 1, 2, 3),
-        norm_cfg=norm_cfg),
-    neck=dict(
-        type='FPN',
-        in_channels=[64, 128, 256, 512],
-        out_channels=128,
-        num_outs=4),
-    decode_head=dict(
-        type='FPNHead',
-        in_channels=[128, 128, 128, 128],
-        in_index=[0, 1, 2, 3],
-        feature_strides=[4, 8, 16, 32],
-        channels=128,
-        num_classes=9,
-        norm_cfg=norm_cfg,
-        loss_decode=dict(type='CrossEntropyLoss')),
-    test_cfg=dict(mode='whole'))
+    data_preprocessor=dict(size=(96, 96)),
+    decode_head=dict(num_classes=9))
 
 train_dataloader = dict(
     batch_size=16,
