@@ -14,7 +14,7 @@ from PIL import Image
 from mmseg_weakclip.datasets.mask_files import read_mask
 from mmseg_weakclip.engine.whole_files import is_whole
 
-TRAIN, VAL = 12, 4
+TRAIN, VAL = 12, 4  # images of the fixture
 SMALL = (
     '--clip', 'toyclip', '--segmenter', 'fpn_small', '--iterations', '12',
     '--batch-size', '2', '--method-iterations', '8', '--gpus', '0',
