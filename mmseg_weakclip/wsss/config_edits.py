@@ -100,7 +100,9 @@ def drop_transforms(pipeline: Any, kinds: Sequence[str]) -> Any:
             key: drop_transforms(value, kinds)
             for key, value in pipeline.items()
         }
-    if isinstance(pipeline, (list, tuple)):
+    if isinstance(pipeline, tuple):  # a size, say
+        return tuple(drop_transforms(item, kinds) for item in pipeline)
+    if isinstance(pipeline, list):
         kept = [
             drop_transforms(item, kinds)
             for item in pipeline
