@@ -17,7 +17,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
-	    --durations=10
+	    --no-loadscope-reorder --durations=10
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

@@ -26,7 +26,7 @@ BENCHMARKS = [f'patch-text_vit-b16_{name}.py' for name in IDS]
 
 
 def test_all_are_tested(configs):
-    paths = {path.name for path in (configs / 'zero_shot').iterdir()}
+    paths = {path.name for path in (configs / 'zero_shot').glob('*.py')}
     assert paths == set(BENCHMARKS)
 
 
