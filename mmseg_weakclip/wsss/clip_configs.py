@@ -21,6 +21,7 @@ from .config_edits import (
 )
 from .options import RANDOM
 from .run import Run
+from .stage_parts import describe_images, set_machine, set_test_batch
 
 TOY = 'toyclip'
 # Configs whose settings the stages start from: of photos, and of the small
@@ -62,35 +63,6 @@ def crf_settings(run: Run) -> str | dict[str, Any] | None:
     return run.options.crf or CRF[is_toy(run)]
 
 
-def describe_images(run: Run, split: str, **settings: Any) -> dict[str, Any]:
-    """The data set of one list of images.
-
-    Args:
-        run: The run.
-        split: Name of the list in ``data/``, without its suffix.
-        settings: More arguments of ``WeakSegDataset``.
-    """
-    return dict(
-        type='WeakSegDataset',
-        data_root=str(run.data),
-        ann_file=f'{split}.txt',
-        metainfo=dict(
-            classes=list(run.classes.names), palette=run.classes.palette
-        ),
-        **{'data_prefix': dict(img_path='images'), **settings},
-    )
-
-
-def set_machine(cfg: Config, run: Run) -> None:
-    """Workers of the loaders, and seed of all random numbers."""
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        loader = cfg.get(name)
-        if loader:
-            loader.num_workers = min(loader.num_workers, run.workers)
-            loader.persistent_workers = loader.num_workers > 0
-    cfg.randomness = dict(seed=run.options.seed)
-
-
 def words_for_background(run: Run) -> list[str]:
     """The user's words, or scenery that is no class of the user's."""
     if run.classes.background is not None:
@@ -129,12 +101,6 @@ def set_model(cfg: Config, run: Run) -> None:
         )
 
 
-def set_test_batch(cfg: Config, run: Run) -> None:
-    """Images of several sizes can't be stacked."""
-    if len({(entry.width, entry.height) for entry in run.entries}) > 1:
-        cfg.test_dataloader.batch_size = 1
-
-
 def iterations_of(run: Run, kind: str) -> int:
     """Length of a training of the method; see :func:`training_config`."""
     published = load_base(run, kind).train_cfg.max_iters
@@ -159,7 +125,7 @@ def seeds_config(run: Run, kind: str) -> Config:
         run, 'labelled', test_mode=True, pipeline=test
     )
     cfg.tta_pipeline = tta
-    set_test_batch(cfg, run)
+    set_test_batch(cfg.test_dataloader, run)
     cfg.test_evaluator = dict(
         type='PseudoMaskWriter',
         output_dir=str(run.folder / 'seeds'),
@@ -243,7 +209,7 @@ def weakclip_masks_config(run: Run) -> Config:
         pipeline=drop_transforms(cfg.test_dataloader.dataset.pipeline, TRUTH),
     )
     cfg.tta_pipeline = drop_transforms(cfg.tta_pipeline, TRUTH)
-    set_test_batch(cfg, run)
+    set_test_batch(cfg.test_dataloader, run)
     cfg.test_evaluator = dict(
         type='PseudoMaskWriter',
         output_dir=str(run.folder / 'masks'),

@@ -87,10 +87,8 @@ def copy_image(job: CopyJob) -> Copied:
         name = f'{job.image_id}.jpg'
         quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         shrunk = cv2.imencode('.jpg', small, quality)[1].tobytes()
-        path = folder / 'images' / name
-        # Writing through an older link would overwrite the user's file.
-        path.unlink(missing_ok=True)
-        write_atomically(path, shrunk)
+        # A link of an earlier run is replaced, not written through.
+        write_atomically(folder / 'images' / name, shrunk)
     else:
         height, width = size
         name = job.image_id + Path(job.source).suffix.lower()

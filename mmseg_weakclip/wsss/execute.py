@@ -18,7 +18,8 @@ from .progress import ProgressLine
 PR_SET_PDEATHSIG = 1
 ERROR = re.compile(r'^(?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*')
 TAIL = 200
-KIB_PER_GIB = 1 << 20
+# Of ru_maxrss: bytes on a Mac, KiB elsewhere.
+MEMORY_PER_GIB = 1 << (30 if sys.platform == 'darwin' else 20)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def run_tool(
         )
     gpu = progress.peak_gpu_mib / 1024 if progress.peak_gpu_mib else None
     return Usage(
-        round(usage.ru_maxrss / KIB_PER_GIB, 2), gpu and round(gpu, 2)
+        round(usage.ru_maxrss / MEMORY_PER_GIB, 2), gpu and round(gpu, 2)
     )
 
 

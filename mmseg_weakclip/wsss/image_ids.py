@@ -13,13 +13,15 @@ from .problems import WrongUse, count
 AWKWARD = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]|^\s+|\s+$|^\.+')
 
 
-def find_images(folder: Path) -> list[str]:
+def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> list[str]:
     """Paths of all images below a folder, relative to it, sorted.
 
     Hidden files and folders are left out. Suffixes count in any case.
 
     Args:
         folder: Where to look, with all folders in it.
+        leave_out: Folders that are no images of the user's, wherever they
+            are: that of the run, that of the masks.
 
     Raises:
         WrongUse: It is missing, no folder, or holds no image.
@@ -28,8 +30,16 @@ def find_images(folder: Path) -> list[str]:
         what = 'is a file' if folder.is_file() else 'does not exist'
         raise WrongUse(f'--images {folder} {what}; give a folder of images')
     found = []
+    # Real paths: links may lead back, or around.
+    seen = {path.resolve() for path in leave_out}
     for root, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith('.'))
+        seen.add(Path(root).resolve())
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith('.')
+            and Path(root, name).resolve() not in seen
+        )
         for name in files:
             suffix = PurePosixPath(name).suffix.lower()
             if suffix in IMAGE_SUFFIXES and not name.startswith('.'):

@@ -49,7 +49,10 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
     Raises:
         WrongUse: Something in them has to be put right.
     """
-    images = find_images(Path(options.images))
+    own = [options.work_dir, options.truth]
+    images = find_images(
+        Path(options.images), [Path(path) for path in own if path is not None]
+    )
     ids = assign_ids(images)
     labelling = read_labelling(Path(options.labels), images, classes)
     truth: dict[str, Path] = {}

@@ -5,7 +5,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .clip_configs import describe_images, set_machine, set_test_batch
 from .config_edits import (
     TEST_KEYS,
     TRAIN_KEYS,
@@ -15,6 +14,7 @@ from .config_edits import (
     set_classes,
 )
 from .run import Run
+from .stage_parts import describe_images, set_machine, set_test_batch
 from .weights import replace_weights
 
 # Files of configs/segmenters, by what a user calls them.
@@ -116,7 +116,7 @@ def segmenter_config(run: Run) -> Config:
         cfg.val_cfg = dict(type='ValLoop')
         cfg.val_evaluator = dict(type='IoUWhereTruth', iou_metrics=['mIoU'])
         cfg.train_cfg.setdefault('val_interval', 1)
-        set_test_batch(Config(dict(test_dataloader=cfg.val_dataloader)), run)
+        set_test_batch(cfg.val_dataloader, run)
     else:
         cfg.train_cfg.pop('val_interval', None)
     rescale_schedule(cfg, segmenter_iterations(run, cfg))
@@ -132,7 +132,7 @@ def predict_config(run: Run) -> Config:
     # The checkpoint brings all weights.
     replace_weights(cfg.model, None)
     cfg.test_dataloader = _loader(run, 'all', crop_side(run), truth=False)
-    set_test_batch(cfg, run)
+    set_test_batch(cfg.test_dataloader, run)
     cfg.test_cfg = dict(type='TestLoop')
     cfg.pop('tta_pipeline', None)
     cfg.pop('tta_model', None)

@@ -17,6 +17,16 @@ def test_images_are_found_in_all_folders(tmp_path):
     assert find_images(tmp_path) == ['a/c.png', 'b.JPG']
 
 
+def test_what_a_run_wrote_is_no_image(tmp_path):
+    for name in ('a.jpg', 'out/results/a.png', 'x/masks/a.png', 'x/b.jpg'):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / 'x/around').symlink_to(tmp_path)
+    others = [tmp_path / 'out', tmp_path / 'x/masks']
+    assert find_images(tmp_path, others) == ['a.jpg', 'x/b.jpg']
+
+
 @pytest.mark.parametrize(
     ('name', 'message'),
     [

@@ -150,8 +150,15 @@ def test_clims_goes_on_from_the_classifier(make_run):
 def test_crops_fit_the_images(make_run, sizes, side):
     run = make_run(sizes=sizes)
     assert crop_side(run) == side
-    batch = configs_of(run, 'excel')['predict'].test_dataloader.batch_size
-    assert batch == (8 if len(sizes) == 1 else 1)
+    configs = configs_of(run, 'excel')
+    # Images of several sizes can't be stacked.
+    for loader in (
+        configs['predict'].test_dataloader,
+        configs['segmenter'].val_dataloader,
+    ):
+        assert loader.batch_size == (8 if len(sizes) == 1 else 1)
+    if len(sizes) > 1:
+        assert configs['seeds'].test_dataloader.batch_size == 1
 
 
 def test_few_images_are_not_passed_over_forever(make_run):
