@@ -36,7 +36,7 @@ def masks(world):
 
 
 @pytest.mark.parametrize('given', ['mine', 'mine/masks', 'absolute'])
-def test_toyland(run_tool, world, masks, tmp_path, given):
+def test_toyland(run_tool, world, masks, tmp_path, given, monkeypatch):
     """Masks that are told apart from all others by their ids."""
     for path in (masks / 'masks').iterdir():
         Image.fromarray(np.full((96, 96), 7, np.uint8)).save(path)
@@ -52,6 +52,8 @@ def test_toyland(run_tool, world, masks, tmp_path, given):
     dataset = runner.train_dataloader.dataset
     prefix = dataset.data_prefix
     assert prefix['seg_map_path'] == str(masks / 'masks')
+    # Images are found from where the tool ran.
+    monkeypatch.chdir(world)
     found = {
         i
         for x in dataset
