@@ -1,10 +1,13 @@
 """The benchmarks run, at a size that says nothing."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 
 import pytest
+import torch
+from PIL import Image
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,40 @@ def test_prints_its_table(repo, name, options, rows):
     table = [line for line in done.stdout.splitlines() if line[:1] == '|']
     assert len(table) == 2 + rows
     assert len({line.count('|') for line in table}) == 1
+
+
+@pytest.fixture
+def interrupted_run(repo):
+    path = repo / 'benchmarks/interrupted_run.py'
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    'name', ['a.png', 'b.json', 'c.py', 'd.pth', 'e/f.json']
+)
+def test_half_written_files_are_found(interrupted_run, tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    match path.suffix:
+        case '.png':
+            Image.new('L', (90, 90)).save(path)
+        case '.json':
+            path.write_text('{"a": [1, 2]}')
+        case '.py':
+            path.write_text('a = dict(of_some_length=1)')
+        case '.pth':
+            torch.save({'a': torch.zeros(99)}, path)
+    (tmp_path / '.c.py.x1').write_text('a = dict(')
+    assert interrupted_run.damaged_files(tmp_path) == []
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    (found,) = interrupted_run.damaged_files(tmp_path)
+    assert found.startswith(f'{path}: ')
+
+
+def test_only_finished_runs_are_repeated(interrupted_run, tmp_path):
+    with pytest.raises(SystemExit, match='holds no run'):
+        interrupted_run.seconds_of(tmp_path)
