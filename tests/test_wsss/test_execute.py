@@ -71,7 +71,15 @@ def test_last_words():
     assert last_words(['a'], -9) == 'killed by SIGKILL'
 
 
-def test_an_interrupt_stops_the_tool_and_its_children(tmp_path):
+@pytest.fixture
+def interrupts():
+    """Ctrl-C counts, also where a shell started the tests with `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_stops_the_tool_and_its_children(tmp_path, interrupts):
     code = (
         'import subprocess, sys, time\n'
         'child = subprocess.Popen([sys.executable, "-c", '
