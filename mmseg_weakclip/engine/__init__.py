@@ -1,4 +1,5 @@
 from .caption_stream import CaptionStreamHook
+from .channels_last import ChannelsLastHook
 from .class_names import ClassNamesHook, check_class_counts, name_classes
 from .loss_check import CheckLossHook
 from .optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
@@ -10,6 +11,7 @@ from .whole_files import WholeFileBackend, find_whole_checkpoint
 __all__ = [
     'CPUAmpOptimWrapper',
     'CaptionStreamHook',
+    'ChannelsLastHook',
     'CheckLossHook',
     'ClassNamesHook',
     'PseudoMaskHook',

@@ -23,13 +23,16 @@ SEGMENTERS = {
     'deeplabv2_r101': 'deeplabv2_r101_2xb10-30k_voc12-321x321',
     'deeplabv3plus_r50': 'deeplabv3plus_r50_4xb4-20k_voc12-512x512',
     'deeplabv3plus_r101': 'deeplabv3plus_r101_4xb4-20k_voc12-512x512',
-    'fpn_small': 'fpn-small_r18_1xb8-1k_voc12-128x128',
+    'fpn_small': 'fpn-small_r18_1xb16-3k_voc12-128x128',
     'segformer_b2': 'segformer_mit-b2_4xb4-20k_voc12-512x512',
     'segmenter_deit-s': 'segmenter_deit-s16_4xb2-40k_voc12-512x512',
     'upernet_deit-s': 'upernet_deit-s16_4xb4-20k_voc12-512x512',
 }
 # Sides of training crops, in pixels.
 SMALLEST_CROP, LARGEST_CROP, CROP_STEP = 64, 512, 32
+# Smaller images are enlarged to this short side, or small things would be
+# lost: networks see every fourth pixel, or fewer. Crops stay small.
+SMALLEST_SIDE = 160
 # A published schedule is shortened to this many passes over the images.
 MAX_PASSES = 40
 LEAST_ITERATIONS = 1600
@@ -56,6 +59,13 @@ def crop_side(run: Run) -> int:
     return max(SMALLEST_CROP, min(LARGEST_CROP, side))
 
 
+def image_side(run: Run) -> int:
+    """Short side that images are brought to, before chance scales them."""
+    if run.options.segmenter_size is not None:
+        return run.options.segmenter_size
+    return max(SMALLEST_SIDE, crop_side(run))
+
+
 def segmenter_iterations(run: Run, cfg: Config) -> int:
     """Length of the training: published, or MAX_PASSES over few images."""
     if run.options.iterations is not None:
@@ -65,18 +75,25 @@ def segmenter_iterations(run: Run, cfg: Config) -> int:
     return min(cfg.train_cfg.max_iters, max(LEAST_ITERATIONS, passes))
 
 
-def train_pipeline(side: int) -> list[dict[str, Any]]:
-    """Augmentation that looks at no pixel of a mask."""
+def train_pipeline(crop: int, side: int) -> list[dict[str, Any]]:
+    """Augmentation that looks at no pixel of a mask.
+
+    Args:
+        crop: Side of the crops, in pixels.
+        side: Short side of the images, in pixels.
+    """
+    # Enlarged images are not enlarged as much again.
+    largest = max(1.75 * crop, 1.25 * side) / side
     return [
         dict(type='LoadColorImage'),
         dict(type='LoadSeed'),
         dict(
             type='RandomResize',
             scale=(8 * side, side),
-            ratio_range=(0.75, 1.75),
+            ratio_range=(0.75, largest),
             keep_ratio=True,
         ),
-        dict(type='RandomCrop', crop_size=(side, side), cat_max_ratio=1.0),
+        dict(type='RandomCrop', crop_size=(crop, crop), cat_max_ratio=1.0),
         dict(type='RandomFlip', prob=0.5),
         dict(type='PhotoMetricDistortion'),
         dict(type='PackSegInputs'),
@@ -96,14 +113,13 @@ def segmenter_config(run: Run) -> Config:
     """The training; scored on the way where val has truth."""
     cfg = load_segmenter(run)
     _fit_model(cfg, run)
-    side = crop_side(run)
     cfg.train_dataloader.dataset = describe_images(
         run,
         'train',
         data_prefix=dict(
             img_path='images', seg_map_path=str(run.folder / 'masks/masks')
         ),
-        pipeline=train_pipeline(side),
+        pipeline=train_pipeline(crop_side(run), image_side(run)),
     )
     cfg.train_dataloader.sampler = dict(type='ResumableSampler')
     if run.options.batch_size is not None:
@@ -112,7 +128,7 @@ def segmenter_config(run: Run) -> Config:
         cfg.pop(name, None)
     scored = run.has_truth and run.number('val')
     if scored:
-        cfg.val_dataloader = _loader(run, 'val', side, truth=True)
+        cfg.val_dataloader = _loader(run, 'val', truth=True)
         cfg.val_cfg = dict(type='ValLoop')
         cfg.val_evaluator = dict(type='IoUWhereTruth', iou_metrics=['mIoU'])
         cfg.train_cfg.setdefault('val_interval', 1)
@@ -131,7 +147,7 @@ def predict_config(run: Run) -> Config:
     _fit_model(cfg, run)
     # The checkpoint brings all weights.
     replace_weights(cfg.model, None)
-    cfg.test_dataloader = _loader(run, 'all', crop_side(run), truth=False)
+    cfg.test_dataloader = _loader(run, 'all', truth=False)
     set_test_batch(cfg.test_dataloader, run)
     cfg.test_cfg = dict(type='TestLoop')
     cfg.pop('tta_pipeline', None)
@@ -159,7 +175,7 @@ def _fit_model(cfg: Config, run: Run) -> None:
         replace_weights(cfg.model, None if weights == 'none' else weights)
 
 
-def _loader(run: Run, split: str, side: int, truth: bool) -> dict[str, Any]:
+def _loader(run: Run, split: str, truth: bool) -> dict[str, Any]:
     prefix = dict(img_path='images')
     if truth:
         prefix['seg_map_path'] = 'truth'
@@ -173,6 +189,6 @@ def _loader(run: Run, split: str, side: int, truth: bool) -> dict[str, Any]:
             split,
             data_prefix=prefix,
             test_mode=True,
-            pipeline=test_pipeline(side, truth),
+            pipeline=test_pipeline(image_side(run), truth),
         ),
     )

@@ -215,7 +215,7 @@ def test_balanced_loss_by_one_option(segmenter_config, configs, monkeypatch):
 
 def test_ignored_pixels_do_not_thin_the_loss(build):
     """Half the pixels or all of them, the mean is that of the known ones."""
-    model = build('segmenters/fpn-small_r18_1xb8-1k_voc12-128x128.py')
+    model = build('segmenters/fpn-small_r18_1xb16-3k_voc12-128x128.py')
     loss_decode = model.decode_head.loss_decode
     logits = torch.randn(1, 21, 6, 8)
     labels = torch.randint(0, 21, (1, 6, 8))

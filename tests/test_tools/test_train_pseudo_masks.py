@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 ONE = ['train_cfg.max_iters=1']
-FPN = 'configs/segmenters/fpn-small_r18_1xb8-1k_voc12-128x128.py'
+FPN = 'configs/segmenters/fpn-small_r18_1xb16-3k_voc12-128x128.py'
 LISTS = 'ImageSets/Segmentation'
 
 

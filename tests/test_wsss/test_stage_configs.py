@@ -7,7 +7,6 @@ from mmseg_weakclip.wsss.clip_configs import words_for_background
 from mmseg_weakclip.wsss.config_edits import drop_transforms, iter_dicts
 from mmseg_weakclip.wsss.segmenters import (
     SEGMENTERS,
-    crop_side,
     load_segmenter,
     segmenter_iterations,
 )
@@ -138,19 +137,31 @@ def test_clims_goes_on_from_the_classifier(make_run):
 
 
 @pytest.mark.parametrize(
-    ('sizes', 'side'),
+    ('sizes', 'crop', 'side', 'ratios'),
     [
-        ([(96, 96)], 96),
-        ([(640, 480)], 480),
-        ([(4000, 3000), (500, 375), (500, 375)], 384),
-        ([(40, 40)], 64),
-        ([(4000, 3000)], 512),
+        ([(96, 96)], 96, 160, (0.75, 1.25)),
+        ([(128, 140)], 128, 160, (0.75, 1.4)),
+        ([(640, 480)], 480, 480, (0.75, 1.75)),
+        ([(4000, 3000), (500, 375), (500, 375)], 384, 384, (0.75, 1.75)),
+        ([(40, 40)], 64, 160, (0.75, 1.25)),
+        ([(4000, 3000)], 512, 512, (0.75, 1.75)),
     ],
 )
-def test_crops_fit_the_images(make_run, sizes, side):
+def test_crops_fit_the_images(make_run, sizes, crop, side, ratios):
+    """Small images are enlarged, to be seen by networks that shrink."""
     run = make_run(sizes=sizes)
-    assert crop_side(run) == side
     configs = configs_of(run, 'excel')
+    cfg = configs['segmenter']
+    _, _, resize, cut, *_ = cfg.train_dataloader.dataset.pipeline
+    assert cfg.model.data_preprocessor.size == (crop, crop)
+    assert tuple(cut.crop_size) == (crop, crop)
+    assert tuple(resize.scale) == (8 * side, side)
+    assert resize.ratio_range == pytest.approx(ratios)
+    for loader in (
+        configs['predict'].test_dataloader,
+        cfg.val_dataloader,
+    ):
+        assert tuple(loader.dataset.pipeline[1].scale) == (8 * side, side)
     # Images of several sizes can't be stacked.
     for loader in (
         configs['predict'].test_dataloader,
@@ -174,6 +185,14 @@ def test_few_images_are_not_passed_over_forever(make_run):
     run = make_run(sizes=[(96, 96)] * 400, batch_size=1)
     assert segmenter_iterations(run, cfg) == 20000
     assert segmenter_iterations(make_run(iterations=7), cfg) == 7
+
+
+def test_a_size_that_is_asked_for(make_run):
+    cfg = configs_of(make_run(segmenter_size=100), 'excel')['segmenter']
+    _, _, resize, cut, *_ = cfg.train_dataloader.dataset.pipeline
+    assert tuple(cut.crop_size) == (100, 100)
+    assert tuple(resize.scale) == (800, 100)
+    assert tuple(resize.ratio_range) == (0.75, 1.75)
 
 
 @pytest.mark.parametrize('name', SEGMENTERS)

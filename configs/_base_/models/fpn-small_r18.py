@@ -1,4 +1,5 @@
-# Semantic FPN over ResNet-18, small enough for a CPU, from random weights.
+# Semantic FPN over half of ResNet-18's channels, small enough for a CPU, from
+# random weights.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='EncoderDecoder',
@@ -8,18 +9,23 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         size=(128, 128)),
-    backbone=dict(type='ResNetV1c', depth=18, norm_cfg=norm_cfg),
+    backbone=dict(
+        type='ResNetV1c',
+        depth=18,
+        base_channels=32,
+        stem_channels=32,
+        norm_cfg=norm_cfg),
     neck=dict(
         type='FPN',
-        in_channels=[64, 128, 256, 512],
-        out_channels=128,
+        in_channels=[32, 64, 128, 256],
+        out_channels=64,
         num_outs=4),
     decode_head=dict(
         type='FPNHead',
-        in_channels=[128, 128, 128, 128],
+        in_channels=[64, 64, 64, 64],
         in_index=[0, 1, 2, 3],
         feature_strides=[4, 8, 16, 32],
-        channels=128,
+        channels=64,
         num_classes=21,
         norm_cfg=norm_cfg,
         # Pixels of which a mask is not sure do not thin it out.
