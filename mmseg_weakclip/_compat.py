@@ -6,8 +6,10 @@ takes its place, whose operators say so when they are called. The onedl
 releases of mmseg (1.4 and later) do without.
 """
 
+import io
 import sys
 import warnings
+from contextlib import redirect_stdout
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -17,6 +19,8 @@ from mmengine.utils import digit_version
 
 EXTENSION = 'mmcv._ext'
 OPTIONAL_SINCE = '1.3.0'
+# Printed, twice, by every process; ours are many.
+NOISE = 'Could not import OneDL'
 
 
 def _refuse(name: str):
@@ -44,6 +48,17 @@ def install_placeholder() -> None:
     sys.modules[EXTENSION] = module
 
 
+def import_quietly() -> None:
+    """Import mmseg's data sets without a line on an optional package."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            import mmseg.datasets  # noqa: F401
+    finally:
+        lines = printed.getvalue().splitlines(keepends=True)
+        sys.stdout.writelines(line for line in lines if NOISE not in line)
+
+
 # An operator that nothing here needs.
 warnings.filterwarnings(
     'ignore', message='Fail to import ``MultiScaleDeformableAttention``'
@@ -51,3 +66,4 @@ warnings.filterwarnings(
 
 if digit_version(mmseg.__version__) < digit_version(OPTIONAL_SINCE):
     install_placeholder()
+import_quietly()

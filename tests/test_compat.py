@@ -32,3 +32,11 @@ def test_python_takes_it_for_a_module_without_a_file(placeholder):
 def test_what_is_there_stays(placeholder):
     install_placeholder()
     assert sys.modules[EXTENSION] is placeholder
+
+
+def test_importing_prints_nothing(repo):
+    done = subprocess.run(
+        [sys.executable, '-c', 'import mmseg_weakclip'],
+        cwd=repo, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == ''

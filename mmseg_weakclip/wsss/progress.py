@@ -13,6 +13,8 @@ LOOP = re.compile(
 LOSS = re.compile(r'\bloss: ([\d.eE+-]+|nan)')
 BAR = re.compile(r'(\d+)/(\d+), [\d.]+ task/s, .*?ETA: +(\d+)s')
 MEMORY = re.compile(r'\bmemory: (\d+)')
+# Share of the work behind which a guess at the rest is told.
+FIRST_GUESS = 0.02
 # Between lines where the terminal can't be rewritten, in seconds.
 QUIET = 30.0
 WIDTH = 78
@@ -30,6 +32,8 @@ def describe_progress(line: str) -> str | None:
         return text
     if found := BAR.search(line):
         done, total, eta = found.groups()
+        if int(done) < FIRST_GUESS * int(total):
+            return f'{done}/{total}'
         minutes, seconds = divmod(int(eta), 60)
         return f'{done}/{total}, {minutes}:{seconds:02d} left'
     return None
