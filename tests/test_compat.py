@@ -1,6 +1,7 @@
 """The placeholder of mmcv's compiled operators."""
 
 import inspect
+import subprocess
 import sys
 
 import pytest
