@@ -123,14 +123,16 @@ def _what_was_run(run: Run) -> list[str]:
         counts = ', '.join(f'{c.images} {s}' for s, c in splits.items())
         lines.append(
             f'{_plural(len(run.images), "image")} of '
-            f'{_plural(len(run.classes), "class", "classes")} ({counts})'
+            f'{_plural(len(run.classes) - 1, "class", "classes")} and '
+            f'background ({counts})'
             f'{", " if chosen else ""}{", ".join(chosen)}.'
         )
     else:
         lines.append('The run ended before its data was ready.')
     if len(finished) == len(stages):
         lines.append(
-            f'All {len(stages)} stages finished, in {duration(seconds)}.'
+            f'All {len(stages)} stages before this report finished, in '
+            f'{duration(seconds)}.'
         )
     else:
         rest = '; '.join(

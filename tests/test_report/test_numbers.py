@@ -117,10 +117,13 @@ def test_data(finished_run):
 def test_sentences(finished_run):
     run = read_run(finished_run)
     text = ' '.join(summarize(run, compare_images(run)))
-    assert '4 images of 3 classes (2 train, 1 val, 1 unlabelled)' in text
+    assert (
+        '4 images of 2 classes and background (2 train, 1 val, 1 unlabelled)'
+        in text
+    )
     assert 'method weakclip' in text
     # The stage that writes the page does not count as unfinished.
-    assert 'All 5 stages finished, in 5 min.' in text
+    assert 'All 5 stages before this report finished, in 5 min.' in text
     assert 'on train seed 55.0, prediction 75.0; on val prediction' in text
     assert f'prediction on val: {run.names[1]} (30.2)' in text
     assert f'{run.names[1]}, of which 30 % is taken for background' in text
