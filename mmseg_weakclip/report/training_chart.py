@@ -37,7 +37,7 @@ def training_chart(training: Training, label: str) -> str:
             )
         if positive:
             _scale_by_factors(panels[0])
-        panels[0].set_ylabel('loss')
+        panels[0].set_ylabel('loss, log scale' if positive else 'loss')
         panels[0].set_xlabel('iteration')
         figure.legend(loc='outside upper left', ncols=2, fontsize=8)
         if rows == 2:
@@ -71,6 +71,8 @@ def _scale_by_factors(axes: 'Axes') -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_yscale('log')
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_ylim()
+    steps = (1, 2, 5) if high > 20 * low else (1, 2, 3, 4, 5, 7)
+    axes.yaxis.set_major_locator(LogLocator(subs=steps))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f'{v:g}'))
     axes.yaxis.set_minor_locator(NullLocator())

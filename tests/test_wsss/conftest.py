@@ -1,6 +1,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -75,3 +77,35 @@ def make_run(repo, tmp_path):
         )
 
     return make
+
+
+@pytest.fixture(scope='session')
+def small():
+    """Options of a run that is over soon."""
+    return (
+        '--clip', 'toyclip', '--segmenter', 'fpn_small', '--iterations', '12',
+        '--batch-size', '2', '--method-iterations', '8', '--gpus', '0',
+    )  # fmt: skip
+
+
+@pytest.fixture(scope='session')
+def call(repo):
+    """Run the tool; gives what it printed on stdout and stderr."""
+
+    def run(*words, code=0):
+        done = subprocess.run(
+            [sys.executable, 'tools/wsss.py', *map(str, words)],
+            cwd=repo, capture_output=True, text=True, timeout=900,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout, done.stderr
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def data(photos):
+    return (
+        '--images', photos / 'photos', '--labels', photos / 'labels.csv',
+        '--classes', photos / 'classes.txt', '--truth', photos / 'masks',
+    )  # fmt: skip

@@ -1,6 +1,8 @@
 """The command as a user calls it, on a small world, from end to end."""
 
+import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,46 +10,25 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from mmseg_weakclip.datasets.mask_files import read_mask
 from mmseg_weakclip.engine.whole_files import is_whole
+from mmseg_weakclip.wsss.commands import stage_command
+from mmseg_weakclip.wsss.stages import stages_of
 
 TRAIN, VAL = 12, 4  # images of the fixture
-SMALL = (
-    '--clip', 'toyclip', '--segmenter', 'fpn_small', '--iterations', '12',
-    '--batch-size', '2', '--method-iterations', '8', '--gpus', '0',
-)  # fmt: skip
+# SyncBN has no CPU form.
+NORM = [
+    f'model.{part}.norm_cfg.type=BN' for part in ('backbone', 'decode_head')
+]
 
 
 @pytest.fixture(scope='module')
-def call(repo):
-    """Run the tool; gives what it printed on stdout and stderr."""
-
-    def run(*words, code=0):
-        done = subprocess.run(
-            [sys.executable, 'tools/wsss.py', *map(str, words)],
-            cwd=repo, capture_output=True, text=True, timeout=900,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout, done.stderr
-
-    return run
-
-
-@pytest.fixture(scope='module')
-def data(photos):
-    return (
-        '--images', photos / 'photos', '--labels', photos / 'labels.csv',
-        '--classes', photos / 'classes.txt', '--truth', photos / 'masks',
-    )  # fmt: skip
-
-
-@pytest.fixture(scope='module')
-def finished(call, data, tmp_path_factory):
+def finished(call, data, small, tmp_path_factory):
     """A run to the end."""
     out = tmp_path_factory.mktemp('run') / 'out'
-    call(*data, '--work-dir', out, *SMALL)
+    call(*data, '--work-dir', out, *small)
     return out
 
 
@@ -107,25 +88,25 @@ def test_nothing_is_done_twice(finished, call):
     assert after == before
 
 
-def test_a_run_is_not_written_over(finished, call, data):
-    _, stderr = call(*data, '--work-dir', finished, *SMALL, code=2)
+def test_a_run_is_not_written_over(finished, call, data, small):
+    _, stderr = call(*data, '--work-dir', finished, *small, code=2)
     assert 'holds a run already; add --resume' in stderr
 
 
-def test_plan_only(call, data, tmp_path):
+def test_plan_only(call, data, tmp_path, small):
     out = tmp_path / 'out'
-    stdout, _ = call(*data, '--work-dir', out, *SMALL, '--dry-run')
+    stdout, _ = call(*data, '--work-dir', out, *small, '--dry-run')
     assert not out.exists()
     assert 'train the segmenter' in stdout
     assert 'on disk' in stdout
 
 
 @pytest.mark.parametrize('method', ['clims', 'excel+weakclip'])
-def test_methods_with_trainings(call, data, tmp_path, method):
+def test_methods_with_trainings(call, data, tmp_path, method, small):
     """Up to their masks; what follows is the same for all."""
     out = tmp_path / 'out'
     call(
-        *data, '--work-dir', out, *SMALL, '--method', method,
+        *data, '--work-dir', out, *small, '--method', method,
         '--until', 'masks',
     )  # fmt: skip
     found = states(out)
@@ -135,10 +116,10 @@ def test_methods_with_trainings(call, data, tmp_path, method):
     check_files(out)
 
 
-def test_killed_and_resumed(finished, call, data, repo, tmp_path):
+def test_killed_and_resumed(finished, call, data, repo, tmp_path, small):
     """The masks are those of the undisturbed run, bit by bit."""
     out = tmp_path / 'out'
-    words = ['--work-dir', str(out), '--resume', *map(str, data), *SMALL]
+    words = ['--work-dir', str(out), '--resume', *map(str, data), *small]
     # In the middle of making seeds, and of the training.
     for progress in ('seeds/masks/*.png', 'segmenter/iter_*.pth'):
         with subprocess.Popen(
@@ -154,61 +135,50 @@ def test_killed_and_resumed(finished, call, data, repo, tmp_path):
     check_files(out)
 
 
-def make_odd_set(folder, photos):
-    """A user's own images, of every odd kind."""
-    sources = sorted((photos / 'photos').iterdir())
-    images = [Image.open(path).convert('RGB') for path in sources[:10]]
-    for name in ('one', 'two', 'Größe'):
-        (folder / name).mkdir(parents=True)
-    images[0].save(folder / 'one/IMG_1.JPG', format='JPEG')
-    images[1].save(folder / 'two/IMG_1.JPG', format='JPEG')
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    images[2].crop((0, 0, 96, 60)).save(
-        folder / 'Größe/mein Hund äöü.jpg', exif=exif
-    )
-    deep = np.asarray(images[3].convert('L')).astype(np.uint16) * 257
-    Image.fromarray(deep).save(folder / 'one/deep.png')
-    images[4].resize((4000, 3000)).save(folder / 'big photo.jpeg')
-    images[5].resize((40, 40)).save(folder / 'icon.PNG')
-    images[6].save(folder / 'two/unlabelled.webp')
-    images[7].save(folder / 'one/more.jpg')
-    (folder.parent / 'labels.csv').write_bytes(
-        (
-            '\ufeff"Image";"Labels"\r\n'
-            'one/IMG_1.jpg;"boat, red car"\r\ntwo/IMG_1.JPG;red car\r\n'
-            '"Größe/mein Hund äöü.jpg";"Bäume"\r\ndeep;boat\r\n'
-            'big photo.jpeg;Bäume|boat\r\nicon;red car\r\nmore;boat\r\n'
-            'missing.jpg;boat\r\n'
-        ).encode()
-    )
-
-
-def test_a_users_own_set(call, photos, tmp_path):
-    make_odd_set(tmp_path / 'set', photos)
+@pytest.fixture
+def run_stage(finished, make_run, repo, tmp_path):
+    """Run a stage of a copy of a finished run again, in two processes."""
     out = tmp_path / 'out'
-    stdout, _ = call(
-        '--images', tmp_path / 'set', '--labels', tmp_path / 'labels.csv',
-        '--work-dir', out, *SMALL, '--max-side', '300',
-    )  # fmt: skip
-    assert '1 without labels' in stdout
-    assert '1 large images' in stdout
-    for kind, missing in (('pseudo_masks', 1), ('predictions', 0)):
-        folder = out / 'results' / kind
-        masks = {
-            str(path.relative_to(folder)): read_mask(str(path)).shape
-            for path in folder.rglob('*.png')
-        }
-        assert len(masks) == 8 - missing
-        assert masks['one/IMG_1.png'] == masks['two/IMG_1.png'] == (96, 96)
-        # As viewers show it: stored 96 wide and 60 high, turned.
-        assert masks['Größe/mein Hund äöü.png'] == (96, 60)
-        assert masks['big photo.png'] == (3000, 4000)
-        assert masks['icon.png'] == (40, 40)
-    classes = json.loads((out / 'data/classes.json').read_text())
-    assert [c['name'] for c in classes] == [
-        'background', 'boat', 'Bäume', 'red car'
-    ]  # fmt: skip
+    shutil.copytree(finished, out, symlinks=True)
+    for path in (out / 'configs').iterdir():
+        path.write_text(path.read_text().replace(str(finished), str(out)))
+    run = dataclasses.replace(make_run(clip='toyclip'), folder=out, gpus=2)
+
+    def call(name, *options):
+        stages = {stage.name: stage for stage in stages_of('excel')}
+        shutil.rmtree(out / stages[name].folder)
+        command = stage_command(run, stages[name], stages)
+        assert command[1:5] == [
+            '-m', 'torch.distributed.run', '--nproc_per_node', '2',
+        ]  # fmt: skip
+        extra = ['--cfg-options', *options] if options else []
+        done = subprocess.run(
+            [*command, *extra], cwd=repo, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return out / stages[name].folder
+
+    return call
+
+
+def test_seeds_are_those_of_one_process(run_stage, finished):
+    folder = run_stage('seeds')
+    masks = sorted(path.name for path in (folder / 'masks').iterdir())
+    assert len(masks) == 16
+    for name in masks:
+        one = finished / 'seeds/masks' / name
+        assert (folder / 'masks' / name).read_bytes() == one.read_bytes()
+
+
+def test_training_and_prediction(run_stage, finished):
+    folder = run_stage('segmenter', *NORM)
+    weights = [
+        torch.load(path / 'iter_12.pth', weights_only=False)['state_dict']
+        for path in (folder, finished / 'segmenter')
+    ]
+    assert list(weights[0]) == list(weights[1])
+    folder = run_stage('predict', *NORM)
+    assert len(list((folder / 'masks').iterdir())) == 16
 
 
 def test_only_what_depends_on_a_change_is_done_again(finished, call):
@@ -216,7 +186,7 @@ def test_only_what_depends_on_a_change_is_done_again(finished, call):
     out = finished
     seeds = {p: p.stat().st_mtime_ns for p in out.glob('seeds/masks/*')}
     config = out / 'configs/segmenter.py'
-    config.write_text(config.read_text().replace('lr=0.001', 'lr=0.0005'))
+    config.write_text(config.read_text().replace('lr=0.002', 'lr=0.0005'))
     stdout, _ = call('--work-dir', out, '--resume', '--until', 'segmenter')
     assert 'segmenter.py was edited, it is kept' in stdout
     assert 'train the segmenter: begins anew, changed: config' in stdout
