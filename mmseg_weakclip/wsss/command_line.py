@@ -97,7 +97,9 @@ def parse_args(
         '--segmenter-weights', help='file to start from, or "none"'
     )
     last.add_argument(
-        '--segmenter-size', type=int, help='side of its crops, in pixels'
+        '--segmenter-size',
+        type=int,
+        help='short side of its images and side of its crops, in pixels',
     )
     last.add_argument('--iterations', type=int, help='of its training')
     last.add_argument('--batch-size', type=int, help='of all trainings')
