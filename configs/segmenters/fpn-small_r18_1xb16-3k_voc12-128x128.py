@@ -4,7 +4,7 @@
 _base_ = [
     '../_base_/models/fpn-small_r18.py',
     '../_base_/datasets/pseudo_masks_voc12.py',
-    '../_base_/schedules/segmenter_adamw_20k.py',
+    '../_base_/schedules/fpn-small_3k.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -25,13 +25,5 @@ train_dataloader = dict(
     batch_size=16, num_workers=2, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(num_workers=2, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-train_cfg = dict(max_iters=3000, val_interval=1000)
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=100, end=3000,
-         by_epoch=False),
-]
 default_hooks = dict(checkpoint=dict(interval=1000))
 custom_hooks = [*_base_.custom_hooks, dict(type='ChannelsLastHook')]

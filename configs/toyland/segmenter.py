@@ -3,6 +3,7 @@
 _base_ = [
     '../_base_/models/fpn-small_r18.py',
     '../_base_/datasets/toyland_seeds.py',
+    '../_base_/schedules/fpn-small_3k.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -26,16 +27,5 @@ train_dataloader = dict(
         pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=3000, val_interval=1000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=1e-2))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=1e-6, begin=100, end=3000,
-         by_epoch=False),
-]
 default_hooks = dict(checkpoint=dict(interval=1000))
 custom_hooks = [*_base_.custom_hooks, dict(type='ChannelsLastHook')]
