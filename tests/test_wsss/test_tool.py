@@ -142,7 +142,8 @@ def run_stage(finished, make_run, repo, tmp_path):
     shutil.copytree(finished, out, symlinks=True)
     for path in (out / 'configs').iterdir():
         path.write_text(path.read_text().replace(str(finished), str(out)))
-    run = dataclasses.replace(make_run(clip='toyclip'), folder=out, gpus=2)
+    run = make_run(clip='toyclip', segmenter='fpn_small', iterations=12)
+    run = dataclasses.replace(run, folder=out, gpus=2)
 
     def call(name, *options):
         stages = {stage.name: stage for stage in stages_of('excel')}
