@@ -10,12 +10,10 @@ Exits with 1 if an error was found, and with 0 on warnings.
 
 import argparse
 import os
-import sys
 
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
@@ -27,6 +25,7 @@ from mmseg_weakclip.datasets import (
     summarize,
     without_mask_check,
 )
+from mmseg_weakclip.progress_bar import progress_bar
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -87,14 +86,14 @@ def check_config(args: argparse.Namespace) -> list[Problem]:
         # Broken layouts are findings of this tool, not failures of it.
         return [Problem('dataset', 'error', args.split, str(error))]
     total = count_samples(dataset)
-    bar = ProgressBar(total, file=sys.stderr)
+    bar = progress_bar(total)
     problems = check_dataset(
         dataset,
         thorough=args.thorough,
         num_workers=args.num_workers,
         on_sample=bar.update,
     )
-    bar.file.write('\n')
+    bar.close()
     print_log(f'{total} images checked.')
     return problems
 

@@ -18,10 +18,7 @@ and the speed of its source, and no sound. Wrong use ends with exit code 2.
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-
-from mmengine.utils import ProgressBar
+from collections.abc import Sequence
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
 from mmseg_weakclip.demo import (
@@ -42,6 +39,7 @@ from mmseg_weakclip.demo.command_line import (
     build_parser,
     settle_way,
 )
+from mmseg_weakclip.progress_bar import progress_bar
 
 
 def build(args: argparse.Namespace) -> Segmenter:
@@ -56,23 +54,13 @@ def build(args: argparse.Namespace) -> Segmenter:
         raise ValueError(str(error)) from error
 
 
-@contextmanager
-def progress_bar(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar with the time left; whatever follows it has a line of its own."""
-    bar = ProgressBar(total, file=sys.stderr)
-    try:
-        yield bar.update
-    finally:
-        print(file=sys.stderr)
-
-
 def paint_video(
     segmenter: Segmenter, job: Job, args: argparse.Namespace
 ) -> None:
     video = Video(job.source)
-    with progress_bar(video.stated) as progress:
+    with progress_bar(video.stated or None) as bar:
         segment_video(
-            segmenter, video, job, args.every, args.batch_size, progress
+            segmenter, video, job, args.every, args.batch_size, bar.update
         )
     early = ''
     if video.ends_early:
@@ -83,8 +71,8 @@ def paint_video(
 def paint_images(
     segmenter: Segmenter, jobs: Sequence[Job], args: argparse.Namespace
 ) -> None:
-    with progress_bar(len(jobs)) as progress:
-        segment_images(segmenter, jobs, args.batch_size, progress)
+    with progress_bar(len(jobs)) as bar:
+        segment_images(segmenter, jobs, args.batch_size, bar.update)
     print(f'{len(jobs)} pictures in {args.out}')
 
 

@@ -14,13 +14,11 @@ trainaug.txt.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
@@ -36,6 +34,7 @@ from mmseg_weakclip.evaluation.scores import (
     class_ious,
     iou_table,
 )
+from mmseg_weakclip.progress_bar import progress_bar
 
 CURVE = np.arange(1, 20) / 20
 
@@ -90,10 +89,8 @@ def main() -> None:
     with_maps = (args.folder / 'scores').is_dir()
     masks, maps, missing, without_truth = 0, 0, [], 0
     quality = []
-    bar = ProgressBar(len(dataset), file=sys.stderr)
     scored = 0
-    for index in range(len(dataset)):
-        bar.update()
+    for index in progress_bar(len(dataset), range(len(dataset))):
         sample = dataset[index]
         name = sample['img_id']
         path = args.folder / 'masks' / f'{name}.png'

@@ -1,7 +1,7 @@
 """Write a trained segmenter into a file that runs without mmseg.
 
     python tools/export.py configs/toyland/segmenter.py \\
-        work_dirs/segmenter/iter_1600.pth --format onnx
+        work_dirs/segmenter/iter_3000.pth --format onnx
 
 The file takes RGB images as they are, float32, 0 to 255, any number of any
 height and width, (B, 3, H, W), and returns logits, probabilities or a mask of

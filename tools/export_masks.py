@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.utils import ProgressBar
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
 from mmseg_weakclip import annotations
@@ -39,6 +38,7 @@ from mmseg_weakclip.datasets import read_id_list, read_vocabulary
 from mmseg_weakclip.datasets.metainfo import config_metainfo
 from mmseg_weakclip.files import write_atomically
 from mmseg_weakclip.processes import map_in_order
+from mmseg_weakclip.progress_bar import progress_bar
 
 LAST_FILES = {
     'coco-instances': 'annotations/instances.json',
@@ -159,7 +159,7 @@ def annotate(
     options = annotations.RegionOptions(
         args.regions, args.min_area, args.segmentation
     )
-    bar = ProgressBar(len(sources), file=sys.stderr)
+    bar = progress_bar(len(sources))
     results = map_in_order(
         partial(function, classes=classes, options=options),
         sources,
@@ -172,7 +172,7 @@ def annotate(
             yield source, result
             bar.update()
     finally:
-        bar.file.write('\n')
+        bar.close()
 
 
 def export_coco(

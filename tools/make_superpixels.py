@@ -12,14 +12,12 @@ Exits with 1 if some image could not be read.
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS
 
 from mmseg_weakclip.datasets import (
@@ -32,6 +30,7 @@ from mmseg_weakclip.datasets import superpixel_jobs as jobs
 from mmseg_weakclip.datasets.check_captions import captioned_images
 from mmseg_weakclip.datasets.transforms import find_transform
 from mmseg_weakclip.processes import map_in_order
+from mmseg_weakclip.progress_bar import progress_bar
 
 # Images per message to a process.
 CHUNK = 8
@@ -100,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     total = jobs.FilledPart()
     for dataset in base_datasets(DATASETS.build(cfg.train_dataloader.dataset)):
         function, items, chunk = jobs_of(dataset)
-        bar = ProgressBar(len(items), file=sys.stderr)
+        bar = progress_bar(len(items))
         try:
             for done in map_in_order(
                 function, items, args.workers, jobs.__name__, chunk
@@ -109,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 bar.update()
         except (ValueError, ImportError) as error:
             raise SystemExit(f'\n{error}') from error
-        bar.file.write('\n')
+        bar.close()
     print(
         f'Superpixels of {total.found} images found, {total.there} were '
         f'there; {len(total.problems)} images or shards could not be read.'

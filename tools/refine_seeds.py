@@ -20,7 +20,6 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
@@ -29,6 +28,7 @@ from mmseg_weakclip.evaluation.kept_scores import KeptScoresRefiner
 from mmseg_weakclip.evaluation.refiner import Refiner, set_up_worker
 from mmseg_weakclip.models.refine import resolve_crf_params
 from mmseg_weakclip.processes import worker_context
+from mmseg_weakclip.progress_bar import progress_bar
 
 
 def parse_args() -> argparse.Namespace:
@@ -130,18 +130,16 @@ def main() -> None:
         len(dataset.metainfo['classes']),
         str(args.out),
     )
-    bar = ProgressBar(max(1, len(todo)))
     context = worker_context('mmseg_weakclip.evaluation')
     with ProcessPoolExecutor(args.workers, context, set_up_worker) as pool:
         waiting = [
             pool.submit(refine, info['img_path'], scores)
             for info, scores in todo
         ]
-        for future in as_completed(waiting):
+        for future in progress_bar(len(waiting), as_completed(waiting)):
             store.finish(future.result())
-            bar.update()
     print(
-        f'\n{len(store.finished())} masks in {args.out / "masks"}, '
+        f'{len(store.finished())} masks in {args.out / "masks"}, '
         f'{missing} images had no class maps'
     )
 

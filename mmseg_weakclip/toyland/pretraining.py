@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from mmengine.utils import ProgressBar
 from torch import Tensor
 
 from ..processes import worker_context
+from ..progress_bar import progress_bar
 from .captions import TAGS, TEMPLATES, scene_tags, write_caption
 from .scenes import SceneStyle, make_scene
 
@@ -40,15 +40,11 @@ def render_pool(
     """
     images = np.empty((count, side, side, 3), np.uint8)
     tags = []
-    bar = ProgressBar(count // 1000)
     with worker_context(__name__).Pool() as pool:
-        for index, (image, scene) in enumerate(
-            pool.imap(render, range(count), chunksize=256)
-        ):
+        scenes = pool.imap(render, range(count), chunksize=256)
+        for index, (image, scene) in enumerate(progress_bar(count, scenes)):
             images[index] = image
             tags.append(scene)
-            if index % 1000 == 999:
-                bar.update()
     return images, tags
 
 

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from mmengine.utils import track_progress
 from PIL import Image
 
 from ..files import encode_mask
 from ..palette import label_colors
 from ..processes import map_in_order
+from ..progress_bar import progress_bar
 from .captions import scene_tags, write_caption
 from .objects import CLASSES
 from .scenes import SceneStyle, make_scene
@@ -143,4 +143,4 @@ def write_toyland(
 def _run(function, items: list, workers: int) -> list[dict]:
     """All scenes, with progress on the screen."""
     records = map_in_order(function, items, workers, __name__, chunk=32)
-    return track_progress(lambda record: record, (records, len(items)))
+    return list(progress_bar(len(items), records))

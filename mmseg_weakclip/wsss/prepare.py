@@ -1,12 +1,11 @@
 """The first stage: check the data and lay it out for the others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmengine.utils import track_iter_progress
-
 from ..processes import map_in_order
+from ..progress_bar import progress_bar
 from .class_list import ClassList
 from .copies import Copied, CopyJob, copy_image
 from .image_ids import assign_ids, find_images
@@ -163,9 +162,9 @@ def prepare_data(
     return entries
 
 
-def _copy(jobs: list[CopyJob], workers: int) -> Iterator[Copied]:
+def _copy(jobs: list[CopyJob], workers: int) -> Iterable[Copied]:
     results = map_in_order(copy_image, jobs, workers, __name__, chunk=8)
-    return track_iter_progress((results, len(jobs)))
+    return progress_bar(len(jobs), results)
 
 
 def _complete(entry: ImageEntry, done: Copied) -> ImageEntry:

@@ -11,7 +11,7 @@ LOOP = re.compile(
     r'\[\s*(\d+)/(\d+)\].*?eta: ((?:\d+ days?, )?[\d:]+)'
 )
 LOSS = re.compile(r'\bloss: ([\d.eE+-]+|nan)')
-BAR = re.compile(r'(\d+)/(\d+), [\d.]+ task/s, .*?ETA: +(\d+)s')
+BAR = re.compile(r'(\d+)/(\d+) \[[\d:]+<([\d:]+)')
 MEMORY = re.compile(r'\bmemory: (\d+)')
 # Share of the work behind which a guess at the rest is told.
 FIRST_GUESS = 0.02
@@ -34,8 +34,7 @@ def describe_progress(line: str) -> str | None:
         done, total, eta = found.groups()
         if int(done) < FIRST_GUESS * int(total):
             return f'{done}/{total}'
-        minutes, seconds = divmod(int(eta), 60)
-        return f'{done}/{total}, {minutes}:{seconds:02d} left'
+        return f'{done}/{total}, {eta} left'
     return None
 
 

@@ -4,10 +4,10 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-from mmengine.utils import track_iter_progress
 
 from ..datasets.mask_files import read_mask
 from ..files import encode_mask, write_atomically
+from ..progress_bar import progress_bar
 from .index import ImageEntry
 from .run import Run
 
@@ -31,7 +31,7 @@ def collect_results(run: Run) -> dict[str, int]:
             ).is_file()
         ]
         targets = result_paths([entry for entry, _ in todo])
-        for entry, path in track_iter_progress(todo) if todo else ():
+        for entry, path in progress_bar(len(todo), todo):
             mask = read_mask(str(path))
             wanted = entry.original_height, entry.original_width
             if mask.shape != wanted:

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS
 
 from mmseg_weakclip.datasets import CaptionDataset, base_datasets
@@ -31,6 +29,7 @@ from mmseg_weakclip.datasets.caption_shards import (
     require_webdataset,
 )
 from mmseg_weakclip.processes import map_in_order
+from mmseg_weakclip.progress_bar import progress_bar
 
 # Images per message to a process.
 CHUNK = 16
@@ -95,7 +94,7 @@ def write_shards(
     samples_per_shard: int,
 ) -> int:
     """Write all shards; returns their number."""
-    bar = ProgressBar(len(samples), file=sys.stderr)
+    bar = progress_bar(len(samples))
     with require_webdataset().ShardWriter(
         str(folder / '%05d.tar'),
         maxcount=samples_per_shard,
@@ -120,7 +119,7 @@ def write_shards(
             )
             bar.update()
         count = writer.shard
-    bar.file.write('\n')
+    bar.close()
     return count
 
 

@@ -16,12 +16,11 @@ Examples:
 """
 
 import argparse
-import functools
-import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.utils import track_iter_progress
 
 from mmseg_weakclip.datasets import (
     READERS,
@@ -32,10 +31,13 @@ from mmseg_weakclip.datasets import (
     read_image_labels,
     read_vocabulary,
 )
+from mmseg_weakclip.progress_bar import progress_bar
 
 FOLDER_FORMATS = ('txt', 'voc-xml', 'masks')
 
-show_progress = functools.partial(track_iter_progress, file=sys.stderr)
+
+def show_progress(files: Sequence[Path]) -> Iterable[Path]:
+    return progress_bar(len(files), files)
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.utils import ProgressBar
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ...files import write_atomically
+from ...progress_bar import progress_bar
 from .image_views import cut_views
 
 MADE_OF = 'made_of.json'
@@ -164,7 +164,7 @@ def encode_views(
     loader = iter(
         DataLoader(images, batch_sampler=batches, num_workers=num_workers)
     )
-    progress = ProgressBar(sum(map(len, missing)))
+    progress = progress_bar(sum(map(len, missing)))
     for part in missing:
         done: list[Tensor] = []
         while sum(map(len, done)) < len(part):
@@ -173,3 +173,4 @@ def encode_views(
             done.append(embeddings.float().view(*views.shape[:2], -1).cpu())
             progress.update(len(views))
         store.write(part, torch.cat(done))
+    progress.close()
