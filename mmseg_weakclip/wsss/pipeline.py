@@ -132,7 +132,8 @@ class Pipeline:
             return self._data_inputs()
         found = {name: self.output(self.stages[name]) for name in stage.reads}
         if stage.config is not None:
-            found['config'] = digest_config(config_path(self.run, stage))
+            path = config_path(self.run, stage)
+            found['config'] = digest_config(path, self.run.folder)
         if stage.kind == 'train':
             found['precision'] = 'half' if self.run.options.amp else 'full'
         return found

@@ -1,5 +1,7 @@
 """Configs in the folder of a run, which its user may edit."""
 
+import json
+import os
 from pathlib import Path
 
 from mmengine.config import Config
@@ -54,6 +56,14 @@ def _how(stage: Stage, path: Path) -> str:
     return f'# By hand: python {tool}\n# Edits stay, and are used by --resume.'
 
 
-def digest_config(path: Path) -> str:
-    """A digest of what a config means, whatever its comments and layout."""
-    return digest_bytes(Config.fromfile(path).pretty_text.encode())
+def digest_config(path: Path, folder: Path) -> str:
+    """A digest of what a config means.
+
+    Args:
+        path: The config; its comments and layout do not count.
+        folder: Of the run; where it lies does not count, so a run may move.
+    """
+    settings = Config.fromfile(path).to_dict()
+    text = json.dumps(settings, sort_keys=True, default=str)
+    place = json.dumps(f'{folder}{os.sep}').strip('"')
+    return digest_bytes(text.replace(place, '').encode())

@@ -88,6 +88,18 @@ def test_nothing_is_done_twice(finished, call):
     assert after == before
 
 
+def test_a_run_may_move(finished, call, tmp_path):
+    """Its configs tell the new folder, and nothing is done again."""
+    out = tmp_path / 'a longer name than before'
+    shutil.copytree(finished, out, symlinks=True)
+    stdout, _ = call('--work-dir', out, '--resume')
+    assert stdout.count('done before') == 8
+    for path in (out / 'configs').iterdir():
+        text = path.read_text()
+        assert str(out) in text
+        assert str(finished) not in text
+
+
 def test_a_run_is_not_written_over(finished, call, data, small):
     _, stderr = call(*data, '--work-dir', finished, *small, code=2)
     assert 'holds a run already; add --resume' in stderr
