@@ -39,12 +39,17 @@ def make_odd_set(folder, photos):
 
 
 def test_a_users_own_set(call, photos, small, tmp_path):
+    """Three classes, and two more that no image shows."""
     make_odd_set(tmp_path / 'set', photos)
+    classes = ['zeppelin', 'red car', 'Bäume', 'boat', 'unicorn']
+    words = tmp_path / 'classes.yaml'
+    words.write_text(f'classes: {json.dumps(classes)}', encoding='utf-8')
     out = tmp_path / 'out'
     stdout, _ = call(
         '--images', tmp_path / 'set', '--labels', tmp_path / 'labels.csv',
-        '--work-dir', out, *small, '--max-side', '300',
+        '--classes', words, '--work-dir', out, *small, '--max-side', '300',
     )  # fmt: skip
+    assert 'unicorn 0' in stdout
     assert '1 without labels' in stdout
     assert '1 large images' in stdout
     for kind, missing in (('pseudo_masks', 1), ('predictions', 0)):
@@ -59,7 +64,5 @@ def test_a_users_own_set(call, photos, small, tmp_path):
         assert masks['Größe/mein Hund äöü.png'] == (96, 60)
         assert masks['big photo.png'] == (3000, 4000)
         assert masks['icon.png'] == (40, 40)
-    classes = json.loads((out / 'data/classes.json').read_text())
-    assert [c['name'] for c in classes] == [
-        'background', 'boat', 'Bäume', 'red car'
-    ]  # fmt: skip
+    found = json.loads((out / 'data/classes.json').read_text())
+    assert [c['name'] for c in found] == ['background', *classes]
