@@ -12,6 +12,12 @@ T = TypeVar('T')
 LIVELY, SPARING = 0.1, 2.0
 
 
+class _Bar(tqdm):
+    """Without tqdm's thread: processes are forked beside it."""
+
+    monitor_interval = 0
+
+
 def progress_bar(total: int | None, tasks: Iterable[T] | None = None) -> tqdm:
     """A bar with the time left.
 
@@ -20,10 +26,12 @@ def progress_bar(total: int | None, tasks: Iterable[T] | None = None) -> tqdm:
         tasks: To go through; None for calls of ``update(count=1)``, and
             ``close()`` at the end.
     """
-    return tqdm(
+    return _Bar(
         tasks,
         total=total,
         file=sys.stderr,
         mininterval=LIVELY if sys.stderr.isatty() else SPARING,
+        # Each task looks at the clock; the thread would for slow ones.
+        miniters=1,
         dynamic_ncols=True,
     )

@@ -1,3 +1,5 @@
+import threading
+
 from mmseg_weakclip.progress_bar import progress_bar
 from mmseg_weakclip.wsss.progress import describe_progress
 
@@ -15,6 +17,13 @@ def test_counted_by_hand(capsys):
         bar.update(4)
         bar.update(6)
     assert '10/10' in capsys.readouterr().err
+
+
+def test_no_thread_is_left(capsys):
+    before = threading.active_count()
+    with progress_bar(10) as bar:
+        bar.update(1)
+        assert threading.active_count() == before
 
 
 def test_nothing_to_do(capsys):

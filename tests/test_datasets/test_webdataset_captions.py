@@ -509,6 +509,9 @@ def train(config, tmp_path):
             resume=resume,
         )
         runner.train()
+        # Workers that a garbage collection finds end only after a minute.
+        if workers:
+            runner.train_dataloader._iterator._shutdown_workers()
         return model, runner
 
     return run
