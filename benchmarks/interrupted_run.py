@@ -4,9 +4,9 @@
 
 runs the words behind `--`, those of the finished run FINISHED, in the new
 folder OUT, kills it at random moments of the time that FINISHED took, resumes
-after each, and at the end prints the scores of both. After each kill every
-file of OUT is opened: one that is half-written ends the benchmark with exit
-code 1.
+after each, and at the end prints the scores of both. After each kill all
+masks, JSON files, configs and checkpoints of OUT are read: one that is
+half-written ends the benchmark with exit code 1.
 """
 
 import argparse
@@ -28,7 +28,7 @@ TOOL = Path(__file__).resolve().parents[1] / 'tools/wsss.py'
 
 
 def damaged_files(folder: Path) -> list[str]:
-    """Files that can't be read, and why; logs grow and are none."""
+    """Masks, JSON, configs and checkpoints that can't be read, and why."""
     found = []
     for path in folder.rglob('*'):
         if path.name.startswith('.') or not path.is_file():
@@ -41,7 +41,7 @@ def damaged_files(folder: Path) -> list[str]:
 
 
 def check_file(path: Path) -> None:
-    """Read a file whole.
+    """Read a file whole, if it is of a kind that is known here.
 
     Raises:
         OSError, ValueError, SyntaxError: It is damaged.
