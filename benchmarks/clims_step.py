@@ -16,8 +16,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_weakclip.datasets import WeakVOC12Dataset
-from mmseg_weakclip.models import RegionCritic
+from mmseg_weakclip.datasets.voc import WeakVOC12Dataset
+from mmseg_weakclip.models.clims.critic import RegionCritic
 
 CONFIG = Path(__file__).parents[1] / 'configs/clims_voc.py'
 

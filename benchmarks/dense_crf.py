@@ -24,7 +24,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_weakclip.models.refine import CRF_PRESETS, dense_crf
+from mmseg_weakclip.models.refine.crf_params import CRF_PRESETS
+from mmseg_weakclip.models.refine.dense_crf import dense_crf
 
 BACKENDS = ('torch-lattice', 'torch-exact', 'pydensecrf')
 REFERENCE = 'pydensecrf'

@@ -25,17 +25,15 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_weakclip.models import CLIPTokens, CLIPViT, DenseStream
-from mmseg_weakclip.models.cam import AttentionAffinity, patch_text_similarity
-from mmseg_weakclip.models.clip import positive_softmax
-from mmseg_weakclip.models.clip.vision import (
-    attend,
-    finish_block,
-    project_qkv,
-)
-from mmseg_weakclip.models.clip.vit import to_map
+from mmseg_weakclip.models.cam.attention_affinity import AttentionAffinity
+from mmseg_weakclip.models.cam.patch_text import patch_text_similarity
+from mmseg_weakclip.models.clip.dense_stream import DenseStream
+from mmseg_weakclip.models.clip.similarity import positive_softmax
+from mmseg_weakclip.models.clip.tokens import CLIPTokens
+from mmseg_weakclip.models.clip.vision import attend, finish_block, project_qkv
+from mmseg_weakclip.models.clip.vit import CLIPViT, to_map
 from mmseg_weakclip.models.excel import pseudo_labels
-from mmseg_weakclip.models.refine import refine_by_pixels
+from mmseg_weakclip.models.refine.par import refine_by_pixels
 
 CONFIG = (
     Path(__file__).parents[1]

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmseg_weakclip.engine.whole_files import is_whole
-from mmseg_weakclip.wsss.manifest import Manifest
-from mmseg_weakclip.wsss.scoring import SCORES
+from mmseg_weakclip.apps.run_folder.manifest import Manifest
+from mmseg_weakclip.apps.wsss.scoring import SCORES
+from mmseg_weakclip.engine.checkpoints import is_whole
 
 TOOL = Path(__file__).resolve().parents[1] / 'tools/wsss.py'
 

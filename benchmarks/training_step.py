@@ -34,8 +34,9 @@ from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_weakclip.engine import check_class_counts
-from mmseg_weakclip.models.clip import CLIPTokens, TextBank
+from mmseg_weakclip.engine.hooks import check_class_counts
+from mmseg_weakclip.models.clip.text_bank import TextBank
+from mmseg_weakclip.models.clip.tokens import CLIPTokens
 
 CONFIG = Path(__file__).parents[1] / 'configs/weakclip_voc.py'
 

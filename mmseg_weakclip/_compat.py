@@ -21,6 +21,7 @@ EXTENSION = 'mmcv._ext'
 OPTIONAL_SINCE = '1.3.0'
 # Printed, twice, by every process; ours are many.
 NOISE = 'Could not import OneDL'
+MINIMUM, LIMIT = '1.2.0', '2.0.0'
 
 
 def _refuse(name: str):
@@ -48,6 +49,27 @@ def install_placeholder() -> None:
     sys.modules[EXTENSION] = module
 
 
+def prepare_mmseg() -> None:
+    """Make ``mmseg.models`` importable; to be called before its import.
+
+    Raises:
+        ImportError: The installed mmsegmentation is too old or too new.
+    """
+    installed = digit_version(mmseg.__version__)
+    if not digit_version(MINIMUM) <= installed < digit_version(LIMIT):
+        raise ImportError(
+            f'mmsegmentation {mmseg.__version__} is installed, but '
+            f'mmseg_weakclip needs >={MINIMUM},<{LIMIT}: '
+            'pip install -r requirements/mminstall.txt'
+        )
+    # An operator that nothing here needs.
+    warnings.filterwarnings(
+        'ignore', message='Fail to import ``MultiScaleDeformableAttention``'
+    )
+    if installed < digit_version(OPTIONAL_SINCE):
+        install_placeholder()
+
+
 def import_quietly() -> None:
     """Import mmseg's data sets without a line on an optional package."""
     printed = io.StringIO()
@@ -57,13 +79,3 @@ def import_quietly() -> None:
     finally:
         lines = printed.getvalue().splitlines(keepends=True)
         sys.stdout.writelines(line for line in lines if NOISE not in line)
-
-
-# An operator that nothing here needs.
-warnings.filterwarnings(
-    'ignore', message='Fail to import ``MultiScaleDeformableAttention``'
-)
-
-if digit_version(mmseg.__version__) < digit_version(OPTIONAL_SINCE):
-    install_placeholder()
-import_quietly()

@@ -24,9 +24,9 @@ if PROCESSES > 1:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 # Files that take minutes come first, so that no process waits for them.
 LONG_FILES = (
-    'test_wsss/test_tool.py',
-    'test_configs/test_training.py',
-    'test_configs/test_inference.py',
+    'apps/wsss/test_tool.py',
+    'configs/test_training.py',
+    'configs/test_inference.py',
 )
 
 

@@ -14,16 +14,15 @@ from pathlib import Path
 import torch
 from mmengine.device import get_device
 
-from mmseg_weakclip.models import (
+from mmseg_weakclip.models.clip.text_tower import TextTower, Tokenizer
+from mmseg_weakclip.models.clip.weights import load_clip
+from mmseg_weakclip.models.excel.attribute_bank import (
     AttributeBank,
-    TextTower,
-    Tokenizer,
     cluster_attributes,
     encode_descriptions,
-    load_clip,
+    hash_descriptions,
     read_descriptions,
 )
-from mmseg_weakclip.models.excel.attribute_bank import hash_descriptions
 
 
 def parse_args() -> argparse.Namespace:

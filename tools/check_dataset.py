@@ -17,15 +17,14 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
-from mmseg_weakclip.datasets import (
+from mmseg_weakclip.common.workers import progress_bar
+from mmseg_weakclip.datasets.checks.dataset import check_dataset, count_samples
+from mmseg_weakclip.datasets.checks.problems import (
     Problem,
-    check_dataset,
-    count_samples,
     has_errors,
     summarize,
-    without_mask_check,
 )
-from mmseg_weakclip.progress_bar import progress_bar
+from mmseg_weakclip.datasets.configs import without_mask_check
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -21,25 +21,24 @@ import sys
 from collections.abc import Sequence
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
-from mmseg_weakclip.demo import (
-    Job,
-    Segmenter,
-    Video,
-    build_zero_shot,
-    find_inputs,
-    load_trained,
-    make_folders,
-    plan_jobs,
-    segment_images,
-    segment_video,
-    use_device,
-)
-from mmseg_weakclip.demo.command_line import (
+from mmseg_weakclip.apps.demo.cli import (
     ZERO_SHOT,
     build_parser,
     settle_way,
+    use_device,
 )
-from mmseg_weakclip.progress_bar import progress_bar
+from mmseg_weakclip.apps.demo.images import segment_images, segment_video
+from mmseg_weakclip.apps.demo.inputs import (
+    Job,
+    find_inputs,
+    make_folders,
+    plan_jobs,
+)
+from mmseg_weakclip.apps.demo.segmenter import Segmenter
+from mmseg_weakclip.apps.demo.trained import load_trained
+from mmseg_weakclip.apps.demo.video import Video
+from mmseg_weakclip.apps.demo.zero_shot import build_zero_shot
+from mmseg_weakclip.common.workers import progress_bar
 
 
 def build(args: argparse.Namespace) -> Segmenter:

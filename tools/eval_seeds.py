@@ -22,19 +22,15 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
-from mmseg_weakclip.datasets.mask_files import read_mask
-from mmseg_weakclip.evaluation import load_scores
+from mmseg_weakclip.common.masks import read_mask
+from mmseg_weakclip.common.workers import progress_bar
+from mmseg_weakclip.evaluation.areas import class_areas, class_ious, iou_table
 from mmseg_weakclip.evaluation.cam_metric import threshold_areas
 from mmseg_weakclip.evaluation.map_quality import (
     sample_quality,
     summarize_quality,
 )
-from mmseg_weakclip.evaluation.scores import (
-    class_areas,
-    class_ious,
-    iou_table,
-)
-from mmseg_weakclip.progress_bar import progress_bar
+from mmseg_weakclip.pseudo_masks.store import load_scores
 
 CURVE = np.arange(1, 20) / 20
 

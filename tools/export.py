@@ -28,8 +28,8 @@ from torch import Tensor
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
 from mmseg_weakclip import export
-from mmseg_weakclip.datasets.image_files import read_color_image
-from mmseg_weakclip.files import write_atomically
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.common.images import read_color_image
 
 SUFFIXES = dict(onnx='.onnx', torchscript='.pt')
 

@@ -34,11 +34,11 @@ from mmengine.config import Config
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
 from mmseg_weakclip import annotations
-from mmseg_weakclip.datasets import read_id_list, read_vocabulary
-from mmseg_weakclip.datasets.metainfo import config_metainfo
-from mmseg_weakclip.files import write_atomically
-from mmseg_weakclip.processes import map_in_order
-from mmseg_weakclip.progress_bar import progress_bar
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.common.names import read_vocabulary
+from mmseg_weakclip.common.workers import map_in_order, progress_bar
+from mmseg_weakclip.datasets.configs import config_metainfo
+from mmseg_weakclip.datasets.labels.id_lists import read_id_list
 
 LAST_FILES = {
     'coco-instances': 'annotations/instances.json',

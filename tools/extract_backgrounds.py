@@ -22,23 +22,23 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from torch import Tensor
 
-from mmseg_weakclip.datasets import LoadImageLabels
-from mmseg_weakclip.datasets.transforms import find_transform
-from mmseg_weakclip.engine import command_line
-from mmseg_weakclip.models import (
+from mmseg_weakclip.datasets.transforms import LoadImageLabels, find_transform
+from mmseg_weakclip.engine import runner as command_line
+from mmseg_weakclip.models.clims.extractor import (
     ExtractionSettings,
-    ImageViews,
     TextEncoder,
-    TextTower,
-    Tokenizer,
+    extract_backgrounds,
+)
+from mmseg_weakclip.models.clims.views import (
+    ImageViews,
     ViewStore,
     encode_views,
-    extract_backgrounds,
     five_crops,
-    load_clip,
-    read_background_words,
 )
-from mmseg_weakclip.models.clip.tower import fingerprint
+from mmseg_weakclip.models.clims.words import read_background_words
+from mmseg_weakclip.models.clip.text_tower import TextTower, Tokenizer
+from mmseg_weakclip.models.clip.vision import fingerprint
+from mmseg_weakclip.models.clip.weights import load_clip
 
 # Texts of a class in the summary.
 SHOWN = 5

@@ -20,17 +20,16 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from mmseg_weakclip.datasets import (
-    CaptionDataset,
+from mmseg_weakclip.common.workers import map_in_order, progress_bar
+from mmseg_weakclip.datasets.captions.dataset import CaptionDataset
+from mmseg_weakclip.datasets.captions.dataset import superpixel_jobs as jobs
+from mmseg_weakclip.datasets.captions.stream import WebDatasetCaptions
+from mmseg_weakclip.datasets.captions.superpixels import (
     FelzenszwalbSuperpixels,
-    WebDatasetCaptions,
-    base_datasets,
 )
-from mmseg_weakclip.datasets import superpixel_jobs as jobs
-from mmseg_weakclip.datasets.check_captions import captioned_images
+from mmseg_weakclip.datasets.checks.captions import captioned_images
+from mmseg_weakclip.datasets.checks.dataset import base_datasets
 from mmseg_weakclip.datasets.transforms import find_transform
-from mmseg_weakclip.processes import map_in_order
-from mmseg_weakclip.progress_bar import progress_bar
 
 # Images per message to a process.
 CHUNK = 8

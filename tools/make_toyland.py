@@ -6,8 +6,7 @@ labels.csv, classes.yaml, and masks of the validation scenes.
 
 import argparse
 
-from mmseg_weakclip.toyland.plain import write_plain
-from mmseg_weakclip.toyland.writer import write_toyland
+from mmseg_weakclip.toyland.writer import write_plain, write_toyland
 
 
 def parse_args() -> argparse.Namespace:

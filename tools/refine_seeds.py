@@ -23,12 +23,14 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
-from mmseg_weakclip.evaluation import MaskStore
-from mmseg_weakclip.evaluation.kept_scores import KeptScoresRefiner
-from mmseg_weakclip.evaluation.refiner import Refiner, set_up_worker
-from mmseg_weakclip.models.refine import resolve_crf_params
-from mmseg_weakclip.processes import worker_context
-from mmseg_weakclip.progress_bar import progress_bar
+from mmseg_weakclip.common.workers import progress_bar, worker_context
+from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
+from mmseg_weakclip.pseudo_masks.refiner import (
+    KeptScoresRefiner,
+    Refiner,
+    set_up_worker,
+)
+from mmseg_weakclip.pseudo_masks.store import MaskStore
 
 
 def parse_args() -> argparse.Namespace:

@@ -11,7 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmseg_weakclip.report import IMAGES, RunError, write_report
+from mmseg_weakclip.apps.report.page import IMAGES, write_report
+from mmseg_weakclip.apps.run_folder.fields import RunError
 
 
 def parse_args() -> argparse.Namespace:

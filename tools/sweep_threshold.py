@@ -28,15 +28,18 @@ from mmseg.datasets import PackSegInputs
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS, METRICS, TRANSFORMS
 
-import mmseg_weakclip.engine.command_line as command_line
-from mmseg_weakclip.engine.inference import InferenceRunner, check_is_trained
-from mmseg_weakclip.evaluation import check_threshold, parse_thresholds
+import mmseg_weakclip.engine.runner as command_line
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.engine.runner import InferenceRunner, check_is_trained
 from mmseg_weakclip.evaluation.threshold_report import (
     encode_report,
     report_sweep,
     sweep_table,
 )
-from mmseg_weakclip.files import write_atomically
+from mmseg_weakclip.evaluation.thresholds import (
+    check_threshold,
+    parse_thresholds,
+)
 
 # What BackgroundIoU takes over from the config's own metric.
 OPTIONS = ('ignore_index', 'nan_to_num', 'collect_device')

@@ -5,8 +5,8 @@ import os
 
 from mmengine.config import Config
 
-import mmseg_weakclip.engine.command_line as command_line
-from mmseg_weakclip.engine.inference import InferenceRunner, check_is_trained
+import mmseg_weakclip.engine.runner as command_line
+from mmseg_weakclip.engine.runner import InferenceRunner, check_is_trained
 
 
 def parse_args() -> argparse.Namespace:

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmseg_weakclip.evaluation import MaskStore, sum_areas
-from mmseg_weakclip.evaluation.scores import class_ious, iou_table
-from mmseg_weakclip.picture_grid import tile_pictures
+from mmseg_weakclip.common.overlay import tile_pictures
+from mmseg_weakclip.evaluation.areas import class_ious, iou_table
+from mmseg_weakclip.pseudo_masks.store import MaskStore, sum_areas
 from mmseg_weakclip.toyland.objects import CLASSES
 from mmseg_weakclip.toyland.writer import IMAGES, LISTS, MASKS
 

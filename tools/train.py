@@ -14,9 +14,9 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-import mmseg_weakclip.engine.command_line as command_line
-from mmseg_weakclip.datasets import use_masks_of
-from mmseg_weakclip.engine import find_whole_checkpoint
+import mmseg_weakclip.engine.runner as command_line
+from mmseg_weakclip.datasets.configs import use_masks_of
+from mmseg_weakclip.engine.checkpoints import find_whole_checkpoint
 
 TENSORBOARD = 'TensorboardVisBackend'
 

@@ -18,26 +18,22 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
-from mmseg_weakclip.wsss.class_list import read_classes
-from mmseg_weakclip.wsss.command_line import (
-    one_of,
-    parse_args,
-    read_options,
-)
-from mmseg_weakclip.wsss.estimate import (
+from mmseg_weakclip.apps.errors import StageFailed, WrongUse
+from mmseg_weakclip.apps.run_folder.manifest import Manifest
+from mmseg_weakclip.apps.wsss.classes import read_classes
+from mmseg_weakclip.apps.wsss.cli import one_of, parse_args, read_options
+from mmseg_weakclip.apps.wsss.estimate import (
     describe_plan,
     estimate_stages,
     measure_flops,
 )
-from mmseg_weakclip.wsss.lock import lock_folder
-from mmseg_weakclip.wsss.machine import check_disk, check_folder
-from mmseg_weakclip.wsss.manifest import Manifest
-from mmseg_weakclip.wsss.pipeline import Pipeline
-from mmseg_weakclip.wsss.planning import planned_entries
-from mmseg_weakclip.wsss.prepare import read_sources
-from mmseg_weakclip.wsss.problems import StageFailed, WrongUse
-from mmseg_weakclip.wsss.run import Run
-from mmseg_weakclip.wsss.stages import checkpoint_name, stages_of
+from mmseg_weakclip.apps.wsss.pipeline import Pipeline
+from mmseg_weakclip.apps.wsss.planning import planned_entries
+from mmseg_weakclip.apps.wsss.preflight import check_disk, check_folder
+from mmseg_weakclip.apps.wsss.prepare import read_sources
+from mmseg_weakclip.apps.wsss.run import Run
+from mmseg_weakclip.apps.wsss.stages import checkpoint_name, stages_of
+from mmseg_weakclip.common.files import lock_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 

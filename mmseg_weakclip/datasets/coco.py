@@ -6,25 +6,27 @@ from typing import Any
 import numpy as np
 from mmengine import fileio
 from mmengine.logging import print_log
+from mmseg.datasets import COCOStuffDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
-from ..palette import label_colors
-from .class_names import BACKGROUND
-from .coco_encoding import (
+from mmseg_weakclip.common.masks import ids_of_mask, label_colors, read_mask
+from mmseg_weakclip.common.names import BACKGROUND, COCO91_NAMES, COCO_NAMES
+from mmseg_weakclip.datasets.labels.id_lists import ListedImage
+from mmseg_weakclip.datasets.masks.coco_encoding import (
     ENCODINGS,
     MaskIds,
     detect_coco_encoding,
     encoding_label_map,
 )
-from .coco_names import COCO91_NAMES, COCO_NAMES
-from .id_lists import ListedImage
-from .mask_files import ids_of_mask, read_mask
+
 from .transforms import LoadImageLabels, find_transform
-from .weak_seg import WeakSegDataset
+from .weak import WeakSegDataset
 
 CLASSES = (BACKGROUND, *COCO_NAMES)
 CLASSES91 = (BACKGROUND, *COCO91_NAMES)
+# Classes of COCO-Stuff behind the objects.
+NUM_STUFF = 91
 
 
 @DATASETS.register_module()
@@ -163,3 +165,32 @@ class WeakCOCO14Dataset91(WeakCOCO14Dataset):
     """
 
     METAINFO = dict(classes=CLASSES91, palette=label_colors(len(CLASSES91)))
+
+
+@DATASETS.register_module()
+class COCOObjectDataset(COCOStuffDataset):
+    """COCO's 80 kinds of objects, all else is background.
+
+    Reads the masks of COCO-Stuff 164k (``*_labelTrainIds.png``), where 0 to
+    79 are objects and 80 to 170 stuff; there is nothing to convert.
+    """
+
+    METAINFO = dict(classes=CLASSES, palette=label_colors(len(CLASSES)))
+
+    @classmethod
+    def get_label_map(
+        cls, new_classes: Sequence[str] | None = None
+    ) -> dict[int, int]:
+        """From ids of COCO-Stuff to ids of ``classes``.
+
+        Raises:
+            ValueError: Other classes are asked for.
+        """
+        if new_classes and tuple(new_classes) != cls.METAINFO['classes']:
+            raise ValueError(
+                'COCOObjectDataset has the classes of COCO, in order; its '
+                'metainfo cannot name others'
+            )
+        objects = len(COCO_NAMES)
+        ids = range(objects + NUM_STUFF)
+        return {old: old + 1 if old < objects else 0 for old in ids}

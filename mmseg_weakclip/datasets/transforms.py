@@ -7,10 +7,17 @@ from typing import Any, TypeVar
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmseg.registry import TRANSFORMS
 
-from .class_names import BACKGROUND, VOCABULARIES, split_background
-from .image_files import read_color_image
-from .image_labels import ImageLabels
-from .label_formats import cached_image_labels, detect_format
+from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.common.names import (
+    BACKGROUND,
+    VOCABULARIES,
+    split_background,
+)
+from mmseg_weakclip.datasets.labels.formats import (
+    cached_image_labels,
+    detect_format,
+)
+from mmseg_weakclip.datasets.labels.image_labels import ImageLabels
 
 T = TypeVar('T')
 

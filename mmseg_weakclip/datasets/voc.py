@@ -3,7 +3,7 @@
 from mmseg.datasets import PascalVOCDataset
 from mmseg.registry import DATASETS
 
-from .weak_seg import WeakSegDataset
+from .weak import WeakSegDataset
 
 
 @DATASETS.register_module()
@@ -22,3 +22,16 @@ class WeakVOC12Dataset(WeakSegDataset):
         '<data_root>/ImageSets/Segmentation/<split>.txt (ann_file), and '
         'seeds or SegmentationClassAug/<id>.png (seg_map_path)'
     )
+
+
+@DATASETS.register_module()
+class VOC20Dataset(PascalVOCDataset):
+    """PASCAL VOC 2012 without the background, which is ignored."""
+
+    METAINFO = dict(
+        classes=PascalVOCDataset.METAINFO['classes'][1:],
+        palette=PascalVOCDataset.METAINFO['palette'][1:],
+    )
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(reduce_zero_label=True, **kwargs)

@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
-from .scores import class_ious, iou_table, sample_scores
+from .areas import class_ious, iou_table, sample_scores
 
 
 def threshold_areas(

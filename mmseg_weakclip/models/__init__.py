@@ -1,9 +1,1 @@
-# ruff: noqa: F403
-from .cam import *
-from .clims import *
-from .clip import *
-from .excel import *
-from .losses import *
-from .refine import *
-from .segclip import *
-from .weakclip import *
+"""Parts for mmsegmentation configs: shared rooms and four systems."""

@@ -1,5 +1,7 @@
-"""Toyland on disk, in the layout of PASCAL VOC."""
+"""Toyland on disk: in the layout of PASCAL VOC, or as people have images."""
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -10,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..files import encode_mask
-from ..palette import label_colors
-from ..processes import map_in_order
-from ..progress_bar import progress_bar
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.common.masks import encode_mask, label_colors
+from mmseg_weakclip.common.workers import map_in_order, progress_bar
+
 from .captions import scene_tags, write_caption
 from .objects import CLASSES
 from .scenes import SceneStyle, make_scene
+from .textures import BACKGROUNDS
 
 IMAGES, MASKS = 'JPEGImages', 'SegmentationClass'
 LISTS = 'ImageSets/Segmentation'
@@ -144,3 +147,34 @@ def _run(function, items: list, workers: int) -> list[dict]:
     """All scenes, with progress on the screen."""
     records = map_in_order(function, items, workers, __name__, chunk=32)
     return list(progress_bar(len(items), records))
+
+
+def write_plain(toyland: str | Path, folder: str | Path) -> None:
+    """Copy a toyland into ``photos/``, ``labels.csv`` and so on.
+
+    ``masks/`` has the truth of the validation scenes only, ``classes.yaml``
+    the classes in the order of its ids, and words for the background.
+
+    Args:
+        toyland: Folder that ``write_toyland`` wrote.
+        folder: Where to; what is there is overwritten.
+    """
+    toyland, folder = Path(toyland), Path(folder)
+    known = json.loads((toyland / 'image_labels.json').read_text())['labels']
+    val = (toyland / LISTS / 'val.txt').read_text().split()
+    for name in ('photos', 'masks'):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name in known:
+        shutil.copy(toyland / IMAGES / f'{name}.jpg', folder / 'photos')
+    for name in val:
+        shutil.copy(toyland / MASKS / f'{name}.png', folder / 'masks')
+    table = io.StringIO(newline='')
+    writer = csv.writer(table)
+    writer.writerow(['image', 'labels'])
+    for name, labels in known.items():
+        writer.writerow([f'{name}.jpg', ';'.join(labels)])
+    write_atomically(folder / 'labels.csv', table.getvalue().encode())
+    lines = ['classes:', *(f'  - {name}' for name in CLASSES)]
+    lines += ['background:', *(f'  - {name}' for name in BACKGROUNDS)]
+    text = '\n'.join(lines) + '\n'
+    write_atomically(folder / 'classes.yaml', text.encode())

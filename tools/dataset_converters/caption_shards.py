@@ -23,13 +23,13 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from mmseg_weakclip.datasets import CaptionDataset, base_datasets
-from mmseg_weakclip.datasets.caption_shards import (
+from mmseg_weakclip.common.workers import map_in_order, progress_bar
+from mmseg_weakclip.datasets.captions.dataset import CaptionDataset
+from mmseg_weakclip.datasets.captions.shards import (
     image_for_shard,
     require_webdataset,
 )
-from mmseg_weakclip.processes import map_in_order
-from mmseg_weakclip.progress_bar import progress_bar
+from mmseg_weakclip.datasets.checks.dataset import base_datasets
 
 # Images per message to a process.
 CHUNK = 16

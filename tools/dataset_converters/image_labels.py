@@ -22,16 +22,15 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from mmseg_weakclip.datasets import (
+from mmseg_weakclip.common.names import VOCABULARIES, read_vocabulary
+from mmseg_weakclip.common.workers import progress_bar
+from mmseg_weakclip.datasets.labels.formats import (
     READERS,
-    VOCABULARIES,
-    ImageLabels,
     detect_format,
-    read_id_list,
     read_image_labels,
-    read_vocabulary,
 )
-from mmseg_weakclip.progress_bar import progress_bar
+from mmseg_weakclip.datasets.labels.id_lists import read_id_list
+from mmseg_weakclip.datasets.labels.image_labels import ImageLabels
 
 FOLDER_FORMATS = ('txt', 'voc-xml', 'masks')
 

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 from mmengine.logging import print_log
-
-import mmseg_weakclip  # noqa: F401  (mmseg may not import without it)
-from mmseg_weakclip.files import write_atomically
-from mmseg_weakclip.models.cam.resnet38d_weights import (
+from resnet38d_weights import (
     Placement,
     place_weights,
     read_resnet38d,
 )
+
+import mmseg_weakclip  # noqa: F401  (mmseg may not import without it)
+from mmseg_weakclip.common.files import write_atomically
 
 
 def build_parser() -> argparse.ArgumentParser:

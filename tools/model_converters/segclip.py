@@ -20,11 +20,7 @@ from pathlib import Path
 
 import torch
 from mmengine.logging import print_log
-
-import mmseg_weakclip  # noqa: F401  (makes its CLIP known)
-from mmseg_weakclip.files import write_atomically
-from mmseg_weakclip.models import read_state_dict
-from mmseg_weakclip.models.segclip.convert import (
+from segclip_names import (
     ReleasedWeights,
     convert_weights,
     describe_names,
@@ -33,6 +29,10 @@ from mmseg_weakclip.models.segclip.convert import (
     match_by_shape,
     sort_weights,
 )
+
+import mmseg_weakclip  # noqa: F401  (makes its CLIP known)
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.models.clip.weights import read_state_dict
 
 
 def build_parser() -> argparse.ArgumentParser:

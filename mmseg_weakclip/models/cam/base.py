@@ -9,10 +9,16 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
-from ...samples import foreground_labels
-from ..clip import CLIPTokens, check_foreground_text, find_tokens
-from ..refine import background_score, gate_by_labels, normalize_cam
-from .affinity import AttentionAffinity
+from mmseg_weakclip.models.clip.text_bank import check_foreground_text
+from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
+from mmseg_weakclip.models.refine.cam import (
+    background_score,
+    gate_by_labels,
+    normalize_cam,
+)
+from mmseg_weakclip.models.samples import foreground_labels
+
+from .attention_affinity import AttentionAffinity
 
 
 class TextHead(BaseDecodeHead):

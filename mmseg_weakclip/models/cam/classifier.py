@@ -9,8 +9,12 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
-from ...samples import foreground_labels
-from ..refine import background_score, gate_by_labels, normalize_cam
+from mmseg_weakclip.models.refine.cam import (
+    background_score,
+    gate_by_labels,
+    normalize_cam,
+)
+from mmseg_weakclip.models.samples import foreground_labels
 
 
 def multi_hot(

@@ -7,8 +7,14 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..clip import CLIPTokens
-from ..clip.vision import attend, finish_block, project_qkv, run_block
+from mmseg_weakclip.models.clip.tokens import CLIPTokens
+from mmseg_weakclip.models.clip.vision import (
+    attend,
+    finish_block,
+    project_qkv,
+    run_block,
+)
+
 from .base import TrainingFreeCAMHead
 
 

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..clip import (
-    CLIPTokens,
+from mmseg_weakclip.models.clip.text_bank import (
     best_of_class,
     check_open_vocabulary,
-    find_tokens,
 )
+from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
+
 from .base import TrainingFreeCAMHead, TrainingFreeHead
 
 NORM_AXES = {'channel': -1, 'token': 1}

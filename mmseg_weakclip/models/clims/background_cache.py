@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...files import write_atomically
+from mmseg_weakclip.common.files import write_atomically
 
 FORMAT = 'mmseg_weakclip backgrounds 1'
 # Text and score, best first by custom; the order in the file counts.

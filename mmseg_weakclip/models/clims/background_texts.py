@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..clip.text_bank import TextBank
-from ..clip.text_tower import encode_prompts
+from mmseg_weakclip.models.clip.text_bank import TextBank
+from mmseg_weakclip.models.clip.text_tower import encode_prompts
+
 from .background_cache import BackgroundCache
 from .background_lists import Backgrounds, resolve_backgrounds
 

@@ -7,8 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..clip.text_tower import TextTower, Tokenizer, encode_prompts
-from ..clip.vocabulary import Aliases, resolve_names
+from mmseg_weakclip.models.clip.text_tower import (
+    TextTower,
+    Tokenizer,
+    encode_prompts,
+)
+from mmseg_weakclip.models.clip.vocabulary import Aliases, resolve_names
+
 from .background_cache import BackgroundCache
 from .background_lists import spellings
 from .extraction import (

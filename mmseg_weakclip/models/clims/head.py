@@ -7,12 +7,12 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
-from ...samples import image_ids, stack_images
-from ..cam import CAMHead
-from ..clip import check_foreground_text
-from ..losses import RegionSimilarities
-from .critic import RegionCritic
-from .regions import find_pairs
+from mmseg_weakclip.models.cam.classifier import CAMHead
+from mmseg_weakclip.models.clip.text_bank import check_foreground_text
+from mmseg_weakclip.models.losses.region_similarities import RegionSimilarities
+from mmseg_weakclip.models.samples import image_ids, stack_images
+
+from .critic import RegionCritic, find_pairs
 
 
 @MODELS.register_module()

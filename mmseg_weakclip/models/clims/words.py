@@ -1,7 +1,10 @@
 """Comparing words: plurals, spellings, and what is a kind of what."""
 
 import functools
+import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 # Plurals that no ending gives away.
 IRREGULAR: dict[str, str] = {
@@ -64,3 +67,30 @@ def is_kind_of(text: str, word: str) -> bool:
     """
     own, wanted = word_parts(text), word_parts(word)
     return own[-len(wanted) :] == wanted or compact(text) == compact(word)
+
+
+def read_background_words(
+    source: str | Path | Sequence[str],
+) -> tuple[str, ...]:
+    """Words that may be found in images.
+
+    Args:
+        source: ``'open'``, a few hundred words for photographs,
+            ``'toyland'``, a file with a word a line, or the words.
+
+    Raises:
+        ValueError: There is no such list or file.
+    """
+    if not isinstance(source, (str, Path)):
+        return tuple(dict.fromkeys(source))
+    path = Path(__file__).with_name('background_words.json')
+    shipped = json.loads(path.read_text(encoding='utf-8'))
+    if str(source) in shipped:
+        return tuple(shipped[str(source)])
+    if not Path(source).is_file():
+        raise ValueError(
+            f'there is no vocabulary {str(source)!r}: give one of '
+            f'{sorted(shipped)}, a file with a word a line, or the words'
+        )
+    lines = Path(source).read_text(encoding='utf-8').splitlines()
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))

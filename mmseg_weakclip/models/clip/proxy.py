@@ -7,8 +7,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .relation import centred_similarity, positive_softmax
-from .tower import CLIPTower
+from .similarity import centred_similarity, positive_softmax
+from .vision import CLIPTower
 
 # What images for CLIP are normalised by, RGB, 0..255.
 CLIP_MEAN = (122.771, 116.746, 104.094)

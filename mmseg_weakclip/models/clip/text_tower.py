@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .tower import CLIPTower
-from .vision import finish_block, merge_heads, project_qkv
+from .vision import CLIPTower, finish_block, merge_heads, project_qkv
 
 
 class _TextParts(nn.Module):

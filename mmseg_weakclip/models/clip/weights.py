@@ -2,7 +2,7 @@
 
 open_clip does the work; this module adds what its errors leave out, reads
 weight files of unknown origin without running code from them, and knows the
-models that other packages bring along (:func:`add_local_model`).
+models that other packages bring along (``local_models``).
 """
 
 import difflib
@@ -19,25 +19,15 @@ from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
+from .local_models import local_tags, local_weights, share_with_open_clip
+
 # Scalars that OpenAI's TorchScript archives keep among the weights.
 ARCHIVE_SCALARS = ('input_resolution', 'context_length', 'vocab_size')
 # A token table may be stored as its trained rows: see expand_token_table.
 TOKEN_TABLE = 'token_embedding.weight'
 TOKEN_ROWS = 'token_embedding.rows'
 
-_local_weights: dict[tuple[str, str], Path] = {}
-
-
-def add_local_model(config: Path, tag: str, weights: Path) -> None:
-    """Make a model on disk known under its name, like open_clip's own.
-
-    Args:
-        config: open_clip's configuration JSON; the file's stem is the name.
-        tag: What ``pretrained`` calls these weights.
-        weights: Any file that :func:`read_state_dict` reads.
-    """
-    open_clip.add_model_config(config)
-    _local_weights[config.stem, tag] = weights
+share_with_open_clip()
 
 
 def load_clip(model: str, pretrained: str | None) -> nn.Module:
@@ -118,8 +108,9 @@ def _check_towers(model: str, clip: nn.Module) -> None:
 
 def _resolve(model: str, pretrained: str, tag: dict) -> Path:
     """The file that holds the weights, downloaded if need be."""
-    if (model, pretrained) in _local_weights:
-        return _local_weights[model, pretrained]
+    local = local_weights(model, pretrained)
+    if local is not None:
+        return local
     if tag:
         try:
             return Path(open_clip.download_pretrained(tag))
@@ -134,8 +125,7 @@ def _resolve(model: str, pretrained: str, tag: dict) -> Path:
     path = Path(pretrained)
     if path.is_file():
         return path
-    tags = [t for name, t in _local_weights if name == model]
-    tags += open_clip.list_pretrained_tags_by_model(model)
+    tags = local_tags(model) + open_clip.list_pretrained_tags_by_model(model)
     raise ValueError(
         f'pretrained={pretrained!r} is neither a file nor a tag '
         f'of {model}; its tags: {tags}'

@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
-from ..clip import CLIPTokens
+from mmseg_weakclip.models.clip.tokens import CLIPTokens
 
 
 @MODELS.register_module()

@@ -16,8 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ...files import write_atomically
-from ..clip.text_tower import TextTower, Tokenizer, encode_prompts
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.models.clip.text_tower import (
+    TextTower,
+    Tokenizer,
+    encode_prompts,
+)
 
 SHIPPED = Path(__file__).with_name('descriptions')
 FORMAT = 'mmseg_weakclip attribute bank 1'

@@ -11,15 +11,15 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
-from ...samples import foreground_labels, stack_images
-from ..clip import (
-    CLIPTokens,
+from mmseg_weakclip.models.clip.similarity import (
     centred_similarity,
-    check_foreground_text,
     dot_similarity,
-    find_tokens,
 )
-from ..refine import background_score
+from mmseg_weakclip.models.clip.text_bank import check_foreground_text
+from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
+from mmseg_weakclip.models.refine.cam import background_score
+from mmseg_weakclip.models.samples import foreground_labels, stack_images
+
 from .adapter import TokenTransformer
 from .pseudo_labels import (
     ClassMaps,

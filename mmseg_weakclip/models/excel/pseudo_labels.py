@@ -1,20 +1,21 @@
 """Class maps and labels made while training (ExCEL, WeCLIP)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-from ..cam import (
-    AttentionAffinity,
-    patch_text_similarity,
-    softmax_grad_cam,
-)
-from ..clip import CLIPTokens
-from ..refine import background_score, normalize_cam, refine_by_pixels
-from .relation import shift_dense_stream
+from mmseg_weakclip.models.cam.attention_affinity import AttentionAffinity
+from mmseg_weakclip.models.cam.grad_cam import softmax_grad_cam
+from mmseg_weakclip.models.cam.patch_text import patch_text_similarity
+from mmseg_weakclip.models.clip.similarity import positive_softmax
+from mmseg_weakclip.models.clip.tokens import CLIPTokens
+from mmseg_weakclip.models.clip.vit import to_map
+from mmseg_weakclip.models.refine.cam import background_score, normalize_cam
+from mmseg_weakclip.models.refine.par import refine_by_pixels
 
 
 class ClassMaps(nn.Module):
@@ -206,3 +207,36 @@ def ignore_padding(
         [(rows >= shape[0]) | (columns >= shape[1]) for shape in shapes]
     )
     return labels.masked_fill(outside, ignore_index)
+
+
+def shift_dense_stream(tokens: CLIPTokens, scores: Tensor) -> CLIPTokens:
+    """Let patches that a learnt relation joins share their values.
+
+    ExCEL adds R = softmax of the positive scores to the map of every head in
+    every block of the dense path, and runs CLIP once more for it. The dense
+    stream is linear in these maps, so the same comes of what the first run
+    has left: ``y + value_scale * R @ U``. The class token takes no part.
+
+    Args:
+        tokens: CLIP's view of the batch, with a dense path.
+        scores: Centred similarity of the patches, (B, N, N).
+
+    Returns:
+        The tokens with other patch embeddings.
+
+    Raises:
+        ValueError: There is no dense path, or none that is linear.
+    """
+    if tokens.values is None:
+        raise ValueError(
+            'a learnt relation changes a dense path: set dense="excel", or '
+            'another without a feed-forward part, in CLIPViT'
+        )
+    relation = positive_softmax(scores)
+    update = tokens.value_scale * relation @ tokens.values[:, 1:]
+    patches = tokens.dense[:, 1:] + update
+    whole = torch.cat([tokens.dense[:, :1], patches.to(tokens.dense)], 1)
+    embedded = tokens.tower.embed(whole)
+    return replace(
+        tokens, patch_embeddings=to_map(embedded[:, 1:], tokens.grid)
+    )

@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .smoothing import smoothed_softmax
+from .functional import smoothed_softmax
 
 
 def balanced_seed_loss(

@@ -11,8 +11,13 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..refine import CRFParams, dense_crf, resolve_crf_params
-from .smoothing import smoothed_softmax
+from mmseg_weakclip.models.refine.crf_params import (
+    CRFParams,
+    resolve_crf_params,
+)
+from mmseg_weakclip.models.refine.dense_crf import dense_crf
+
+from .functional import smoothed_softmax
 
 # Probabilities enter and leave the CRF no smaller than this (published).
 MIN_PROB = 1e-4

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .regions import RegionSimilarities, mean_or_zero
+from .functional import mean_or_zero
+from .region_similarities import RegionSimilarities
 
 
 def contrast(

@@ -7,17 +7,23 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
-from ...samples import captions_of, stack_superpixels
-from ..cam import TextHead
-from ..clip import (
-    RegionTokens,
+from mmseg_weakclip.models.cam.base import TextHead
+from mmseg_weakclip.models.clip.regions import RegionTokens, find_regions
+from mmseg_weakclip.models.clip.text_bank import (
     best_of_class,
     check_open_vocabulary,
-    find_regions,
 )
-from .captions import CaptionEncoder, text_ids
-from .scores import paint_regions, region_map, region_scores, unsure_pixels
-from .superpixels import pool_superpixels
+from mmseg_weakclip.models.samples import captions_of, stack_superpixels
+
+from .regions import (
+    CaptionEncoder,
+    paint_regions,
+    pool_superpixels,
+    region_map,
+    region_scores,
+    text_ids,
+    unsure_pixels,
+)
 
 # CLIP never lets cosines be multiplied by more.
 MAX_LOGIT_SCALE = 100.0

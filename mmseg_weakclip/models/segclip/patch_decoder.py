@@ -115,3 +115,19 @@ class PatchDecoder(nn.Module):
             tokens = torch.cat([x.mean(1, keepdim=True), tokens], 1)
         tokens = self.blocks(tokens)[:, -num_hidden:]
         return self.predict(self.norm(tokens))
+
+
+STD = 0.02
+
+
+def init_linear(module: nn.Module) -> None:
+    """Start all linear layers inside at N(0, 0.02) and zero bias.
+
+    Those inside of attention, too.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=STD)
+            nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.MultiheadAttention):
+            nn.init.normal_(part.in_proj_weight, std=STD)

@@ -8,17 +8,22 @@ from mmseg.utils import ConfigType, SampleList
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
-from ..clip import Groups, RegionTokens, find_regions
-from ..clip.vision import run_block
-from .init import STD, init_linear
+from mmseg_weakclip.models.clip.regions import (
+    Groups,
+    RegionTokens,
+    find_regions,
+)
+from mmseg_weakclip.models.clip.vision import run_block
+
 from .masking import (
     check_mask_ratio,
     count_visible,
+    cut_pixels,
+    normalize_patches,
     random_order,
     take_patches,
 )
-from .patch_decoder import PatchDecoder
-from .pixels import cut_pixels, normalize_patches
+from .patch_decoder import STD, PatchDecoder, init_linear
 
 
 class RegionMixer(nn.Module):

@@ -1,12 +1,1 @@
-from .co_attention import CoAttentionNeck
-from .decoder import CoAttention
-from .head import TextGuidedHead, TextScoreHead
-from .pyramid import PyramidAdapter
-
-__all__ = [
-    'CoAttention',
-    'CoAttentionNeck',
-    'PyramidAdapter',
-    'TextGuidedHead',
-    'TextScoreHead',
-]
+"""WeakCLIP: pyramid adapter, co-attention, text-guided decoder."""

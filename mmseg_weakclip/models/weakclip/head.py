@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
-from ...samples import stack_images
+from mmseg_weakclip.models.samples import stack_images
 
 
 @MODELS.register_module()

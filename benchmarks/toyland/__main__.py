@@ -1,0 +1,201 @@
+"""Every way to masks on toyland, side by side, in benchmarks/toyland.md.
+
+Runs the tools that a data set of your own needs, a row each: seeds by every
+dense path, what enrichment, affinity, PAR and CRF add, CLIP-ES, ExCEL, CAMs
+of a classifier, CLIMS, and WeakCLIP from the row START. What is finished is
+not run again (work_dirs/ladder keeps it). All scores are on val with image
+labels, unless said; pixel truth picks nothing. Beside the table it draws
+benchmarks/toyland.png, toyland_clims.png and toyland_groups.png.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pictures import draw_groups
+from report import (
+    describe_machine,
+    draw_rows,
+    extraction_quality,
+    folder_quality,
+    read_names,
+    report,
+    usual_background_share,
+    usual_scenes,
+)
+from rows import (
+    ALL_LOSSES,
+    BANKS,
+    CRITICS,
+    EXTRACTION,
+    PAINTED_MAPS,
+    PAINTED_MASKS,
+    START,
+    WORK,
+    Row,
+    seed_rows,
+    trained_rows,
+)
+
+from mmseg_weakclip.models.clims.background_cache import BackgroundCache
+from mmseg_weakclip.toyland.writer import IMAGES, LISTS
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / 'data/toyland'
+CONFIGS = 'configs/toyland'
+
+
+def measure(command: list[str]) -> dict[str, float]:
+    """Run a command; its seconds and peak memory in GiB."""
+    print(f'\n$ python {shlex.join(command)}', flush=True)
+    start = time.time()
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f'failed: python {shlex.join(command)}')
+    return dict(seconds=time.time() - start, gib=usage.ru_maxrss / 2**20)
+
+
+def once(folder: Path, command: list[str]) -> dict[str, float]:
+    """The same, unless an earlier run of the ladder has done it."""
+    note = ROOT / folder / 'measured.json'
+    if not note.is_file():
+        measured = measure(command)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(measured))
+    return json.loads(note.read_text())
+
+
+def latest_scores(folder: Path) -> dict[str, float]:
+    # Named by the time of the run; the masks' folder lies beside them.
+    notes = sorted((ROOT / folder).glob('[0-9]*/*.json'))
+    return json.loads(notes[-1].read_text().splitlines()[-1])
+
+
+def train(row: Row, seed: int) -> tuple[Path, dict[str, float]]:
+    """Checkpoint of a row's training, and what the training took."""
+    folder = row.training_folder(seed)
+    options = [option.format(seed=seed) for option in row.training_options]
+    measured = once(
+        folder,
+        [
+            'tools/train.py',
+            f'{CONFIGS}/{row.training}',
+            '--resume',
+            *('--work-dir', str(folder), '--cfg-options'),
+            f'randomness.seed={seed}',
+            *options,
+        ],
+    )
+    return (ROOT / folder / 'last_checkpoint').read_text().strip(), measured
+
+
+def run(row: Row, split: str = 'val', seed: int = 0) -> dict[str, float]:
+    """Run a row; scores, seconds and memory of its test and training."""
+    folder = row.folder(split, seed)
+    command = ['tools/test.py', f'{CONFIGS}/{row.config}']
+    options = [f'test_dataloader.dataset.ann_file={LISTS}/{split}.txt']
+    total = dict(seconds=0.0, gib=0.0)
+    if row.seeds:
+        run(row.seeds, 'train', seed)
+    if row.training:
+        checkpoint, total = train(row, seed)
+        command.append(str(checkpoint))
+    if not row.without_labels:
+        command += ['--tta', '--out', str(folder / 'out')]
+        options.append('test_evaluator.score_stride=1')
+    command += ['--work-dir', str(folder), '--cfg-options', *row.options]
+    measured = once(folder, [*command, *options])
+    scores = latest_scores(folder)
+    result = dict(
+        raw=scores.get('pseudo_mask/raw_mIoU', scores.get('mIoU')),
+        refined=scores.get('pseudo_mask/refined_mIoU'),
+        minutes=(total['seconds'] + measured['seconds']) / 60,
+        gib=max(total['gib'], measured['gib']),
+    )
+    if not row.without_labels:
+        out = ROOT / folder / 'out'
+        result.update(folder_quality(DATA, out, split))
+        result['usual'] = usual_background_share(DATA, out, split)
+    return result
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        '--seeds',
+        type=int,
+        default=2,
+        help='trainings of each row (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--out', type=Path, default=ROOT / 'benchmarks/toyland.md'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    measure(['tools/make_toyland.py', '--out', 'data/toyland'])
+    for name, prefix in BANKS.items():
+        bank = f'data/toyland/{name}.safetensors'
+        if not (ROOT / bank).is_file():
+            command = f'tools/build_attribute_bank.py toyland --out {bank}'
+            clip = '--clusters 40 --model toyclip --pretrained toyland'
+            measure([*command.split(), *clip.split(), '--prefix', prefix])
+    config = f'{CONFIGS}/segclip.py'
+    once(WORK / 'superpixels', ['tools/make_superpixels.py', config])
+    rows = seed_rows()
+    for row in rows:
+        row.results.append(run(row))
+    folders = {row.name: ROOT / row.folder() / 'out' for row in rows}
+    draw_rows(
+        DATA,
+        {name: folders[name] for name in PAINTED_MAPS},
+        {name: folders[name] for name in PAINTED_MASKS},
+        read_names(DATA, 'val')[:8],
+    ).save(args.out.with_suffix('.png'), optimize=True)
+    start = next(row for row in rows if row.name == START)
+    run(start, 'train')
+    backgrounds = ['tools/extract_backgrounds.py', EXTRACTION]
+    once(WORK / 'backgrounds', backgrounds)
+    for row in trained_rows(ROOT):
+        rows.append(row)
+        for seed in range(args.seeds):
+            row.results.append(run(row, seed=seed))
+    lines = {
+        (row.name, 'no' if row.without_labels else 'yes'): row.results
+        for row in rows
+    }
+    folders = {row.name: ROOT / row.folder() / 'out' for row in rows}
+    critics = {title: folders[name] for name, title in CRITICS.items()}
+    draw_rows(DATA, critics, critics, usual_scenes(DATA, 'val', 8)).save(
+        args.out.with_name(f'{args.out.stem}_clims.png'), optimize=True
+    )
+    draw_groups(
+        ROOT / CONFIGS / 'segclip.py',
+        train(next(row for row in rows if row.name == ALL_LOSSES), 0)[0],
+        [
+            DATA / IMAGES / f'{name}.jpg'
+            for name in read_names(DATA, 'val')[:6]
+        ],
+    ).save(args.out.with_name(f'{args.out.stem}_groups.png'), optimize=True)
+    cache = BackgroundCache.load(DATA / 'backgrounds.json')
+    text = report(
+        lines,
+        describe_machine(),
+        args.seeds,
+        START,
+        extraction_quality(DATA, cache, 'train'),
+    )
+    args.out.write_text(text)
+    print(f'\n{text}\nwritten to {args.out}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,1 @@
+"""Pictures and videos with classes painted over them."""

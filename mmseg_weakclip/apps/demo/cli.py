@@ -1,0 +1,184 @@
+"""The flags of tools/demo.py, and which go together."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.device import get_device
+
+from mmseg_weakclip.models.clip.dense import PRESETS
+
+# What only the way without a training knows, and what it is unless given.
+ZERO_SHOT = dict(
+    background=(),
+    threshold=None,
+    dense='sclip',
+    model='ViT-B-16-quickgelu',
+    pretrained='openai',
+    templates='imagenet',
+    short_side=448,
+    window=None,
+)
+
+
+def read_names(text: str) -> list[tuple[str, ...]]:
+    """'red car, sofa|couch' -> [('red car',), ('sofa', 'couch')]."""
+    return [
+        tuple(word.strip() for word in name.split('|'))
+        for name in text.split(',')
+        if name.strip()
+    ]
+
+
+def positive(text: str) -> int:
+    """A number from 1 on.
+
+    Raises:
+        ArgumentTypeError: It is below.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{value} is not above 0')
+    return value
+
+
+def default(name: str) -> str:
+    """What the help of a flag of :data:`ZERO_SHOT` ends with."""
+    return f' (default: {ZERO_SHOT[name]})'
+
+
+def build_parser(description: str) -> argparse.ArgumentParser:
+    """The flags of tools/demo.py.
+
+    Args:
+        description: What ``--help`` begins with.
+    """
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'inputs',
+        nargs='+',
+        type=Path,
+        help='images and videos, or folders of them',
+    )
+    parser.add_argument(
+        '--out', type=Path, default=Path('demo'), metavar='DIR'
+    )
+    parser.add_argument(
+        '--out-masks',
+        type=Path,
+        metavar='DIR',
+        help='write the class ids too, as palette PNGs; those of a video, one '
+        'for each segmented frame, into a folder of its name',
+    )
+    parser.add_argument(
+        '--batch-size',
+        type=positive,
+        default=1,
+        metavar='N',
+        help='images of one size, or frames, that go through the model at '
+        'once (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--every',
+        type=positive,
+        default=1,
+        metavar='N',
+        help='of a video, segment one frame of N, and paint the others with '
+        'the mask of the last (default: %(default)s)',
+    )
+    parser.add_argument('--device', default=get_device())
+    trained = parser.add_argument_group('a trained model')
+    trained.add_argument('--config', help='of any mmseg model')
+    trained.add_argument('--checkpoint', metavar='FILE')
+    free = parser.add_argument_group('class names alone')
+    free.add_argument('--classes', type=read_names, metavar='NAMES')
+    free.add_argument(
+        '--background',
+        type=read_names,
+        metavar='NAMES',
+        help='what else there is: words for the background',
+    )
+    free.add_argument(
+        '--threshold',
+        type=float,
+        help='background where no class is that probable (0 to 1)',
+    )
+    free.add_argument(
+        '--dense',
+        choices=sorted(set(PRESETS) - {'proxy'}),
+        help=f'how patches are read out of CLIP{default("dense")}',
+    )
+    free.add_argument(
+        '--model',
+        help=f'of open_clip{default("model")}',
+    )
+    free.add_argument(
+        '--pretrained',
+        help=f'its weights, a tag or a file{default("pretrained")}',
+    )
+    free.add_argument(
+        '--templates',
+        help='a template with {}, or the name of a list'
+        f'{default("templates")}',
+    )
+    free.add_argument(
+        '--short-side',
+        type=positive,
+        help=f'pixels to which an image is resized{default("short_side")}',
+    )
+    free.add_argument(
+        '--window',
+        type=positive,
+        help='side of a sliding window, moved by half of it (default: the '
+        'whole image at once)',
+    )
+    return parser
+
+
+def settle_way(args: argparse.Namespace) -> None:
+    """See that exactly one of the two ways is taken, and fill in its rest.
+
+    Args:
+        args: Of :func:`build_parser`. Flags of :data:`ZERO_SHOT` that are
+            not given get their defaults.
+
+    Raises:
+        ValueError: Neither way is taken, or something of both.
+    """
+    if (args.classes is None) == (args.config is None):
+        raise ValueError('give either --classes, or --config and --checkpoint')
+    if args.config is None and args.checkpoint is not None:
+        raise ValueError('--checkpoint goes with --config')
+    if args.classes is not None and not args.classes:
+        raise ValueError('--classes names no class')
+    given = [
+        f'--{name.replace("_", "-")}'
+        for name in ZERO_SHOT
+        if getattr(args, name) is not None
+    ]
+    if args.config is not None and given:
+        raise ValueError(f'{", ".join(given)} goes with --classes')
+    for name, value in ZERO_SHOT.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+
+
+def use_device(name: str) -> torch.device:
+    """A device that tensors can be put on.
+
+    Args:
+        name: As PyTorch names devices, such as ``'cuda:1'``.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f'there is no device {name}: {reason}') from error
+    return device

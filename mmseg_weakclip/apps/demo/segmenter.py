@@ -1,0 +1,102 @@
+"""A model, ready for any picture: the core of tools/demo.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.dataset import pseudo_collate
+from mmengine.model import BaseModel
+
+from mmseg_weakclip.common.masks import PALETTE_SIZE, encode_mask
+from mmseg_weakclip.common.names import BACKGROUND
+from mmseg_weakclip.models.samples import MissingLabelsError
+
+# No class: left unpainted.
+NOTHING = 255
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A model, what prepares its input, and what its ids mean.
+
+    Attributes:
+        model: A segmentor of mmseg, in evaluation mode on its device.
+        pipeline: From a decoded image (``img``, ``img_path``, ``img_shape``,
+            ``ori_shape``) to packed inputs.
+        classes: A name for each id. One called ``background`` is left
+            unpainted.
+        palette: RGB triples (0..255), one for each id.
+        to_float32: Whether the pipeline begins with float images.
+    """
+
+    model: BaseModel
+    pipeline: Compose
+    classes: tuple[str, ...]
+    palette: list[list[int]]
+    to_float32: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.classes) >= PALETTE_SIZE:
+            raise ValueError(
+                f'{len(self.classes)} classes are too many: a mask has '
+                f'{PALETTE_SIZE - 1} ids for them'
+            )
+
+    def predict(
+        self, images: Sequence[np.ndarray], paths: Sequence[str]
+    ) -> list[np.ndarray]:
+        """Segment images of one size in one batch.
+
+        Args:
+            images: BGR, uint8, (H, W, 3).
+            paths: Where each comes from, for messages.
+
+        Returns:
+            Class ids of each, (H, W), uint8.
+
+        Raises:
+            ValueError: The model needs image labels, or does not segment.
+        """
+        batch = pseudo_collate(
+            [self._prepare(*pair) for pair in zip(images, paths)]
+        )
+        try:
+            with torch.no_grad():
+                samples = self.model.test_step(batch)
+        except MissingLabelsError as error:
+            raise ValueError(
+                f'{type(self.model.decode_head).__name__} needs to know '
+                'which classes each image shows, and a demo knows none: run '
+                'it with tools/test.py on a data set with image labels, or '
+                'take a segmenter that was trained on its masks'
+            ) from error
+        if 'pred_sem_seg' not in samples[0]:
+            raise ValueError(
+                f'{type(self.model).__name__} predicts no classes'
+            )
+        return [
+            sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+            for sample in samples
+        ]
+
+    def _prepare(self, image: np.ndarray, path: str) -> dict:
+        size = image.shape[:2]
+        if self.to_float32:
+            image = image.astype(np.float32)
+        return self.pipeline(
+            dict(img=image, img_path=path, img_shape=size, ori_shape=size)
+        )
+
+    def visible(self, mask: np.ndarray) -> np.ndarray:
+        """A mask whose background, where there is one, is no class."""
+        table = np.arange(256, dtype=np.uint8)
+        for class_id, name in enumerate(self.classes):
+            if name == BACKGROUND:
+                table[class_id] = NOTHING
+        return table[mask]
+
+    def encode(self, mask: np.ndarray) -> bytes:
+        """A mask as the bytes of a palette PNG."""
+        return encode_mask(mask, self.palette)

@@ -1,0 +1,1 @@
+"""Trained segmenters as files that run without mmseg."""

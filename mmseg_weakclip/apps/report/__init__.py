@@ -1,0 +1,1 @@
+"""A page about a run: scores, curves and images; extra ``[report]``."""

@@ -1,0 +1,171 @@
+"""How much the masks of an image disagree, and which images to show."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from mmseg_weakclip.apps.run_folder.fields import RunError
+from mmseg_weakclip.apps.run_folder.read import ROLES, SPLITS, Run, RunImage
+from mmseg_weakclip.common.masks import (
+    check_mask_ids,
+    check_mask_size,
+    read_mask,
+)
+from mmseg_weakclip.common.overlay import class_shares
+
+IGNORED = 255
+TRUTH = 'truth'
+# What is compared; the first that a run has sorts its gallery.
+PAIRS = (
+    ('masks', 'predictions'),
+    ('predictions', TRUTH),
+    ('masks', TRUTH),
+    ('seeds', 'masks'),
+    ('seeds', TRUTH),
+)
+# Less of a mask does not make an image one of the class, for the filter.
+LEAST_SHARE = 0.01
+# Of the images shown, those that are chosen for their disagreement.
+WORST_SHARE = 2 / 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the masks of an image say.
+
+    Attributes:
+        image: The image.
+        shares: Pair of :data:`PAIRS` -> share of the pixels on which both
+            name a class, and not the same, among those on which both name
+            one, 0 to 1. Pairs without such pixels are left out.
+        classes: Ids of its labels, and of what covers at least
+            :data:`LEAST_SHARE` of a mask of it.
+    """
+
+    image: RunImage
+    shares: dict[tuple[str, str], float]
+    classes: frozenset[int]
+
+
+def disagreement(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Share of pixels with two different classes among those with two.
+
+    Args:
+        first: Class ids, (H, W); 255 is no class.
+        second: The same, of the same size.
+
+    Returns:
+        0 to 1; None where no pixel has a class in both.
+    """
+    counted = (first != IGNORED) & (second != IGNORED)
+    total = int(counted.sum())
+    if not total:
+        return None
+    return int((counted & (first != second)).sum()) / total
+
+
+def read_masks(run: Run, image: RunImage) -> dict[str, np.ndarray]:
+    """All masks of an image that are there, by role; truth the last.
+
+    Returns:
+        Class ids, uint8, (H, W) each.
+
+    Raises:
+        RunError: One is damaged, of another size, or has unknown ids.
+    """
+    paths: dict[str, Path | None] = {
+        role: run.mask_path(role, image.id) for role in ROLES
+    }
+    paths = {role: path for role, path in paths.items() if path.is_file()}
+    if image.truth is not None:
+        paths[TRUTH] = image.truth
+    masks = {}
+    for role, path in paths.items():
+        try:
+            mask = read_mask(str(path))
+            check_mask_size(mask, str(path), image.size, str(image.file))
+            check_mask_ids(mask, str(path), range(len(run.classes)))
+        except (OSError, ValueError) as error:
+            raise RunError(str(error)) from error
+        masks[role] = mask.astype(np.uint8)
+    return masks
+
+
+def compare_image(run: Run, image: RunImage) -> Comparison:
+    """Compare the masks of one image; see :func:`read_masks`."""
+    masks = read_masks(run, image)
+    shares = {}
+    for first, second in PAIRS:
+        if first in masks and second in masks:
+            share = disagreement(masks[first], masks[second])
+            if share is not None:
+                shares[first, second] = share
+    classes = {run.names.index(label) for label in image.labels}
+    for mask in masks.values():
+        covered = class_shares(mask, len(run.classes)) >= LEAST_SHARE
+        classes.update(np.flatnonzero(covered).tolist())
+    return Comparison(image, shares, frozenset(classes))
+
+
+def compare_images(run: Run) -> list[Comparison]:
+    """Compare the masks of every image, in the order of the index."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(partial(compare_image, run), run.images))
+
+
+def pairs_of(comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
+    """The pairs that at least one image has."""
+    return [
+        pair
+        for pair in PAIRS
+        if any(pair in comparison.shares for comparison in comparisons)
+    ]
+
+
+def rank(
+    comparisons: Sequence[Comparison], pair: tuple[str, str]
+) -> list[Comparison]:
+    """Most disagreement first; images without the pair are left out."""
+    return sorted(
+        (c for c in comparisons if pair in c.shares),
+        key=lambda c: (-c.shares[pair], c.image.id),
+    )
+
+
+def choose(
+    comparisons: Sequence[Comparison], count: int
+) -> tuple[list[Comparison], int]:
+    """Images to show: the worst of every kind, and some ordinary ones.
+
+    Two thirds are those with the most disagreement, by each pair within each
+    split in turn. The others lie evenly over the rest of the index, so that
+    a reader sees not failures alone.
+
+    Args:
+        comparisons: All of them.
+        count: How many to show at most.
+
+    Returns:
+        The images, the most important first; how many of them were chosen
+        for their disagreement.
+    """
+    if count >= len(comparisons):
+        return list(comparisons), len(comparisons)
+    queues = [
+        rank([c for c in comparisons if c.image.split == split], pair)
+        for pair in PAIRS
+        for split in SPLITS
+    ]
+    in_turn = (c for turn in zip_longest(*queues) for c in turn if c)
+    worst = {c.image.id: c for c in in_turn}
+    worst = list(worst.values())[: round(count * WORST_SHARE)]
+    taken = {c.image.id for c in worst}
+    rest = [c for c in comparisons if c.image.id not in taken]
+    places = np.linspace(0, len(rest) - 1, count - len(worst)).round()
+    ordinary = [rest[int(place)] for place in places]
+    return worst + ordinary, len(worst)

@@ -1,0 +1,213 @@
+"""A run in numbers and in a few sentences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from mmseg_weakclip.apps.run_folder.read import ROLES, SPLITS, Run, RunImage
+from mmseg_weakclip.apps.run_folder.scores import SplitScores, find_confusions
+
+from .compare import Comparison, pairs_of, rank
+
+# The stage that writes the page is running while it does.
+OWN_STAGE = 'report'
+OPTIONS = ('method', 'segmenter')
+
+
+class SplitCounts(NamedTuple):
+    """Images of a split: all, with true mask, and without any label."""
+
+    images: int
+    with_truth: int
+    without_labels: int
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The data of a run.
+
+    Attributes:
+        splits: Counts of each split that has images.
+        per_class: Class id -> split -> images with that label.
+        sizes: Smallest, median and largest of the sources, by pixels,
+            (height, width).
+        resized: Images whose copy is of another size than the source.
+    """
+
+    splits: dict[str, SplitCounts]
+    per_class: tuple[dict[str, int], ...]
+    sizes: tuple[tuple[int, int], ...]
+    resized: int
+
+
+def describe_data(run: Run) -> DataFacts:
+    """Count the images of a run that has some."""
+    by_split = {
+        split: [image for image in run.images if image.split == split]
+        for split in SPLITS
+    }
+    by_split = {split: found for split, found in by_split.items() if found}
+    sizes = sorted(
+        (image.original_size for image in run.images),
+        key=lambda size: (size[0] * size[1], size),
+    )
+    return DataFacts(
+        splits={split: _count(found) for split, found in by_split.items()},
+        per_class=tuple(
+            {
+                split: sum(name in image.labels for image in found)
+                for split, found in by_split.items()
+            }
+            for name in run.names
+        ),
+        sizes=(sizes[0], sizes[len(sizes) // 2], sizes[-1]),
+        resized=sum(i.size != i.original_size for i in run.images),
+    )
+
+
+def _count(images: Sequence[RunImage]) -> SplitCounts:
+    return SplitCounts(
+        len(images),
+        sum(image.truth is not None for image in images),
+        sum(not image.labels for image in images),
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 9.95:
+        return f'{seconds:.1f} s'
+    if seconds < 59.5:
+        return f'{seconds:.0f} s'
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f'{minutes} min'
+    return f'{minutes // 60} h {minutes % 60:02d} min'
+
+
+def best_split(run: Run) -> tuple[str, dict[str, SplitScores]] | None:
+    """The split to quote, and its scores by role: val before train."""
+    for split in ('val', *SPLITS):
+        found = {
+            role: splits[split]
+            for role, splits in run.scores.items()
+            if split in splits and splits[split].miou is not None
+        }
+        if found:
+            return split, found
+    return None
+
+
+def summarize(run: Run, comparisons: Sequence[Comparison]) -> list[str]:
+    """What was run, how good it is, and what to look at, in sentences."""
+    return [
+        *_what_was_run(run),
+        *_how_good(run),
+        *_what_to_look_at(run, comparisons),
+    ]
+
+
+def _what_was_run(run: Run) -> list[str]:
+    stages = [stage for stage in run.stages if stage.name != OWN_STAGE]
+    finished = [stage for stage in stages if stage.state == 'finished']
+    chosen = [
+        f'{name} {run.options[name]}'
+        for name in OPTIONS
+        if isinstance(run.options.get(name), str)
+    ]
+    seconds = sum(stage.seconds or 0 for stage in finished)
+    lines = []
+    if run.images:
+        splits = describe_data(run).splits
+        counts = ', '.join(f'{c.images} {s}' for s, c in splits.items())
+        lines.append(
+            f'{_plural(len(run.images), "image")} of '
+            f'{_plural(len(run.classes) - 1, "class", "classes")} and '
+            f'background ({counts})'
+            f'{", " if chosen else ""}{", ".join(chosen)}.'
+        )
+    else:
+        lines.append('The run ended before its data was ready.')
+    if len(finished) == len(stages):
+        lines.append(
+            f'All {len(stages)} stages before this report finished, in '
+            f'{duration(seconds)}.'
+        )
+    else:
+        rest = '; '.join(
+            f'{state}: {", ".join(titles)}'
+            for state in ('failed', 'running', 'waiting')
+            if (titles := [s.title for s in stages if s.state == state])
+        )
+        lines.append(
+            f'{len(finished)} of {len(stages)} stages finished, in '
+            f'{duration(seconds)}, so later parts of this page are missing '
+            f'({rest}).'
+        )
+    return lines
+
+
+def _how_good(run: Run) -> list[str]:
+    if not run.images:
+        return []
+    if not run.scores:
+        with_truth = sum(image.truth is not None for image in run.images)
+        if with_truth:
+            return [
+                f'{_plural(with_truth, "image")} with a true mask, not '
+                'scored yet.'
+            ]
+        return [
+            'No image has a true mask, so nothing could be scored: judge by '
+            'eye, in the gallery.'
+        ]
+    best = best_split(run)
+    if best is None:
+        return ['There are scores, but none of them has a mean.']
+    means = []
+    for split in SPLITS:
+        values = ', '.join(
+            f'{ROLES[role]} {splits[split].miou:.1f}'
+            for role, splits in run.scores.items()
+            if split in splits and splits[split].miou is not None
+        )
+        if values:
+            means.append(f'on {split} {values}')
+    split, scores = best
+    role, last = list(scores.items())[-1]
+    lines = [f'mIoU in percent: {"; ".join(means)}.']
+    known = [k for k, value in enumerate(last.ious) if value is not None]
+    if not known:
+        return lines
+    worst = min(known, key=lambda k: last.ious[k])
+    line = f'Worst class of the {ROLES[role]} on {split}: '
+    line += f'{run.names[worst]} ({last.ious[worst]:.1f})'
+    if found := find_confusions(last.confusion, 1):
+        (top,) = found
+        line += (
+            f'; most often mistaken: {run.names[top.truth]}, of which '
+            f'{100 * top.share:.0f} % is taken for {run.names[top.prediction]}'
+        )
+    return [*lines, f'{line}.']
+
+
+def _what_to_look_at(run: Run, comparisons: Sequence[Comparison]) -> list[str]:
+    pairs = pairs_of(comparisons)
+    if not pairs:
+        return []
+    first, second = pairs[0]
+    ranked = rank(comparisons, pairs[0])
+    mean = np.mean([c.shares[pairs[0]] for c in ranked])
+    worst = ranked[0]
+    return [
+        f'Look at the images where {ROLES[first]} and '
+        f'{ROLES.get(second, second)} disagree, first in the gallery: they '
+        f'do on {100 * mean:.1f} % of the pixels on average, and most in '
+        f'{worst.image.id} ({100 * worst.shares[pairs[0]]:.0f} %).'
+    ]
+
+
+def _plural(count: int, one: str, many: str | None = None) -> str:
+    return f'{count} {one if count == 1 else many or f"{one}s"}'

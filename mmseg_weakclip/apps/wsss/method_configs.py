@@ -1,0 +1,256 @@
+"""Configs of the stages that ask CLIP: from a base and a run."""
+
+import os
+from typing import Any
+
+from mmengine.config import Config
+
+from mmseg_weakclip.models.clip.vocabulary import resolve_names
+
+from .classes import ClassInfo
+from .config_edits import (
+    TEST_KEYS,
+    TRAIN_KEYS,
+    drop_transforms,
+    fit_to_clip,
+    only_keys,
+    rescale_schedule,
+    set_classes,
+    set_clip,
+    set_names,
+    set_short_side,
+)
+from .options import RANDOM
+from .run import Run
+
+TOY = 'toyclip'
+# Configs whose settings the stages start from: of photos, and of the small
+# CLIP in this repository.
+BASES = {
+    'excel': ('excel/training_free_voc12_no-tse.py', 'toyland/seeds.py'),
+    'clipes': ('seeds/grad-cam_vit-b16_voc12.py', 'toyland/clipes.py'),
+    'classifier': ('cam/cam_r50_1xb16-5e_voc12-512x512.py', 'toyland/cam.py'),
+    'clims': ('clims_voc.py', 'toyland/clims.py'),
+    'weakclip': ('weakclip_voc.py', 'toyland/weakclip.py'),
+    'masks': (
+        'weakclip/weakclip_vit-b16-fpn_2xb8-20k_voc12-512x512_masks.py',
+        'toyland/weakclip_masks.py',
+    ),
+}  # fmt: skip
+CRF = (
+    'voc12',
+    dict(gaussian_sxy=1.0, bilateral_sxy=20.0, bilateral_srgb=13.0),
+)
+# Side of the class maps that are kept, in pixels to a value.
+SCORE_STRIDE = 2
+TRUTH = ('LoadTruthIfPresent',)
+
+
+def is_toy(run: Run) -> bool:
+    """Whether the run uses the small CLIP of this repository."""
+    return run.options.clip == TOY
+
+
+def load_base(run: Run, name: str) -> Config:
+    """A config of BASES, before any edit."""
+    return Config.fromfile(run.root / 'configs' / BASES[name][is_toy(run)])
+
+
+def crf_settings(run: Run) -> str | dict[str, Any] | None:
+    """The dense CRF's parameters; None for none."""
+    if run.options.crf == 'none':
+        return None
+    return run.options.crf or CRF[is_toy(run)]
+
+
+def words_for_background(run: Run) -> list[str]:
+    """The user's words, or scenery that is no class of the user's."""
+    if run.classes.background is not None:
+        return list(run.classes.background)
+    taken = {
+        word.casefold()
+        for info in run.classes.classes
+        for name in (info.name, *info.prompts)
+        for word in (name, f'{name}s', name.removesuffix('s'))
+    }
+    return [
+        word
+        for (word,) in resolve_names('voc')
+        if word.casefold() not in taken
+    ]
+
+
+def chose_prompts(info: ClassInfo) -> bool:
+    return info.prompts != (info.name,)
+
+
+def set_model(cfg: Config, run: Run) -> None:
+    """The user's classes, their names and CLIP."""
+    options = run.options
+    set_classes(cfg.model, run.num_classes)
+    set_names(
+        cfg.model,
+        [info.prompts for info in run.classes.classes],
+        words_for_background(run),
+        own_words=any(map(chose_prompts, run.classes.classes)),
+    )
+    if options.clip is not None:
+        weights = options.clip_weights
+        set_clip(
+            cfg.model, options.clip, None if weights == RANDOM else weights
+        )
+
+
+def iterations_of(run: Run, kind: str) -> int:
+    """Length of a training of the method; see :func:`training_config`."""
+    published = load_base(run, kind).train_cfg.max_iters
+    return run.options.method_iterations or published
+
+
+def seeds_config(run: Run, kind: str) -> Config:
+    """Class maps of all labelled images, kept for the refinement.
+
+    Args:
+        run: The run.
+        kind: ``'excel'``, ``'clipes'``, or ``'clims'``.
+    """
+    cfg = load_base(run, kind)
+    set_model(cfg, run)
+    test = drop_transforms(cfg.test_dataloader.dataset.pipeline, TRUTH)
+    tta = drop_transforms(cfg.tta_pipeline, TRUTH)
+    if run.options.clip_size is not None:
+        set_short_side(test, run.options.clip_size)
+        set_short_side(tta, run.options.clip_size)
+    cfg.test_dataloader.dataset = describe_images(
+        run, 'labelled', test_mode=True, pipeline=test
+    )
+    cfg.tta_pipeline = tta
+    set_test_batch(cfg.test_dataloader, run)
+    cfg.test_evaluator = dict(
+        type='PseudoMaskWriter',
+        output_dir=str(run.folder / 'seeds'),
+        activation='none',
+        use_labels=True,
+        score_stride=SCORE_STRIDE,
+        workers=0,
+    )
+    set_machine(cfg, run)
+    return only_keys(cfg, TEST_KEYS)
+
+
+def refine_config(run: Run, kind: str) -> Config:
+    """What ``tools/refine_seeds.py`` makes of the class maps.
+
+    Args:
+        run: The run.
+        kind: As for :func:`seeds_config`.
+    """
+    model = load_base(run, kind).model
+    head = model.decode_head
+    background = head.get('background') or dict(threshold=0.15)
+    return Config(
+        dict(
+            default_scope='mmseg',
+            refine=dict(
+                background=background, par=None, crf=crf_settings(run)
+            ),
+            test_dataloader=dict(
+                dataset=describe_images(
+                    run, 'labelled', test_mode=True, pipeline=[]
+                )
+            ),
+        )
+    )
+
+
+def training_config(run: Run, kind: str, masks: str | None) -> Config:
+    """A training of the method.
+
+    Args:
+        run: The run.
+        kind: ``'classifier'``, ``'clims'`` or ``'weakclip'``.
+        masks: Folder of the run whose masks it learns from, or None.
+    """
+    cfg = load_base(run, kind)
+    set_model(cfg, run)
+    if kind == 'weakclip' and run.options.clip is not None:
+        fit_to_clip(cfg.model, run.options.clip)
+    settings: dict[str, Any] = dict(
+        pipeline=cfg.train_dataloader.dataset.pipeline
+    )
+    if masks is not None:
+        settings['data_prefix'] = dict(
+            img_path='images', seg_map_path=str(run.folder / masks / 'masks')
+        )
+    cfg.train_dataloader.dataset = describe_images(run, 'train', **settings)
+    cfg.train_cfg.pop('val_interval', None)
+    cfg.pop('load_from', None)
+    if kind == 'clims':
+        start = iterations_of(run, 'classifier')
+        cfg.load_from = str(run.folder / 'classifier' / f'iter_{start}.pth')
+    if run.options.batch_size is not None:
+        cfg.train_dataloader.batch_size = run.options.batch_size
+    rescale_schedule(cfg, iterations_of(run, kind))
+    cfg.work_dir = str(run.folder / kind)
+    set_machine(cfg, run)
+    return only_keys(cfg, TRAIN_KEYS)
+
+
+def weakclip_masks_config(run: Run) -> Config:
+    """Masks of a trained WeakCLIP, of all labelled images."""
+    cfg = load_base(run, 'masks')
+    set_model(cfg, run)
+    if run.options.clip is not None:
+        fit_to_clip(cfg.model, run.options.clip)
+    cfg.test_dataloader.dataset = describe_images(
+        run,
+        'labelled',
+        test_mode=True,
+        pipeline=drop_transforms(cfg.test_dataloader.dataset.pipeline, TRUTH),
+    )
+    cfg.tta_pipeline = drop_transforms(cfg.tta_pipeline, TRUTH)
+    set_test_batch(cfg.test_dataloader, run)
+    cfg.test_evaluator = dict(
+        type='PseudoMaskWriter',
+        output_dir=str(run.folder / 'masks'),
+        crf=crf_settings(run),
+        use_labels=True,
+        workers=None if run.gpus else os.cpu_count(),
+    )
+    set_machine(cfg, run)
+    return only_keys(cfg, TEST_KEYS)
+
+
+def describe_images(run: Run, split: str, **settings: Any) -> dict[str, Any]:
+    """The data set of one list of images.
+
+    Args:
+        run: The run.
+        split: Name of the list in ``data/``, without its suffix.
+        settings: More arguments of ``WeakSegDataset``.
+    """
+    return dict(
+        type='WeakSegDataset',
+        data_root=str(run.data),
+        ann_file=f'{split}.txt',
+        metainfo=dict(
+            classes=list(run.classes.names), palette=run.classes.palette
+        ),
+        **{'data_prefix': dict(img_path='images'), **settings},
+    )
+
+
+def set_machine(cfg: Config, run: Run) -> None:
+    """Workers of the loaders, and seed of all random numbers."""
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name)
+        if loader:
+            loader.num_workers = min(loader.num_workers, run.workers)
+            loader.persistent_workers = loader.num_workers > 0
+    cfg.randomness = dict(seed=run.options.seed)
+
+
+def set_test_batch(loader: dict[str, Any], run: Run) -> None:
+    """Have a loader of whole images take one at a time if sizes differ."""
+    if len({(entry.width, entry.height) for entry in run.entries}) > 1:
+        loader['batch_size'] = 1

@@ -1,0 +1,252 @@
+"""The run itself: stage after stage, each done once."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mmseg_weakclip.apps.errors import StageFailed
+from mmseg_weakclip.apps.run_folder.index import (
+    CLASSES,
+    INDEX,
+    LABELS,
+    describe_data,
+)
+from mmseg_weakclip.apps.run_folder.manifest import Manifest, StageRecord
+from mmseg_weakclip.common.files import (
+    digest_file,
+    digest_masks,
+    digest_scores,
+    digest_value,
+)
+
+from .commands import outputs_exist, stage_command
+from .config_files import config_path, digest_config, write_config
+from .execute import run_tool
+from .preflight import check_weights
+from .prepare import Sources, prepare_data
+from .run import Run
+from .scoring import (
+    RESULTS,
+    SCORES,
+    collect_results,
+    describe_scores,
+    write_scores,
+)
+from .stages import Stage, checkpoint_name
+
+# What a killed process leaves of a file that it was writing.
+LEFTOVER = re.compile(r'^\..+\.(?:[a-z0-9_]{8}|part)$')
+STEP_OUTPUTS = {
+    'score': SCORES,
+    'results': RESULTS,
+    'report': 'report.html',
+}
+
+Say = Callable[[str], None]
+
+
+class Pipeline:
+    """Runs what is not done yet.
+
+    Args:
+        run: The run; its images are those of an earlier run, or none.
+        sources: What the user gave.
+        stages: All stages, in order.
+        manifest: What is done.
+        lock: File descriptor that the tools keep open.
+        say: Tells the user something.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        sources: Sources,
+        stages: list[Stage],
+        manifest: Manifest,
+        lock: int,
+        say: Say = print,
+    ) -> None:
+        self.run = run
+        self.sources = sources
+        self.stages = {stage.name: stage for stage in stages}
+        self.manifest = manifest
+        self.lock = lock
+        self.say = say
+
+    def go(self, until: str | None = None) -> None:
+        """Do all stages, or those up to one.
+
+        Raises:
+            WrongUse: Something has to be put right by the user.
+            StageFailed: A stage ended with an error.
+            KeyboardInterrupt: The user stopped it.
+        """
+        for number, stage in enumerate(self.stages.values(), 1):
+            label = f'[{number}/{len(self.stages)}] {stage.title}'
+            self._do(stage, label)
+            if stage.kind == 'data':
+                self._write_configs()
+                # Before the first long stage, not in its middle.
+                self.check_weights()
+            if stage.name == until:
+                return
+
+    def _write_configs(self) -> None:
+        for stage in self.stages.values():
+            if stage.config is None:
+                continue
+            record = self.manifest.stages[stage.name]
+            if write_config(self.run, stage, record):
+                self.say(f'{record.config} was edited, it is kept')
+        self.manifest.save()
+
+    def _do(self, stage: Stage, label: str) -> None:
+        record = self.manifest.stages[stage.name]
+        inputs = self.inputs(stage)
+        if self._is_done(stage, record, inputs):
+            self.say(f'{label}: done before')
+            return
+        if record.inputs and record.inputs != inputs:
+            changed = sorted(
+                key
+                for key in inputs.keys() | record.inputs.keys()
+                if inputs.get(key) != record.inputs.get(key)
+            )
+            self.say(f'{label}: begins anew, changed: {", ".join(changed)}')
+            self._clear(stage)
+        self._sweep(stage)
+        self.manifest.begin(record, inputs)
+        start = time.monotonic()
+        state = 'failed'
+        output = None
+        try:
+            self._work(stage, record, label)
+            output = self.output(stage)
+            state = 'finished'
+        except KeyboardInterrupt:
+            state = 'waiting'
+            raise
+        finally:
+            self.manifest.end(record, state, start, output)
+        self.say(f'{label}: {record.seconds:.0f} s')
+
+    def _is_done(
+        self, stage: Stage, record: StageRecord, inputs: dict[str, str]
+    ) -> bool:
+        return (
+            record.state == 'finished'
+            and record.inputs == inputs
+            and outputs_exist(self.run, stage)
+            and self.output(stage) != 'missing'
+        )
+
+    def inputs(self, stage: Stage) -> dict[str, str]:
+        """A digest of each thing that a stage reads."""
+        if stage.kind == 'data':
+            return self._data_inputs()
+        found = {name: self.output(self.stages[name]) for name in stage.reads}
+        if stage.config is not None:
+            path = config_path(self.run, stage)
+            found['config'] = digest_config(path, self.run.folder)
+        if stage.kind == 'train':
+            found['precision'] = 'half' if self.run.options.amp else 'full'
+        return found
+
+    def _data_inputs(self) -> dict[str, str]:
+        options = self.run.options
+        folder = Path(options.images)
+        images = {
+            path: [(folder / path).stat().st_size,
+                   (folder / path).stat().st_mtime_ns]
+            for path in self.sources.ids
+        }  # fmt: skip
+        truth = {
+            path: digest_file(mask)
+            for path, mask in self.sources.truth.items()
+        }
+        return dict(
+            images=digest_value(images),
+            labels=digest_value(self.sources.labelling.labels),
+            classes=digest_value(repr(self.sources.classes)),
+            split=digest_value(sorted(self.sources.val)),
+            truth=digest_value(truth),
+            options=digest_value([options.max_side, options.skip_damaged]),
+        )
+
+    def output(self, stage: Stage) -> str:
+        """A digest of what a stage left; 'missing' if it left nothing."""
+        folder = self.run.folder / stage.folder
+        if stage.kind == 'data':
+            files = [folder / name for name in (INDEX, CLASSES, LABELS)]
+            return digest_value([digest_file(path) for path in files])
+        if stage.kind == 'train':
+            return digest_file(
+                self.run.folder / checkpoint_name(self.run, stage)
+            )
+        if stage.kind in ('test', 'refine'):
+            return digest_value([digest_masks(folder), digest_scores(folder)])
+        path = self.run.folder / STEP_OUTPUTS[stage.name]
+        if path.is_dir() or not self.run.has_truth and stage.name == 'score':
+            return 'there'
+        return digest_file(path)
+
+    def _clear(self, stage: Stage) -> None:
+        """Remove what a stage made of other inputs."""
+        if stage.kind == 'data':
+            return  # files are compared one by one
+        if stage.folder:
+            shutil.rmtree(self.run.folder / stage.folder, ignore_errors=True)
+
+    def _sweep(self, stage: Stage) -> None:
+        """Remove pieces of files that a killed process was writing."""
+        folder = self.run.folder / stage.folder
+        paths = folder.rglob('.*') if stage.folder else folder.glob('.*')
+        for path in paths:
+            if LEFTOVER.match(path.name):
+                path.unlink()
+
+    def _work(self, stage: Stage, record: StageRecord, label: str) -> None:
+        run = self.run
+        if stage.kind == 'data':
+            entries = prepare_data(
+                run.options, self.sources, run.data, run.workers
+            )
+            self.run = run.with_entries(entries)
+            for line in describe_data(entries, run.classes):
+                self.say(f'  {line}')
+        elif stage.kind == 'score':
+            for line in describe_scores(write_scores(run)):
+                self.say(f'  {line}')
+        elif stage.kind == 'results':
+            collect_results(run)
+        else:
+            record.command = stage_command(run, stage, self.stages)
+            self.manifest.save()
+            usage = run_tool(
+                record.command,
+                run.folder / 'logs' / f'{stage.name}.log',
+                label,
+                run.root,
+                [self.lock],
+                # Where the user wants none, no tool may find any.
+                {} if run.gpus else {'CUDA_VISIBLE_DEVICES': ''},
+            )
+            record.peak_memory_gib = usage.peak_memory_gib
+            record.peak_gpu_gib = usage.peak_gpu_gib
+            if not outputs_exist(run, stage):
+                raise StageFailed(f'{label} has left nothing')
+
+    def check_weights(self) -> None:
+        """Have all weights that the stages start from.
+
+        Raises:
+            WrongUse: Some can't be had.
+        """
+        configs = {
+            stage.name: stage.config(self.run)
+            for stage in self.stages.values()
+            if stage.config is not None
+        }
+        check_weights(configs)

@@ -1,0 +1,198 @@
+"""Scores of all masks of a run, where the user has masks."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmseg_weakclip.apps.run_folder.index import ImageEntry
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.common.masks import encode_mask, read_mask
+from mmseg_weakclip.common.workers import progress_bar
+from mmseg_weakclip.evaluation.areas import class_ious
+
+from .run import Run
+
+SCORES = 'scores.json'
+ROLES = {'seeds': 'seeds', 'masks': 'masks', 'predictions': 'predictions'}
+IGNORE_INDEX = 255
+
+
+def confusion_matrix(
+    prediction: np.ndarray, truth: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """Pixels of each pair of true and predicted class.
+
+    Args:
+        prediction: Class ids, (H, W). Ids that are no class count in the
+            last column.
+        truth: Class ids, (H, W); its ignored pixels don't count.
+        num_classes: K.
+
+    Returns:
+        int64, (K, K + 1), rows are true classes.
+    """
+    counted = truth != IGNORE_INDEX
+    columns = num_classes + 1
+    predicted = np.minimum(prediction[counted], num_classes).astype(np.int64)
+    pairs = truth[counted].astype(np.int64) * columns + predicted
+    counts = np.bincount(pairs, minlength=num_classes * columns)
+    return counts.reshape(num_classes, columns)
+
+
+def areas_of(matrix: np.ndarray) -> np.ndarray:
+    """Intersection, prediction and truth of each class, (3, K)."""
+    num_classes = len(matrix)
+    return np.stack(
+        [
+            matrix[:, :num_classes].diagonal(),
+            matrix[:, :num_classes].sum(0),
+            matrix.sum(1),
+        ]
+    )
+
+
+def score_masks(
+    folder: Path,
+    entries: Sequence[ImageEntry],
+    data: Path,
+    names: Sequence[str],
+) -> dict[str, Any] | None:
+    """IoU of masks against the user's; None if none can be compared.
+
+    Args:
+        folder: With ``masks/<id>.png``.
+        entries: Images; those without a mask in the folder, or without
+            truth, don't count.
+        data: Where the truth lies.
+        names: Of all classes.
+    """
+    total, images = np.zeros((len(names), len(names) + 1), np.int64), 0
+    for entry in entries:
+        path = folder / 'masks' / f'{entry.id}.png'
+        if entry.truth is None or not path.is_file():
+            continue
+        total += confusion_matrix(
+            read_mask(str(path)), read_mask(str(data / entry.truth)),
+            len(names),
+        )  # fmt: skip
+        images += 1
+    if not images:
+        return None
+    ious = class_ious(areas_of(total))
+    return dict(
+        images=images,
+        mIoU=round(float(np.nanmean(ious)), 2),
+        IoU={
+            name: None if np.isnan(iou) else round(float(iou), 2)
+            for name, iou in zip(names, ious)
+        },
+        confusion=total[:, :-1].tolist(),
+    )
+
+
+def write_scores(run: Run) -> dict[str, Any]:
+    """Score seeds, pseudo masks and predictions, by split.
+
+    Returns:
+        What ``scores.json`` holds: by role and split, see
+        :func:`score_masks`. No file without any truth.
+    """
+    names = run.classes.names
+    roles: dict[str, dict[str, Any]] = {}
+    for role, folder in ROLES.items():
+        for split in ('train', 'val', 'unlabelled'):
+            scores = score_masks(
+                run.folder / folder,
+                [entry for entry in run.entries if entry.split == split],
+                run.data,
+                names,
+            )
+            if scores is not None:
+                roles.setdefault(role, {})[split] = scores
+    path = run.folder / SCORES
+    if roles:
+        write_atomically(path, json.dumps(dict(roles=roles)).encode())
+    else:
+        path.unlink(missing_ok=True)
+    return roles
+
+
+def describe_scores(roles: dict[str, Any]) -> list[str]:
+    """The mean IoUs, a line for each kind of masks."""
+    titles = {
+        'seeds': 'seeds (labels given)',
+        'masks': 'pseudo masks (labels given)',
+        'predictions': 'segmenter (no labels)',
+    }
+    return [
+        f'{titles[role]:28} '
+        + ', '.join(
+            f'{split} {scores["mIoU"]:.1f} mIoU ({scores["images"]} images)'
+            for split, scores in splits.items()
+        )
+        for role, splits in roles.items()
+    ]
+
+
+RESULTS = 'results'
+KINDS = {'pseudo_masks': 'masks', 'predictions': 'predictions'}
+
+
+def collect_results(run: Run) -> dict[str, int]:
+    """Write ``results/<kind>/<the user's path>.png`` for every mask.
+
+    Returns:
+        Number of masks of each kind.
+    """
+    written = {}
+    for kind, source in KINDS.items():
+        todo = [
+            (entry, path)
+            for entry in run.entries
+            if (
+                path := run.folder / source / 'masks' / f'{entry.id}.png'
+            ).is_file()
+        ]
+        targets = result_paths([entry for entry, _ in todo])
+        for entry, path in progress_bar(len(todo), todo):
+            mask = read_mask(str(path))
+            wanted = entry.original_height, entry.original_width
+            if mask.shape != wanted:
+                mask = cv2.resize(
+                    mask.astype(np.uint8),
+                    wanted[::-1],
+                    interpolation=cv2.INTER_NEAREST_EXACT,
+                )
+            target = run.folder / RESULTS / kind / targets[entry.id]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target, encode_mask(mask, run.classes.palette))
+        written[kind] = len(todo)
+    return written
+
+
+def result_paths(entries: list[ImageEntry]) -> dict[str, Path]:
+    """Where the mask of each image goes, below the folder of its kind.
+
+    The user's path with the suffix .png; after the old suffix where two
+    images differ in it only.
+    """
+    plain = {
+        entry.id: PurePosixPath(entry.source).with_suffix('.png')
+        for entry in entries
+    }
+    seen: dict[str, int] = {}
+    for path in plain.values():
+        key = str(path).casefold()
+        seen[key] = seen.get(key, 0) + 1
+    return {
+        entry.id: Path(
+            plain[entry.id]
+            if seen[str(plain[entry.id]).casefold()] == 1
+            else f'{entry.source}.png'
+        )
+        for entry in entries
+    }

@@ -1,0 +1,194 @@
+"""The last trained stage: a stock segmenter on the run's pseudo masks."""
+
+import statistics
+from typing import Any
+
+from mmengine.config import Config
+
+from .config_edits import (
+    TEST_KEYS,
+    TRAIN_KEYS,
+    VAL_KEYS,
+    only_keys,
+    rescale_schedule,
+    set_classes,
+)
+from .method_configs import describe_images, set_machine, set_test_batch
+from .preflight import replace_weights
+from .run import Run
+
+# Files of configs/segmenters, by what a user calls them.
+SEGMENTERS = {
+    'deeplabv1_resnet38d': 'deeplabv1_resnet38d_4xb4-40k_voc12-448x448',
+    'deeplabv2_r101': 'deeplabv2_r101_2xb10-30k_voc12-321x321',
+    'deeplabv3plus_r50': 'deeplabv3plus_r50_4xb4-20k_voc12-512x512',
+    'deeplabv3plus_r101': 'deeplabv3plus_r101_4xb4-20k_voc12-512x512',
+    'fpn_small': 'fpn-small_r18_1xb16-3k_voc12-128x128',
+    'segformer_b2': 'segformer_mit-b2_4xb4-20k_voc12-512x512',
+    'segmenter_deit-s': 'segmenter_deit-s16_4xb2-40k_voc12-512x512',
+    'upernet_deit-s': 'upernet_deit-s16_4xb4-20k_voc12-512x512',
+}
+# Sides of training crops, in pixels.
+SMALLEST_CROP, LARGEST_CROP, CROP_STEP = 64, 512, 32
+# Smaller images are enlarged to this short side, or small things would be
+# lost: networks see every fourth pixel, or fewer. Crops stay small.
+SMALLEST_SIDE = 160
+# A published schedule is shortened to this many passes over the images.
+MAX_PASSES = 40
+LEAST_ITERATIONS = 1600
+PACK = dict(
+    type='PackSegInputs',
+    meta_keys=(
+        'img_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
+        'flip', 'flip_direction'),
+)  # fmt: skip
+
+
+def load_segmenter(run: Run) -> Config:
+    """The config that a user's choice of a segmenter means."""
+    name = SEGMENTERS[run.options.segmenter]
+    return Config.fromfile(run.root / 'configs/segmenters' / f'{name}.py')
+
+
+def crop_side(run: Run) -> int:
+    """Side of a training crop: the median short side of the images."""
+    if run.options.segmenter_size is not None:
+        return run.options.segmenter_size
+    short = statistics.median(min(e.width, e.height) for e in run.entries)
+    side = round(short / CROP_STEP) * CROP_STEP
+    return max(SMALLEST_CROP, min(LARGEST_CROP, side))
+
+
+def image_side(run: Run) -> int:
+    """Short side that images are brought to, before chance scales them."""
+    if run.options.segmenter_size is not None:
+        return run.options.segmenter_size
+    return max(SMALLEST_SIDE, crop_side(run))
+
+
+def segmenter_iterations(run: Run, cfg: Config) -> int:
+    """Length of the training: published, or MAX_PASSES over few images."""
+    if run.options.iterations is not None:
+        return run.options.iterations
+    batch = run.options.batch_size or cfg.train_dataloader.batch_size
+    passes = MAX_PASSES * run.number('train') // (batch * max(1, run.gpus))
+    return min(cfg.train_cfg.max_iters, max(LEAST_ITERATIONS, passes))
+
+
+def train_pipeline(crop: int, side: int) -> list[dict[str, Any]]:
+    """Augmentation that looks at no pixel of a mask.
+
+    Args:
+        crop: Side of the crops, in pixels.
+        side: Short side of the images, in pixels.
+    """
+    # Enlarged images are not enlarged as much again.
+    largest = max(1.75 * crop, 1.25 * side) / side
+    return [
+        dict(type='LoadColorImage'),
+        dict(type='LoadSeed'),
+        dict(
+            type='RandomResize',
+            scale=(8 * side, side),
+            ratio_range=(0.75, largest),
+            keep_ratio=True,
+        ),
+        dict(type='RandomCrop', crop_size=(crop, crop), cat_max_ratio=1.0),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PhotoMetricDistortion'),
+        dict(type='PackSegInputs'),
+    ]
+
+
+def test_pipeline(side: int, truth: bool) -> list[dict[str, Any]]:
+    """An image at the size that was trained on, and its mask if wanted."""
+    load = [
+        dict(type='LoadColorImage'),
+        dict(type='Resize', scale=(8 * side, side), keep_ratio=True),
+    ]
+    return [*load, *([dict(type='LoadTruthIfPresent')] * truth), PACK]
+
+
+def segmenter_config(run: Run) -> Config:
+    """The training; scored on the way where val has truth."""
+    cfg = load_segmenter(run)
+    _fit_model(cfg, run)
+    cfg.train_dataloader.dataset = describe_images(
+        run,
+        'train',
+        data_prefix=dict(
+            img_path='images', seg_map_path=str(run.folder / 'masks/masks')
+        ),
+        pipeline=train_pipeline(crop_side(run), image_side(run)),
+    )
+    cfg.train_dataloader.sampler = dict(type='ResumableSampler')
+    if run.options.batch_size is not None:
+        cfg.train_dataloader.batch_size = run.options.batch_size
+    for name in VAL_KEYS:
+        cfg.pop(name, None)
+    scored = run.has_truth and run.number('val')
+    if scored:
+        cfg.val_dataloader = _loader(run, 'val', truth=True)
+        cfg.val_cfg = dict(type='ValLoop')
+        cfg.val_evaluator = dict(type='IoUWhereTruth', iou_metrics=['mIoU'])
+        cfg.train_cfg.setdefault('val_interval', 1)
+        set_test_batch(cfg.val_dataloader, run)
+    else:
+        cfg.train_cfg.pop('val_interval', None)
+    rescale_schedule(cfg, segmenter_iterations(run, cfg))
+    cfg.work_dir = str(run.folder / 'segmenter')
+    set_machine(cfg, run)
+    return only_keys(cfg, TRAIN_KEYS, VAL_KEYS)
+
+
+def predict_config(run: Run) -> Config:
+    """What the trained segmenter sees in all images, without labels."""
+    cfg = load_segmenter(run)
+    _fit_model(cfg, run)
+    # The checkpoint brings all weights.
+    replace_weights(cfg.model, None)
+    cfg.test_dataloader = _loader(run, 'all', truth=False)
+    set_test_batch(cfg.test_dataloader, run)
+    cfg.test_cfg = dict(type='TestLoop')
+    cfg.pop('tta_pipeline', None)
+    cfg.pop('tta_model', None)
+    cfg.test_evaluator = dict(
+        type='PseudoMaskWriter',
+        output_dir=str(run.folder / 'predictions'),
+        workers=0,
+    )
+    set_machine(cfg, run)
+    return only_keys(cfg, TEST_KEYS)
+
+
+def _fit_model(cfg: Config, run: Run) -> None:
+    """Classes, crop and starting weights of the user's run."""
+    side = crop_side(run)
+    set_classes(cfg.model, run.num_classes)
+    cfg.model.data_preprocessor.size = (side, side)
+    test_cfg = cfg.model.get('test_cfg') or {}
+    if test_cfg.get('mode') == 'slide':
+        stride = max(1, round(side * 2 / 3))
+        test_cfg.update(crop_size=(side, side), stride=(stride, stride))
+    weights = run.options.segmenter_weights
+    if weights is not None:
+        replace_weights(cfg.model, None if weights == 'none' else weights)
+
+
+def _loader(run: Run, split: str, truth: bool) -> dict[str, Any]:
+    prefix = dict(img_path='images')
+    if truth:
+        prefix['seg_map_path'] = 'truth'
+    return dict(
+        batch_size=8,
+        num_workers=run.workers,
+        persistent_workers=run.workers > 0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=describe_images(
+            run,
+            split,
+            data_prefix=prefix,
+            test_mode=True,
+            pipeline=test_pipeline(image_side(run), truth),
+        ),
+    )

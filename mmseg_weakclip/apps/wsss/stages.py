@@ -1,0 +1,157 @@
+"""The stages of each method, in their order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from mmengine.config import Config
+
+from .method_configs import (
+    iterations_of,
+    refine_config,
+    seeds_config,
+    training_config,
+    weakclip_masks_config,
+)
+from .run import Run
+from .segmenter_configs import (
+    load_segmenter,
+    predict_config,
+    segmenter_config,
+    segmenter_iterations,
+)
+
+METHODS = ('excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip')
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run.
+
+    Attributes:
+        name: Also of its config, its log and, mostly, its folder.
+        title: For people.
+        kind: ``'data'``, ``'train'``, ``'test'``, ``'refine'``, or a step
+            of this process: ``'score'``, ``'results'``, ``'report'``.
+        reads: Stages whose outputs it needs.
+        folder: Its output, below that of the run; '' for files there.
+        config: Makes its config; None if it has none.
+        weights: Training stage whose checkpoint it loads, or ''.
+        source: Refinements: folder of the class maps.
+    """
+
+    name: str
+    title: str
+    kind: str
+    reads: tuple[str, ...] = ()
+    folder: str = ''
+    config: Callable[[Run], Config] | None = None
+    weights: str = ''
+    source: str = ''
+
+
+def stages_of(method: str) -> list[Stage]:
+    """All stages of a method."""
+    seeds = {'weakclip': 'clipes', 'excel+weakclip': 'excel'}.get(
+        method, method
+    )
+    stages = [Stage('data', 'check the data', 'data', folder='data')]
+    weights = ''
+    if seeds == 'clims':
+        weights = 'clims'
+        stages += [
+            _training('classifier', 'train a classifier'),
+            _training('clims', 'train CLIMS', ('classifier',)),
+        ]
+    stages.append(
+        Stage(
+            'seeds',
+            'make seeds',
+            'test',
+            ('data', *([weights] if weights else [])),
+            'seeds',
+            partial(seeds_config, kind=seeds),
+            weights,
+        )
+    )
+    if 'weakclip' in method:
+        stages += [
+            _refinement('refined_seeds', 'refine the seeds', seeds),
+            _training(
+                'weakclip', 'train WeakCLIP', ('refined_seeds',),
+                'refined_seeds',
+            ),
+            Stage(
+                'masks',
+                'make pseudo masks',
+                'test',
+                ('data', 'weakclip'),
+                'masks',
+                weakclip_masks_config,
+                'weakclip',
+            ),
+        ]  # fmt: skip
+    else:
+        stages.append(_refinement('masks', 'refine to pseudo masks', seeds))
+    return stages + [
+        Stage(
+            'segmenter',
+            'train the segmenter',
+            'train',
+            ('data', 'masks'),
+            'segmenter',
+            segmenter_config,
+        ),
+        Stage(
+            'predict',
+            'predict all images',
+            'test',
+            ('data', 'segmenter'),
+            'predictions',
+            predict_config,
+            'segmenter',
+        ),
+        Stage('score', 'score where masks exist', 'score',
+              ('data', 'seeds', 'masks', 'predict')),
+        Stage('results', 'collect the results', 'results',
+              ('data', 'masks', 'predict'), 'results'),
+        Stage('report', 'write the report', 'report',
+              ('data', 'seeds', 'masks', 'predict', 'score')),
+    ]  # fmt: skip
+
+
+def _training(
+    name: str, title: str, reads: tuple[str, ...] = (), masks: str = ''
+) -> Stage:
+    return Stage(
+        name,
+        title,
+        'train',
+        ('data', *reads),
+        name,
+        partial(training_config, kind=name, masks=masks or None),
+    )
+
+
+def _refinement(name: str, title: str, seeds: str) -> Stage:
+    return Stage(
+        name,
+        title,
+        'refine',
+        ('data', 'seeds'),
+        name,
+        partial(refine_config, kind=seeds),
+        source='seeds',
+    )
+
+
+def training_iterations(run: Run, stage: Stage) -> int:
+    """Length of a training stage."""
+    if stage.name == 'segmenter':
+        return segmenter_iterations(run, load_segmenter(run))
+    return iterations_of(run, stage.name)
+
+
+def checkpoint_name(run: Run, stage: Stage) -> str:
+    """What a finished training leaves, below the folder of the run."""
+    return f'{stage.folder}/iter_{training_iterations(run, stage)}.pth'

@@ -1,0 +1,1 @@
+"""Files, images, masks, names and colours; needs neither mmseg nor CLIP."""

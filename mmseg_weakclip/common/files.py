@@ -1,0 +1,114 @@
+"""Files that are written whole, digests of their content, a locked folder."""
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmseg_weakclip.apps.errors import WrongUse
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write a file under its name only when all of it is on the disk.
+
+    Raises:
+        OSError: The disk is full or the folder can't be written; nothing is
+            left behind under the name or beside it.
+    """
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f'.{path.name}.'
+    )
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)  # mkstemp keeps others from reading
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(
+                error.errno,
+                f'{path} could not be written ({error.strerror}); '
+                'what is there of it was removed',
+            ) from error
+        raise
+
+
+LENGTH = 16
+
+
+def digest_bytes(content: bytes) -> str:
+    """A short digest of a file's content."""
+    return hashlib.sha256(content).hexdigest()[:LENGTH]
+
+
+def digest_value(value: Any) -> str:
+    """A digest of JSON values."""
+    return digest_bytes(json.dumps(value, sort_keys=True).encode())
+
+
+def digest_file(path: Path) -> str:
+    """A digest of a file's content; 'missing' if there is none."""
+    if not path.is_file():
+        return 'missing'
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:LENGTH]
+
+
+def digest_masks(folder: Path) -> str:
+    """A digest of all masks of a folder, in any order of writing."""
+    paths = sorted((folder / 'masks').glob('*.png'))
+    if not paths:
+        return 'missing'
+    return digest_value([[path.name, digest_file(path)] for path in paths])
+
+
+def digest_scores(folder: Path) -> str:
+    """The same of kept class maps, by their sizes."""
+    paths = sorted((folder / 'scores').glob('*.npz'))
+    return digest_value([[path.name, path.stat().st_size] for path in paths])
+
+
+# For the processes of a killed run to notice that it is gone, in seconds.
+PATIENCE = 20.0
+
+
+@contextmanager
+def lock_folder(folder: Path, patience: float = PATIENCE) -> Iterator[int]:
+    """Hold a folder; the tools of the stages hold it with this process.
+
+    Args:
+        folder: Of the run.
+        patience: Seconds to wait for whoever holds it.
+
+    Yields:
+        The file descriptor that tools must keep open.
+
+    Raises:
+        WrongUse: Another process still works there.
+    """
+    path = folder / '.lock'
+    with path.open('w') as file:
+        end = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise WrongUse(
+                        f'another process works in {folder}; wait for it or '
+                        'stop it'
+                    ) from None
+                time.sleep(0.2)
+        yield file.fileno()

@@ -1,0 +1,86 @@
+"""Worker processes that inherit no threads, and a progress bar."""
+
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+import cv2
+from tqdm import tqdm
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
+
+
+def worker_context(preload: str) -> BaseContext:
+    """A way to start processes that is safe after torch and OpenCV.
+
+    A forked process inherits the locks of their thread pools but not the
+    threads, and may wait for them forever. A server process that never had
+    any threads forks the workers instead, with one module imported once.
+
+    Args:
+        preload: Module that holds what the workers run.
+    """
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([preload])
+    return context
+
+
+def map_in_order(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    preload: str,
+    chunk: int = 1,
+) -> Iterator[Result]:
+    """Results of a function, in the order of its items.
+
+    Args:
+        function: Of a module, so that it can be sent.
+        items: What it is called with.
+        workers: Processes, in each of which OpenCV has one thread; 0 works
+            in this one.
+        preload: See :func:`worker_context`.
+        chunk: Items per message to a process.
+    """
+    if not workers:
+        yield from map(function, items)
+        return
+    context = worker_context(preload)
+    with context.Pool(workers, cv2.setNumThreads, (1,)) as pool:
+        yield from pool.imap(function, items, chunksize=chunk)
+
+
+T = TypeVar('T')
+# Seconds between updates: on a terminal, and in files and pipes, where each
+# stays.
+LIVELY, SPARING = 0.1, 2.0
+
+
+class _Bar(tqdm):
+    """Without tqdm's thread: processes are forked beside it."""
+
+    monitor_interval = 0
+
+
+def progress_bar(total: int | None, tasks: Iterable[T] | None = None) -> tqdm:
+    """A bar with the time left.
+
+    Args:
+        total: Number of tasks; None if nobody knows.
+        tasks: To go through; None for calls of ``update(count=1)``, and
+            ``close()`` at the end.
+    """
+    return _Bar(
+        tasks,
+        total=total,
+        file=sys.stderr,
+        mininterval=LIVELY if sys.stderr.isatty() else SPARING,
+        # Each task looks at the clock; the thread would for slow ones.
+        miniters=1,
+        dynamic_ncols=True,
+    )

@@ -1,0 +1,1 @@
+"""Captioned images as files or shards, and their superpixels."""

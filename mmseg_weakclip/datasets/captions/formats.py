@@ -1,0 +1,61 @@
+"""Image captions from any of the formats that the field uses."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .entries import CaptionEntry, parse_json, read_text
+from .json import json_format, parse_coco, parse_karpathy, parse_mapping
+from .tables import read_jsonl, read_tsv
+
+JSON_PARSERS: dict[str, Callable[..., Iterator[CaptionEntry]]] = {
+    'coco': parse_coco,
+    'karpathy': parse_karpathy,
+    'json': parse_mapping,
+}
+TABLE_READERS: dict[str, Callable[..., Iterator[CaptionEntry]]] = {
+    'jsonl': read_jsonl,
+    'tsv': read_tsv,
+}
+CAPTION_FORMATS = (*JSON_PARSERS, *TABLE_READERS)
+
+
+def read_captions(
+    path: str | Path, format: str = 'auto', **options: Any
+) -> Iterator[CaptionEntry]:
+    """Read captions, in the order of the file, blank ones included.
+
+    Args:
+        path: The file.
+        format: A name of :data:`CAPTION_FORMATS`; 'auto' tells tables by
+            their suffix, and kinds of JSON by their content.
+        options: Further arguments of the reader: ``split`` of
+            :func:`parse_karpathy`, columns of :func:`read_tsv` and
+            :func:`read_jsonl`.
+
+    Raises:
+        ValueError: Any defect of the file, which the message names.
+        FileNotFoundError: It does not exist.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'There are no captions at {path}.')
+    if format not in ('auto', *CAPTION_FORMATS):
+        raise ValueError(
+            f'There is no caption format {format!r}; there are '
+            f'{list(CAPTION_FORMATS)}.'
+        )
+    suffix = path.suffix.lower().removeprefix('.')
+    if format == 'auto' and suffix != 'json':
+        if suffix not in TABLE_READERS:
+            raise ValueError(
+                f'{path} is not one of .json, .jsonl and .tsv; name its '
+                f'format, one of {list(CAPTION_FORMATS)}.'
+            )
+        format = suffix
+    if format in TABLE_READERS:
+        return TABLE_READERS[format](path, **options)
+    data = parse_json(read_text(path), str(path))
+    if format == 'auto':
+        format = json_format(data)
+    return JSON_PARSERS[format](data, path, **options)

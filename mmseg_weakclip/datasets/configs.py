@@ -1,0 +1,143 @@
+"""Settings of data sets in a config, however they are wrapped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine import fileio
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.registry import DATASETS, TRANSFORMS
+
+from mmseg_weakclip.common.masks import label_colors
+from mmseg_weakclip.datasets.masks.folders import find_mask_folder
+from mmseg_weakclip.datasets.masks.transforms import LoadTruthIfPresent
+
+from .weak import WeakSegDataset
+
+
+def base_configs(config: dict) -> Iterator[dict]:
+    """The configs inside those of ConcatDataset, RepeatDataset and the like.
+
+    Args:
+        config: ``dataset`` of a data loader.
+    """
+    inner = config.get('datasets') or config.get('dataset')
+    if not inner:
+        yield config
+        return
+    for part in inner if isinstance(inner, (list, tuple)) else [inner]:
+        yield from base_configs(part)
+
+
+def _type_names(pipeline: Any) -> Iterator[Any]:
+    """Types of all transforms, those within others included."""
+    if isinstance(pipeline, dict):
+        if 'type' in pipeline:
+            yield pipeline['type']
+        pipeline = list(pipeline.values())
+    if isinstance(pipeline, (list, tuple)):
+        for part in pipeline:
+            yield from _type_names(part)
+
+
+def trains_on_masks(config: dict) -> bool:
+    """Whether the pipeline of a data set reads masks to learn from."""
+    for name in _type_names(config.get('pipeline', ())):
+        kind = TRANSFORMS.get(name) if isinstance(name, str) else name
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, LoadAnnotations)
+            and not issubclass(kind, LoadTruthIfPresent)
+        ):
+            return True
+    return False
+
+
+def use_masks_of(config: dict, folder: str | Path) -> Path:
+    """Have a training set take its masks from a folder.
+
+    Args:
+        config: ``dataset`` of the data loader, changed in place.
+        folder: See :func:`find_mask_folder`.
+
+    Returns:
+        Where the masks are.
+
+    Raises:
+        ValueError: The training set reads no masks.
+        FileNotFoundError: See :func:`find_mask_folder`.
+    """
+    parts = list(base_configs(config))
+    readers = [part for part in parts if trains_on_masks(part)]
+    if not readers:
+        kinds = ', '.join(str(part.get('type')) for part in parts)
+        raise ValueError(
+            f'the training set ({kinds}) reads no masks, its pipeline has no '
+            'LoadSeed: take a config that trains on masks, such as those in '
+            'configs/segmenters'
+        )
+    for part in readers:
+        found = find_mask_folder(folder, part.get('seg_map_suffix', '.png'))
+        part['data_prefix'] = {
+            **part.get('data_prefix', {}),
+            'seg_map_path': str(found),
+        }
+    return found
+
+
+def without_mask_check(config: dict) -> None:
+    """Let data sets be built though masks are missing.
+
+    Args:
+        config: ``dataset`` of a data loader, changed in place.
+    """
+    for part in base_configs(config):
+        kind = part.get('type')
+        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+        if isinstance(kind, type) and issubclass(kind, WeakSegDataset):
+            part['check_masks'] = False
+
+
+SPLITS = ('test', 'val', 'train')
+
+
+def config_metainfo(cfg: Config) -> dict[str, list] | None:
+    """What the data set of a config calls its classes, and paints them.
+
+    The first of the test, validation and training data that names classes is
+    taken. No image or list is opened.
+
+    Returns:
+        ``classes``, and ``palette``, RGB triples (0..255), VOC's colours
+        where the data set has none; None if no data set names classes.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    for split in SPLITS:
+        loader = cfg.get(f'{split}_dataloader')
+        if loader:
+            meta = _metainfo(loader['dataset'])
+            if meta.get('classes'):
+                return with_palette(meta)
+    return None
+
+
+def with_palette(meta: dict[str, Any]) -> dict[str, list]:
+    """``classes`` and ``palette`` of a data set's meta information."""
+    classes = list(meta['classes'])
+    palette = meta.get('palette') or label_colors(len(classes))
+    return dict(
+        classes=classes, palette=[[int(c) for c in color] for color in palette]
+    )
+
+
+def _metainfo(dataset: dict[str, Any]) -> dict[str, Any]:
+    # Wrappers, such as RepeatDataset and ConcatDataset, have others inside.
+    while 'dataset' in dataset or 'datasets' in dataset:
+        dataset = dataset.get('dataset') or dataset['datasets'][0]
+    own = getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
+    meta = {**own, **(dataset.get('metainfo') or {})}
+    if isinstance(meta.get('classes'), str):
+        meta['classes'] = fileio.list_from_file(meta['classes'])
+    return meta

@@ -1,0 +1,1 @@
+"""Image labels and lists of ids, as people and tools write them."""

@@ -1,0 +1,186 @@
+"""Reader of the field's ``cls_labels*.npy``: a pickled dict of multi-hots."""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from mmengine.logging import print_log
+
+from mmseg_weakclip.common.names import (
+    COCO91_NAMES,
+    COCO_NAMES,
+    split_background,
+)
+
+from .image_labels import ImageLabels, LabelCollector
+from .texts import require_classes
+
+
+def _latin1(text: str, encoding: str = 'latin1') -> bytes:
+    """What ``_codecs.encode`` does for bytes in old pickles, and no more."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'encoding {encoding} is refused')
+    return text.encode('latin1')
+
+
+# The functions are taken from numpy's own pickles: their home has moved.
+_ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
+    ('numpy', 'ndarray'): np.ndarray,
+    ('numpy', 'dtype'): np.dtype,
+    ('numpy.core.multiarray', '_reconstruct'): np.empty(0).__reduce__()[0],
+    ('numpy.core.multiarray', 'scalar'): np.float64(0).__reduce__()[0],
+    ('numpy.core.numeric', '_frombuffer'): np.empty(0).__reduce_ex__(5)[0],
+    ('collections', 'OrderedDict'): OrderedDict,
+    ('builtins', 'set'): set,
+    ('_codecs', 'encode'): _latin1,
+}
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Unpickles numpy arrays and plain containers, and refuses the rest.
+
+    A pickle is a program. This one may call only what rebuilds an array, so
+    that a label file from somewhere can't run code.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        # Latin-1 reads arrays that Python 2 has written.
+        super().__init__(file, encoding='latin1')
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        home = module.replace('numpy._core', 'numpy.core')
+        try:
+            return _ADMITTED[home, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f'it asks for {module}.{name}, which no label file needs'
+            ) from None
+
+
+def load_object_array(path: str | Path) -> Any:
+    """The one object in a 0-d object ``.npy``, loaded without running code.
+
+    Raises:
+        ValueError: Another kind of file, or a pickle that asks for more than
+            arrays and containers.
+    """
+    with Path(path).open('rb') as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, _, dtype = read_header(file)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f'{path} is no .npy file: {error}.') from error
+        if shape != () or dtype.kind != 'O':
+            raise ValueError(
+                f'{path} holds an array of {dtype}, shape {shape}, where a '
+                'pickled dict (image id to multi-hot) is expected.'
+            )
+        try:
+            array = ArrayUnpickler(file).load()
+        except Exception as error:
+            # A damaged pickle raises nearly anything.
+            raise ValueError(
+                f'{path} was not loaded: {error}. Nothing in it was run.'
+            ) from error
+    if not isinstance(array, np.ndarray) or array.shape != ():
+        raise ValueError(f'{path} holds no single object.')
+    return array.item()
+
+
+def multi_hot_columns(
+    width: int, classes: Sequence[str]
+) -> tuple[list[str | None], str]:
+    """What the columns of a multi-hot label mean, judged by their number.
+
+    Args:
+        width: Number of columns.
+        classes: Foreground class names.
+
+    Returns:
+        The class name of each column (None: the background), and the layout
+        in words.
+
+    Raises:
+        ValueError: The number fits no layout of this class list.
+    """
+    layouts: dict[int, tuple[Sequence[str], str]] = {}
+    if tuple(classes) == COCO_NAMES:
+        layouts[len(COCO91_NAMES)] = COCO91_NAMES, 'the ids of COCO, 1 first'
+    layouts[len(classes)] = classes, 'one per foreground class'
+    for names, words in list(layouts.values()):
+        layouts[len(names) + 1] = (None, *names), f'background, then {words}'
+    if width not in layouts:
+        raise ValueError(
+            f'{width} columns for {len(classes)} foreground classes; '
+            f'expected {" or ".join(map(str, sorted(layouts)))}'
+        )
+    names, words = layouts[width]
+    return list(names), words
+
+
+def read_npy(
+    path: str | Path, classes: Sequence[str] | None = None
+) -> ImageLabels:
+    """Labels from a pickled dict: image id (str or int) to multi-hot vector.
+
+    Vectors have one column per foreground class, or one more in front for the
+    background; for COCO's 80 classes also 90 or 91, by COCO's own ids.
+
+    Args:
+        path: The file.
+        classes: Class names in the order of the columns; needed.
+
+    Raises:
+        ValueError: Another structure, values other than 0 and 1, a class
+            that the list lacks, or a pickle that asks for code.
+    """
+    foreground, _ = split_background(require_classes(path, classes))
+    data = load_object_array(path)
+    if not isinstance(data, Mapping) or not data:
+        raise ValueError(
+            f'{path} holds a {type(data).__name__}, not a dict of labels.'
+        )
+    width = np.size(next(iter(data.values())))
+    try:
+        columns, words = multi_hot_columns(width, foreground)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}.') from error
+    print_log(f'{path}: {width} label columns, {words}.', logger='current')
+    collector = LabelCollector(path, foreground)
+    for key, value in data.items():
+        image_id = _plain_key(key, path)
+        vector = np.asarray(value)
+        if vector.shape != (width,) or vector.dtype.kind not in 'biuf':
+            raise ValueError(
+                f'{path}: the label of image {image_id!r} has shape '
+                f'{vector.shape} and type {vector.dtype}; a vector of '
+                f'{width} numbers is expected.'
+            )
+        if not np.isin(vector, (0, 1)).all():
+            raise ValueError(
+                f'{path}: the label of image {image_id!r} has values other '
+                f'than 0 and 1: {vector[~np.isin(vector, (0, 1))][:5]}.'
+            )
+        names = [columns[i] for i in np.flatnonzero(vector)]
+        collector.add(
+            image_id,
+            [collector.find(n, str(image_id)) for n in names if n is not None],
+        )
+    return collector.result()
+
+
+def _plain_key(key: object, path: str | Path) -> str | int:
+    if isinstance(key, bytes):
+        return key.decode()
+    if isinstance(key, str):
+        return str(key)
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        return int(key)
+    raise ValueError(f'{path}: {key!r} is no image id.')

@@ -1,0 +1,1 @@
+"""Folders of masks, transforms that load them, encodings of COCO."""

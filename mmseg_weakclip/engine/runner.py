@@ -1,0 +1,125 @@
+"""What tools/train.py and tools/test.py share."""
+
+import argparse
+import atexit
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.device import get_device
+from mmengine.runner import Runner
+from torch import nn
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that users of mmseg know from both tools."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='folder of logs and checkpoints '
+        '(default: work_dirs/<name of the config>)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings, such as optim_wrapper.optimizer.lr=1e-4 or '
+        'key="[a,b]"',
+    )
+    parser.add_argument(
+        '--launcher',
+        default='none',
+        choices=('none', 'pytorch', 'slurm', 'mpi'),
+        help='how processes were started',
+    )
+    # torchrun passes it in the environment, older launchers as a flag.
+    parser.add_argument(
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS,
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config that the common arguments name, overrides applied."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    if cfg.launcher == 'pytorch' and get_device() == 'cpu':
+        use_cpu_processes(cfg)
+    return cfg
+
+
+def use_cpu_processes(cfg: Config) -> None:
+    """Let the processes of torchrun work together without GPUs.
+
+    mmengine would ask each for its GPU, whatever the backend.
+    """
+    torch.distributed.init_process_group('gloo')
+    # Left to the end of the interpreter, its threads may abort the process.
+    atexit.register(torch.distributed.destroy_process_group)
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        ),
+    )
+
+
+class InferenceRunner(Runner):
+    """A runner whose processes share no gradients.
+
+    ``DistributedDataParallel`` refuses a model with nothing to train, such as
+    a training-free one.
+    """
+
+    def wrap_model(
+        self, model_wrapper_cfg: ConfigDict | None, model: nn.Module
+    ) -> nn.Module:
+        """Move the model to its device; see ``Runner.wrap_model``."""
+        if self.distributed:
+            return model.to(get_device())
+        return super().wrap_model(model_wrapper_cfg, model)
+
+
+def trained_parameters(model: nn.Module) -> list[str]:
+    """Names of what a training changes."""
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
+
+
+def check_is_trained(runner: Runner, config: str) -> None:
+    """Without a checkpoint there must be nothing to load.
+
+    Args:
+        runner: Of a tool that predicts.
+        config: Its file, for the message.
+
+    Raises:
+        SystemExit: A trained model comes without its checkpoint.
+    """
+    if runner.cfg.get('load_from') is not None:
+        return
+    trained = trained_parameters(runner.model)
+    if trained:
+        raise SystemExit(
+            f'{config} describes a model that is trained ({len(trained)} '
+            f'tensors such as {trained[0]}); give its checkpoint behind the '
+            'config'
+        )

@@ -1,0 +1,1 @@
+"""Segmenters of the field that mmsegmentation does not have."""

@@ -1,0 +1,143 @@
+"""Every registered part; importing this module registers them all.
+
+``import mmseg_weakclip`` does it when mmseg's registries are first asked for
+a part, so that a command that needs none of them starts at once.
+"""
+
+# ruff: noqa: E402, I001  (mmseg may not import before it is prepared)
+from ._compat import import_quietly, prepare_mmseg
+
+prepare_mmseg()
+import_quietly()
+
+from .datasets.captions.dataset import CaptionDataset
+from .datasets.captions.stream import WebDatasetCaptions
+from .datasets.captions.superpixels import FelzenszwalbSuperpixels
+from .datasets.captions.transforms import PackCaptionInputs, RandomResizedCrop
+from .datasets.checks.hook import CheckDatasetHook
+from .datasets.coco import (
+    COCOObjectDataset,
+    WeakCOCO14Dataset,
+    WeakCOCO14Dataset91,
+)
+from .datasets.masks.transforms import LoadSeed, LoadTruthIfPresent
+from .datasets.preprocessor import WeakSegDataPreProcessor
+from .datasets.sampler import ResumableSampler
+from .datasets.transforms import LoadColorImage, LoadImageLabels
+from .datasets.voc import VOC20Dataset, WeakVOC12Dataset
+from .datasets.weak import WeakSegDataset
+from .engine.checkpoints import WholeFileBackend
+from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
+from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
+from .engine.resume import CaptionStreamHook, RandomStateHook
+from .evaluation.cam_metric import CAMMetric
+from .evaluation.iou import IoUWhereTruth
+from .evaluation.threshold_metrics import BackgroundIoU, LabelAgreement
+from .evaluation.thresholds import ThresholdSweepLoop
+from .models.cam.classifier import CAMHead
+from .models.cam.grad_cam import GradCAMHead
+from .models.cam.patch_text import PatchTextCAMHead, PatchTextHead
+from .models.clims.background_texts import BackgroundTexts
+from .models.clims.head import CLIMSHead
+from .models.clip.proxy import TimmAffinity
+from .models.clip.text import PromptText, TemplateText
+from .models.clip.vit import CLIPViT
+from .models.excel.adapter import MultiLayerAdapter
+from .models.excel.enrichment import AttributeText
+from .models.excel.head import IntraCorrelationHead
+from .models.losses.affinity_diversity import AffinityDiversityLoss
+from .models.losses.balanced_ce import BalancedCELoss
+from .models.losses.cam_seed import CAMSeedLoss
+from .models.losses.crf_boundary import CRFBoundaryLoss
+from .models.losses.image_text_contrastive import ImageTextContrastiveLoss
+from .models.losses.region_area import ActivationAreaLoss
+from .models.losses.region_background import BackgroundSuppressionLoss
+from .models.losses.region_nce import InfoNCERegionLoss
+from .models.losses.region_text import BackgroundTextLoss, ObjectTextLoss
+from .models.losses.superpixel_kl import SuperpixelKLLoss
+from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
+from .models.segclip.head import RegionTextHead
+from .models.segclip.reconstruction import MaskedReconstructionHead
+from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
+from .models.segmenters.resnet38d import ResNet38d
+from .models.weakclip.co_attention import CoAttentionNeck
+from .models.weakclip.head import TextGuidedHead, TextScoreHead
+from .models.weakclip.pyramid import PyramidAdapter
+from .pseudo_masks.hook import PseudoMaskHook
+from .pseudo_masks.tta import CAMTTAModel, RunningTTAModel
+from .pseudo_masks.writer import PseudoMaskWriter
+from .toyland.dataset import ToylandDataset
+
+__all__ = [
+    'ActivationAreaLoss',
+    'AffinityDiversityLoss',
+    'AttributeText',
+    'BackgroundIoU',
+    'BackgroundSuppressionLoss',
+    'BackgroundTextLoss',
+    'BackgroundTexts',
+    'BalancedCELoss',
+    'CAMHead',
+    'CAMMetric',
+    'CAMSeedLoss',
+    'CAMTTAModel',
+    'CLIMSHead',
+    'CLIPViT',
+    'COCOObjectDataset',
+    'CPUAmpOptimWrapper',
+    'CRFBoundaryLoss',
+    'CaptionDataset',
+    'CaptionStreamHook',
+    'ChannelsLastHook',
+    'CheckDatasetHook',
+    'CheckLossHook',
+    'ClassNamesHook',
+    'CoAttentionNeck',
+    'DeepLabV1Head',
+    'DeepLabV2Head',
+    'FelzenszwalbSuperpixels',
+    'GradCAMHead',
+    'ImageTextContrastiveLoss',
+    'InfoNCERegionLoss',
+    'IntraCorrelationHead',
+    'IoUWhereTruth',
+    'LabelAgreement',
+    'LoadColorImage',
+    'LoadImageLabels',
+    'LoadSeed',
+    'LoadTruthIfPresent',
+    'MaskedReconstructionHead',
+    'MultiLayerAdapter',
+    'ObjectTextLoss',
+    'PackCaptionInputs',
+    'PatchTextCAMHead',
+    'PatchTextHead',
+    'PromptText',
+    'PseudoMaskHook',
+    'PseudoMaskWriter',
+    'PyramidAdapter',
+    'RandomResizedCrop',
+    'RandomStateHook',
+    'RegionTextHead',
+    'ResNet38d',
+    'ResumableSampler',
+    'RunningTTAModel',
+    'SemanticGroup',
+    'SemanticGroupNeck',
+    'SuperpixelKLLoss',
+    'TemplateText',
+    'TextGuidedHead',
+    'TextScoreHead',
+    'ThresholdSweepLoop',
+    'TimmAffinity',
+    'ToylandDataset',
+    'TrainableOptimWrapperConstructor',
+    'VOC20Dataset',
+    'WeakCOCO14Dataset',
+    'WeakCOCO14Dataset91',
+    'WeakSegDataPreProcessor',
+    'WeakSegDataset',
+    'WeakVOC12Dataset',
+    'WebDatasetCaptions',
+    'WholeFileBackend',
+]

@@ -1,0 +1,1 @@
+"""Pseudo masks in the test loop: views, refinement, files."""

@@ -1,0 +1,194 @@
+"""What is done with the scores of one image: PAR, CRF, mask file, areas.
+
+Apart from the writer so that worker processes can do it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.evaluation.areas import class_areas
+from mmseg_weakclip.models.refine.cam import background_score
+from mmseg_weakclip.models.refine.dense_crf import dense_crf
+from mmseg_weakclip.models.refine.par import refine_by_pixels
+
+from .store import MaskStore, load_scores, save_scores
+
+
+@dataclass
+class Job:
+    """One image.
+
+    Attributes:
+        image_path: Its file.
+        scores: Of n classes, (n, H, W), at the image's own size.
+        classes: Ids of those classes, (n,).
+        truth: Class ids, (H, W), or None.
+        palette: Colours of all classes.
+        num_classes: K.
+        folder: Of the :class:`MaskStore`.
+    """
+
+    image_path: str
+    scores: Tensor | np.ndarray
+    classes: np.ndarray
+    truth: np.ndarray | None
+    palette: list
+    num_classes: int
+    folder: str
+
+
+def set_up_worker() -> None:
+    """One image keeps one processor busy; many images keep all busy."""
+    torch.set_num_threads(1)
+
+
+class Refiner:
+    """Turns a job into a mask on the disk; can be sent to a process.
+
+    Args:
+        par: Arguments of ``refine_by_pixels``; None for none.
+        crf: Preset or arguments of the dense CRF, after that; None for none.
+        crf_backend: See ``dense_crf``.
+        min_score: Pixels with a lower best score are ignored.
+        ignore_index: What they become.
+        score_stride: Pixels to a value of the class maps that are kept
+            beside the mask, see ``save_scores``; None keeps none.
+    """
+
+    def __init__(
+        self,
+        par: dict | None,
+        crf: str | dict | None,
+        crf_backend: str,
+        min_score: float,
+        ignore_index: int,
+        score_stride: int | None = None,
+    ) -> None:
+        self.par = par
+        self.crf = crf
+        self.crf_backend = crf_backend
+        self.min_score = min_score
+        self.ignore_index = ignore_index
+        self.score_stride = score_stride
+
+    @property
+    def refines(self) -> bool:
+        """Whether there is more to do than an argmax."""
+        return self.par is not None or self.crf is not None
+
+    def __call__(self, job: Job) -> dict[str, Any]:
+        """Refine, write and score one image.
+
+        Returns:
+            Its record: id, and the areas of the classes that occur.
+        """
+        scores = torch.as_tensor(job.scores).float()
+        image_id = Path(job.image_path).stem
+        record = dict(id=image_id)
+        stages = dict(raw=scores)
+        if self.refines:
+            stages['refined'] = self._refine(job.image_path, scores)
+        for stage, values in stages.items():
+            mask = self._to_mask(values, job.classes)
+            if job.truth is not None:
+                record[stage] = _sparse(
+                    class_areas(
+                        mask, job.truth, job.num_classes, self.ignore_index
+                    )
+                )
+        store = MaskStore(job.folder)
+        if self.score_stride:
+            own = job.classes > 0
+            store.score_path(image_id).parent.mkdir(exist_ok=True)
+            save_scores(
+                store.score_path(image_id),
+                scores[torch.from_numpy(own)],
+                job.classes[own],
+                self.score_stride,
+            )
+        store.write_mask(image_id, mask, job.palette)
+        return record
+
+    def _refine(self, path: str, scores: Tensor) -> Tensor:
+        image = read_color_image(path)[..., ::-1].copy()
+        if image.shape[:2] != scores.shape[1:]:
+            raise ValueError(
+                f'{path} has {image.shape[:2]} pixels, its scores '
+                f'{tuple(scores.shape[1:])}: the test pipeline must keep '
+                'ori_shape'
+            )
+        image = torch.from_numpy(image).permute(2, 0, 1).to(scores.device)
+        images, scores = image[None], scores[None]
+        if self.par is not None:
+            scores = refine_by_pixels(images, scores, **self.par)
+        if self.crf is not None:
+            scores = dense_crf(
+                images, scores, self.crf, backend=self.crf_backend
+            )
+        return scores[0]
+
+    def _to_mask(self, scores: Tensor, classes: np.ndarray) -> np.ndarray:
+        best, index = scores.max(0)
+        mask = classes[index.cpu().numpy()].astype(np.uint8)
+        if self.min_score:
+            unsure = best.cpu().numpy() < self.min_score
+            mask[unsure] = self.ignore_index
+        return mask
+
+
+def _sparse(areas: np.ndarray) -> dict[str, list[int]]:
+    """(3, K) -> the counts of each class that occurs, for JSON."""
+    return {str(k): areas[:, k].tolist() for k in np.flatnonzero(areas.any(0))}
+
+
+@dataclass
+class KeptScoresRefiner:
+    """Turns one image's kept maps into a mask; can be sent to a process.
+
+    Attributes:
+        refiner: What is done with the scores.
+        background: Arguments of ``background_score``.
+        palette: Colours of all classes.
+        num_classes: K.
+        folder: Of the ``MaskStore`` of the new masks.
+    """
+
+    refiner: Refiner
+    background: dict[str, float | None]
+    palette: list
+    num_classes: int
+    folder: str
+
+    def __call__(self, image_path: str, scores: str | Path) -> dict[str, Any]:
+        """Refine and write one image.
+
+        Args:
+            image_path: File of the image.
+            scores: File of its class maps.
+
+        Returns:
+            Its record; see :class:`Refiner`.
+        """
+        maps, classes = load_scores(scores)
+        # A map of nothing, for images without classes.
+        nothing = maps.new_zeros(1, *maps.shape[1:])
+        background = background_score(
+            torch.cat([nothing, maps])[None], **self.background
+        )
+        return self.refiner(
+            Job(
+                image_path=image_path,
+                scores=torch.cat([background[0], maps]),
+                classes=np.append(0, classes).astype(int),
+                truth=None,
+                palette=self.palette,
+                num_classes=self.num_classes,
+                folder=self.folder,
+            )
+        )

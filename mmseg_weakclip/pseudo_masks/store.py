@@ -1,0 +1,213 @@
+"""A folder of masks that knows how it was made and what is finished."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.common.masks import encode_mask
+
+SETTINGS = 'settings.json'
+MASKS = 'masks'
+SCORES = 'scores'
+STAGES = ('raw', 'refined')
+
+
+def sum_areas(
+    records: Sequence[dict[str, Any]], num_classes: int
+) -> dict[str, np.ndarray]:
+    """Areas of intersection, prediction and truth over scored masks.
+
+    Args:
+        records: Of one folder, each with the areas of its classes at every
+            stage.
+        num_classes: K.
+
+    Returns:
+        int64 (3, K) by stage, for ``class_ious``.
+    """
+    sums = {
+        stage: np.zeros((3, num_classes), np.int64)
+        for stage in STAGES
+        if stage in records[0]
+    }
+    for stage, total in sums.items():
+        for record in records:
+            for class_id, counts in record[stage].items():
+                total[:, int(class_id)] += counts
+    return sums
+
+
+class MaskStore:
+    """Masks, a record for each, and the settings that made them all.
+
+    ``settings.json`` says how the masks were made, ``masks/<id>.png`` holds
+    them, and ``records_<rank>.jsonl`` has a line for each finished one. The
+    line is written after the mask, and a line cut short is no line, so that
+    an image counts as finished only when its mask is whole.
+
+    Args:
+        folder: Where all that lies.
+        rank: Of this process; each writes its own records.
+    """
+
+    def __init__(self, folder: str | Path, rank: int = 0) -> None:
+        self.folder = Path(folder)
+        self.rank = rank
+        self._records: TextIO | None = None
+
+    def open(self, settings: dict[str, Any]) -> None:
+        """Begin the folder, or go on with it.
+
+        Args:
+            settings: All that the masks depend on; JSON values.
+
+        Raises:
+            ValueError: The folder holds masks made otherwise.
+        """
+        path = self.folder / SETTINGS
+        settings = json.loads(json.dumps(settings))
+        if path.is_file():
+            before = dict(_leaves(json.loads(path.read_text())))
+            now = dict(_leaves(settings))
+            changed = sorted(
+                key
+                for key in now.keys() | before.keys()
+                if now.get(key) != before.get(key)
+            )
+            if changed:
+                details = '; '.join(
+                    f'{key}: {_short(before.get(key))} there, '
+                    f'{_short(now.get(key))} now'
+                    for key in changed
+                )
+                raise ValueError(
+                    f'{self.folder} holds masks made with other settings '
+                    f'({details}). Choose another output_dir, or remove it '
+                    'to begin anew'
+                )
+            return
+        (self.folder / MASKS).mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(settings, indent=1).encode())
+
+    def mask_path(self, image_id: str) -> Path:
+        return self.folder / MASKS / f'{image_id}.png'
+
+    def score_path(self, image_id: str) -> Path:
+        return self.folder / SCORES / f'{image_id}.npz'
+
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """Records of all finished images, of all ranks, by id."""
+        records = {}
+        for path in sorted(self.folder.glob('records_*.jsonl')):
+            for line in path.read_text().splitlines():
+                try:
+                    record = json.loads(line)
+                except json.JSONDecodeError:
+                    continue  # the process died while it wrote this line
+                if self.mask_path(record['id']).is_file():
+                    records[record['id']] = record
+        return records
+
+    def write_mask(
+        self, image_id: str, mask: np.ndarray, palette: Sequence[Sequence[int]]
+    ) -> None:
+        """Write one mask; it counts once :meth:`finish` was called."""
+        write_atomically(self.mask_path(image_id), encode_mask(mask, palette))
+
+    def finish(self, record: dict[str, Any]) -> None:
+        """Note that the image ``record['id']`` is finished."""
+        if self._records is None:
+            path = self.folder / f'records_{self.rank}.jsonl'
+            # A line cut short by a crash must not swallow the next one.
+            broken = path.is_file() and not path.read_bytes().endswith(b'\n')
+            self._records = path.open('a', buffering=1)
+            self._records.write('\n' * broken)
+        self._records.write(json.dumps(record) + '\n')
+
+
+def _leaves(value: Any, key: str = '') -> Iterator[tuple[str, Any]]:
+    """What nested dictionaries hold, by dotted keys."""
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, f'{key}.{name}' if key else name)
+    else:
+        yield key, value
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+def save_scores(
+    path: str | Path, scores: Tensor, classes: np.ndarray, stride: int = 8
+) -> None:
+    """Write the maps of an image's own classes as a compressed npz.
+
+    It holds ``scores``, uint8 (P, h, w), means over ``stride`` x ``stride``
+    pixels times 255; ``classes``, ids (P,); and ``size``, (H, W).
+
+    Args:
+        path: File, written whole or not at all.
+        scores: In [0, 1], of P foreground classes, (P, H, W).
+        classes: Their ids, (P,).
+        stride: Pixels to a value.
+
+    Raises:
+        ValueError: A score lies outside of [0, 1].
+    """
+    if scores.numel() and not 0 <= scores.min() <= scores.max() <= 1 + 1e-4:
+        raise ValueError(
+            f'{path}: scores from {scores.min():.3g} to {scores.max():.3g} '
+            'cannot be kept as 8 bits; they must lie in [0, 1]'
+        )
+    size = scores.shape[1:]
+    grid = [-(-side // stride) for side in size]
+    if len(scores):
+        scores = F.adaptive_avg_pool2d(scores[None].float(), grid)[0]
+    else:
+        scores = scores.new_zeros(0, *grid)
+    values = (scores * 255).round().clamp(0, 255).to(torch.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        scores=values.cpu().numpy(),
+        classes=np.asarray(classes, np.uint8),
+        size=np.asarray(size, np.int32),
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def load_scores(path: str | Path) -> tuple[Tensor, np.ndarray]:
+    """Maps as :func:`save_scores` got them, but for rounding.
+
+    Returns:
+        Scores in [0, 1] at the image's size, (P, H, W), and ids (P,).
+
+    Raises:
+        ValueError: The file is damaged or holds something else.
+    """
+    try:
+        with np.load(path) as file:
+            scores, classes, size = (
+                file[name] for name in ('scores', 'classes', 'size')
+            )
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f'{path} holds no class maps: {error}; make it again, with '
+            'score_stride in PseudoMaskWriter'
+        ) from error
+    maps = torch.from_numpy(scores).float() / 255
+    if not len(maps):
+        return maps.new_zeros(0, *size), classes
+    maps = F.interpolate(maps[None], tuple(size.tolist()), mode='bilinear')[0]
+    return maps, classes

@@ -1,0 +1,223 @@
+"""Pseudo masks as a by-product of the test loop."""
+
+import os
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+from mmseg.registry import METRICS
+
+from mmseg_weakclip.common.workers import worker_context
+from mmseg_weakclip.evaluation.areas import (
+    class_ious,
+    iou_table,
+    restrict_to_labels,
+    sample_scores,
+)
+
+from .refiner import Job, Refiner, set_up_worker
+from .store import MaskStore, sum_areas
+
+
+@METRICS.register_module()
+class PseudoMaskWriter(BaseMetric):
+    """Write a mask for each test image, refined, and score it on the way.
+
+    Scores stay in memory: views are averaged by ``RunningTTAModel``, the
+    classes an image does not have are dropped, PAR or a dense CRF runs in
+    worker processes (or on the GPU), and a palette PNG is written. Where
+    truth exists, the mask before and after that is scored. Images finished by
+    an earlier run with the same model and settings are not run again
+    (``PseudoMaskHook`` takes them out of the data); another model or other
+    settings are refused.
+
+    Args:
+        output_dir: Folder of the masks; see :class:`MaskStore`.
+        par: Arguments of ``refine_by_pixels``; None for no PAR.
+        crf: Name of a preset or arguments of ``CRFParams``, for a CRF after
+            that; None for none. Without both the plain argmax is written.
+        crf_backend: See ``dense_crf``.
+        use_labels: Whether only the image's own classes may be predicted.
+        min_score: Pixels whose best score, refined, is lower become
+            ``ignore_index`` (CLIP-ES: 0.95). 0 leaves none out.
+        activation: ``'softmax'``, or ``'none'`` for CAM heads.
+        score_stride: Keeps the class maps beside the masks, as small npz
+            files (``save_scores``), from which ``tools/refine_seeds.py``
+            makes other masks without CLIP; the number is the pixels to a
+            value. None keeps none.
+        workers: Processes that refine; 0 works in this process, where the
+            scores are (on the GPU, say); None is 0 on a machine with a GPU,
+            else the number of processors.
+        ignore_index: Truth that does not count, and what ``min_score``
+            writes.
+        kwargs: See ``BaseMetric``.
+    """
+
+    default_prefix = 'pseudo_mask'
+
+    def __init__(
+        self,
+        output_dir: str,
+        par: dict | None = None,
+        crf: str | dict | None = None,
+        crf_backend: str = 'auto',
+        use_labels: bool = False,
+        min_score: float = 0.0,
+        activation: str = 'softmax',
+        score_stride: int | None = None,
+        workers: int | None = None,
+        ignore_index: int = 255,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.settings = dict(
+            par=par,
+            crf=crf,
+            crf_backend=crf_backend,
+            use_labels=use_labels,
+            min_score=min_score,
+            activation=activation,
+            ignore_index=ignore_index,
+            score_stride=score_stride,
+        )
+        self.refiner = Refiner(
+            par, crf, crf_backend, min_score, ignore_index, score_stride
+        )
+        self.use_labels = use_labels
+        self.activation = activation
+        if workers is None:
+            workers = 0 if torch.cuda.is_available() else os.cpu_count()
+        self._pool_size = workers
+        self.store = MaskStore(output_dir, get_rank())
+        self._opened = False
+        self._pool: ProcessPoolExecutor | None = None
+        self._waiting: deque[Future] = deque()
+
+    def open(self, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Begin the folder or go on with it, before the first image.
+
+        Args:
+            settings: What the masks depend on beside this writer: the model
+                and the views.
+
+        Returns:
+            Records of the images that are finished already, by id.
+
+        Raises:
+            ValueError: The folder holds masks made otherwise.
+        """
+        self.store.open(
+            dict(
+                settings,
+                classes=self.dataset_meta['classes'],
+                writer=self.settings,
+            )
+        )
+        self._opened = True
+        return self.store.finished()
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Refine, write and score; see ``BaseMetric.process``.
+
+        Raises:
+            RuntimeError: :meth:`open` was not called.
+            ValueError: Labels are asked for and a sample has none.
+        """
+        if not self._opened:
+            raise RuntimeError(
+                'PseudoMaskWriter was not opened: add '
+                'dict(type="PseudoMaskHook") to custom_hooks'
+            )
+        for sample in data_samples:
+            job = self._make_job(sample)
+            if self._pool_size and self.refiner.refines:
+                self._submit(job)
+            else:
+                self._keep(self.refiner(job))
+
+    def _make_job(self, sample: dict) -> Job:
+        scores = sample_scores(sample, self.activation)
+        if self.use_labels:
+            if 'image_labels' not in sample:
+                raise ValueError(
+                    f'{sample["img_path"]} comes without image labels: add '
+                    "LoadImageLabels to the test pipeline and 'image_labels' "
+                    'to the meta_keys of PackSegInputs, or set '
+                    'use_labels=False'
+                )
+            scores = restrict_to_labels(scores, sample['image_labels'])
+            keep = [0, *sample['image_labels']]
+        else:
+            keep = scores.argmax(0).unique().tolist()
+        truth = None
+        if 'gt_sem_seg' in sample:
+            truth = sample['gt_sem_seg']['data'].squeeze(0)
+            truth = truth.cpu().numpy().astype(np.uint8)
+        return Job(
+            image_path=sample['img_path'],
+            scores=scores[keep],
+            classes=np.asarray(keep),
+            truth=truth,
+            palette=self.dataset_meta['palette'],
+            num_classes=len(self.dataset_meta['classes']),
+            folder=str(self.store.folder),
+        )
+
+    def _submit(self, job: Job) -> None:
+        if self._pool is None:
+            context = worker_context('mmseg_weakclip.evaluation')
+            self._pool = ProcessPoolExecutor(
+                self._pool_size, context, set_up_worker
+            )
+        job.scores = job.scores.cpu().numpy()
+        self._waiting.append(self._pool.submit(self.refiner, job))
+        # Bounds what waits in memory.
+        while len(self._waiting) > 2 * self._pool_size:
+            self._keep(self._waiting.popleft().result())
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        self.store.finish(record)
+        self.results.append(record)
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Wait for the workers, then score; see ``BaseMetric.evaluate``."""
+        while self._waiting:
+            self._keep(self._waiting.popleft().result())
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        return super().evaluate(size)
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """IoU over all finished images, of this run and earlier ones."""
+        logger = MMLogger.get_current_instance()
+        records = self.store.finished().values()
+        logger.info(
+            '%d masks in %s',
+            len(records),
+            self.store.folder.resolve() / 'masks',
+        )
+        scored = [record for record in records if 'raw' in record]
+        if not scored:
+            logger.info('no truth to score them with')
+            return {}
+        classes = self.dataset_meta['classes']
+        columns = {
+            stage: class_ious(areas)
+            for stage, areas in sum_areas(scored, len(classes)).items()
+        }
+        logger.info(
+            'IoU on %d images with truth:\n%s',
+            len(scored),
+            iou_table(classes, **columns),
+        )
+        return {
+            f'{stage}_mIoU': round(float(np.nanmean(ious)), 2)
+            for stage, ious in columns.items()
+        }

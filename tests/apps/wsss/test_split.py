@@ -1,0 +1,52 @@
+import pytest
+
+from mmseg_weakclip.apps.errors import WrongUse
+from mmseg_weakclip.apps.wsss.sources import read_val_list, split_by_hash
+
+IMAGES = [f'{i:03d}.jpg' for i in range(200)]
+
+
+def test_order_and_newcomers_do_not_matter():
+    val = split_by_hash(IMAGES, 0.1)
+    assert len(val) == 20
+    assert split_by_hash(IMAGES[::-1], 0.1) == val
+    more = split_by_hash([*IMAGES, 'new.jpg'], 0.1)
+    assert len(val & more) >= 19
+    # The same on every machine.
+    assert split_by_hash(['a', 'b', 'c', 'd'], 0.25) == {'d'}
+
+
+def test_limits():
+    assert split_by_hash(IMAGES, 0.0) == set()
+    assert split_by_hash(['a'], 0.5) == set()
+    assert len(split_by_hash(['a', 'b'], 0.01)) == 1
+    assert len(split_by_hash(['a', 'b'], 0.99)) == 1
+    assert len(split_by_hash([str(i) for i in range(9000)], 0.5)) == 500
+
+
+def test_candidates():
+    val = split_by_hash(IMAGES, 0.5, IMAGES[:7])
+    assert val == set(IMAGES[:7])
+
+
+def test_list(tmp_path):
+    path = tmp_path / 'val.txt'
+    path.write_text('003\n007.jpg\n')
+    assert read_val_list(path, IMAGES) == {'003.jpg', '007.jpg'}
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('003\nx\ny\n', '2 images without labels or not there, the first x'),
+        ('\n', 'names no image'),
+        ('\n'.join(IMAGES), 'leaves no image'),
+        (None, 'does not exist'),
+    ],
+)
+def test_wrong_list(tmp_path, text, message):
+    path = tmp_path / 'val.txt'
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(WrongUse, match=message):
+        read_val_list(path, IMAGES)

@@ -1,0 +1,220 @@
+import pytest
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmseg.registry import MODELS
+
+from mmseg_weakclip.apps.wsss.config_edits import drop_transforms, iter_dicts
+from mmseg_weakclip.apps.wsss.method_configs import words_for_background
+from mmseg_weakclip.apps.wsss.preflight import starting_weights
+from mmseg_weakclip.apps.wsss.segmenter_configs import (
+    SEGMENTERS,
+    load_segmenter,
+    segmenter_iterations,
+)
+from mmseg_weakclip.apps.wsss.stages import METHODS, checkpoint_name, stages_of
+
+CLIPS = ('toyclip', None)
+
+
+def configs_of(run, method):
+    return {
+        stage.name: stage.config(run)
+        for stage in stages_of(method)
+        if stage.config is not None
+    }
+
+
+def kinds(value):
+    return {part.get('type') for part in iter_dicts(value)}
+
+
+@pytest.mark.parametrize('clip', CLIPS)
+@pytest.mark.parametrize('method', METHODS)
+def test_configs_are_the_users(make_run, method, clip):
+    run = make_run(method=method, clip=clip, segmenter='fpn_small')
+    configs = configs_of(run, method)
+    for name, config in configs.items():
+        for part in iter_dicts(config.to_dict()):
+            if part.get('type') == 'WeakSegDataset':
+                assert part['data_root'] == str(run.data)
+                assert part['metainfo']['classes'] == list(run.classes.names)
+            assert part.get('num_classes', 4) == 4, name
+            if clip and 'pretrained' in part and 'model' in part:
+                assert part['model'] == 'toyclip'
+        for name in ('test_dataloader', 'train_dataloader'):
+            if name in config:
+                Compose(config[name].dataset.pipeline)
+        if 'tta_pipeline' in config:
+            Compose(config.tta_pipeline)
+        # What is written can be read again and means the same.
+        again = Config.fromstring(config.pretty_text, '.py')
+        assert again.to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize('clip', CLIPS)
+@pytest.mark.parametrize('method', METHODS)
+def test_truth_is_seen_by_validation_only(make_run, method, clip):
+    run = make_run(method=method, clip=clip, segmenter='fpn_small')
+    for name, config in configs_of(run, method).items():
+        for key, value in config.to_dict().items():
+            text = str(value)
+            if name == 'segmenter' and key == 'val_dataloader':
+                assert "'seg_map_path': 'truth'" in text
+                continue
+            assert not kinds(value) & {'LoadTruthIfPresent', 'LoadAnnotations'}
+            assert "'truth'" not in text
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_toy_models_can_be_built(make_run, method):
+    run = make_run(method=method, clip='toyclip', segmenter='fpn_small')
+    for config in configs_of(run, method).values():
+        if 'model' in config:
+            MODELS.build(config.model)
+
+
+def test_widths_of_another_clip(make_run):
+    run = make_run(method='weakclip', clip='ViT-L-14-quickgelu')
+    config = configs_of(run, 'weakclip')['weakclip']
+    assert config.model.backbone.out_indices == (7, 11, 15, 23)
+    assert config.model.backbone.adapter.channels == 1024
+    assert config.model.neck.in_channels == [1024] * 4
+    assert config.model.neck.embed_dim == 768
+    assert config.model.backbone.pretrained == 'openai'
+
+
+def test_random_weights_are_told(make_run):
+    run = make_run(clip_weights='random')
+    seeds = configs_of(run, 'excel')['seeds']
+    assert seeds.model.backbone.pretrained is None
+    assert seeds.model.backbone.model == 'ViT-B-16-quickgelu'
+    assert 'mean nothing' in run.options.notes[0]
+    again = type(run.options).from_json(run.options.to_json())
+    assert again.with_clip_defaults() == run.options
+
+
+def test_words(make_run, tmp_path):
+    (tmp_path / 'c.yaml').write_text(
+        'classes: [{name: Trees, prompts: [oak]}, sky]\n'
+    )
+    run = make_run(classes=str(tmp_path / 'c.yaml'))
+    words = words_for_background(run)
+    assert 'water' in words
+    assert not {'tree', 'sky'} & set(words)
+    text = configs_of(run, 'excel')['seeds'].model.decode_head.text
+    assert text.names == [['oak'], ['sky']]
+    assert text.background_words == words
+    # Published aliases would replace the user's own words.
+    assert 'aliases' not in text
+
+
+def test_schedules_shrink_in_proportion(make_run):
+    run = make_run(
+        method='weakclip', clip='toyclip', method_iterations=80,
+        iterations=160, segmenter='fpn_small',
+    )  # fmt: skip
+    configs = configs_of(run, 'weakclip')
+    warm_up, cosine = configs['weakclip'].param_scheduler
+    assert (warm_up['end'], cosine['end'], cosine['T_max']) == (5, 80, 80)
+    assert configs['segmenter'].train_cfg.max_iters == 160
+    assert configs['segmenter'].train_cfg.val_interval == 40
+    assert configs['segmenter'].default_hooks.checkpoint.interval == 16
+    names = {
+        stage.name: checkpoint_name(run, stage)
+        for stage in stages_of('weakclip')
+        if stage.kind == 'train'
+    }
+    assert names == dict(
+        weakclip='weakclip/iter_80.pth', segmenter='segmenter/iter_160.pth'
+    )
+
+
+def test_clims_goes_on_from_the_classifier(make_run):
+    run = make_run(method='clims', clip='toyclip', method_iterations=30)
+    configs = configs_of(run, 'clims')
+    assert configs['clims'].load_from.endswith('/classifier/iter_30.pth')
+    assert 'load_from' not in configs['classifier']
+
+
+@pytest.mark.parametrize(
+    ('sizes', 'crop', 'side', 'ratios'),
+    [
+        ([(96, 96)], 96, 160, (0.75, 1.25)),
+        ([(128, 140)], 128, 160, (0.75, 1.4)),
+        ([(640, 480)], 480, 480, (0.75, 1.75)),
+        ([(4000, 3000), (500, 375), (500, 375)], 384, 384, (0.75, 1.75)),
+        ([(40, 40)], 64, 160, (0.75, 1.25)),
+        ([(4000, 3000)], 512, 512, (0.75, 1.75)),
+    ],
+)
+def test_crops_fit_the_images(make_run, sizes, crop, side, ratios):
+    """Small images are enlarged, to be seen by networks that shrink."""
+    run = make_run(sizes=sizes)
+    configs = configs_of(run, 'excel')
+    cfg = configs['segmenter']
+    _, _, resize, cut, *_ = cfg.train_dataloader.dataset.pipeline
+    assert cfg.model.data_preprocessor.size == (crop, crop)
+    assert tuple(cut.crop_size) == (crop, crop)
+    assert tuple(resize.scale) == (8 * side, side)
+    assert resize.ratio_range == pytest.approx(ratios)
+    for loader in (
+        configs['predict'].test_dataloader,
+        cfg.val_dataloader,
+    ):
+        assert tuple(loader.dataset.pipeline[1].scale) == (8 * side, side)
+    # Images of several sizes can't be stacked.
+    for loader in (
+        configs['predict'].test_dataloader,
+        configs['segmenter'].val_dataloader,
+    ):
+        assert loader.batch_size == (8 if len(sizes) == 1 else 1)
+    if len(sizes) > 1:
+        assert configs['seeds'].test_dataloader.batch_size == 1
+
+
+def test_few_images_are_not_passed_over_forever(make_run):
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_iters=20000),
+            train_dataloader=dict(batch_size=4),
+        )
+    )
+    assert segmenter_iterations(make_run(), cfg) == 1600
+    run = make_run(sizes=[(96, 96)] * 400)
+    assert segmenter_iterations(run, cfg) == 40 * 799 // 4
+    run = make_run(sizes=[(96, 96)] * 400, batch_size=1)
+    assert segmenter_iterations(run, cfg) == 20000
+    assert segmenter_iterations(make_run(iterations=7), cfg) == 7
+
+
+def test_a_size_that_is_asked_for(make_run):
+    cfg = configs_of(make_run(segmenter_size=100), 'excel')['segmenter']
+    _, _, resize, cut, *_ = cfg.train_dataloader.dataset.pipeline
+    assert tuple(cut.crop_size) == (100, 100)
+    assert tuple(resize.scale) == (800, 100)
+    assert tuple(resize.ratio_range) == (0.75, 1.75)
+
+
+@pytest.mark.parametrize('name', SEGMENTERS)
+def test_segmenters_start_from_their_weights_or_none(make_run, name):
+    published = set(
+        starting_weights(load_segmenter(make_run(segmenter=name)).model)
+    )
+    assert len(published) == (name != 'fpn_small')
+    run = make_run(segmenter=name, segmenter_weights='none')
+    for stage in ('segmenter', 'predict'):
+        model = configs_of(run, 'excel')[stage].model
+        assert not set(starting_weights(model))
+    run = make_run(segmenter=name, segmenter_weights='w.pth')
+    model = configs_of(run, 'excel')['segmenter'].model
+    assert set(starting_weights(model)) == ({'w.pth'} if published else set())
+
+
+def test_transforms_are_dropped_inside_of_others():
+    truth = dict(type='LoadTruthIfPresent')
+    pack = dict(type='PackSegInputs')
+    resize = dict(type='Resize', scale=(2048, 448))
+    tta = dict(type='TestTimeAug', transforms=[[truth], [truth, pack]])
+    kept = drop_transforms([truth, resize, tta], ['LoadTruthIfPresent'])
+    # A size stays a tuple, as transforms want it.
+    assert kept == [resize, dict(type='TestTimeAug', transforms=[[pack]])]

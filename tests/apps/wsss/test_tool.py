@@ -1,0 +1,219 @@
+"""The command as a user calls it, on a small world, from end to end."""
+
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseg_weakclip.apps.wsss.commands import stage_command
+from mmseg_weakclip.apps.wsss.stages import stages_of
+from mmseg_weakclip.engine.checkpoints import is_whole
+
+TRAIN, VAL = 12, 4  # images of the fixture
+# SyncBN has no CPU form.
+NORM = [
+    f'model.{part}.norm_cfg.type=BN' for part in ('backbone', 'decode_head')
+]
+
+
+@pytest.fixture(scope='module')
+def finished(call, data, small, tmp_path_factory):
+    """A run to the end."""
+    out = tmp_path_factory.mktemp('run') / 'out'
+    call(*data, '--work-dir', out, *small)
+    return out
+
+
+def states(out):
+    manifest = json.loads((out / 'manifest.json').read_text())
+    return {s['name']: s for s in manifest['stages']}
+
+
+def final_masks(out):
+    return {
+        path.name: path.read_bytes()
+        for path in (out / 'results').rglob('*.png')
+    }
+
+
+def check_files(out):
+    """Nothing is half-written, and nothing of that kind was left."""
+    for path in out.rglob('*.png'):
+        Image.open(path).load()
+    for path in out.rglob('*.json'):
+        for line in path.read_text().splitlines() or ['x']:
+            if path.parent.name == 'vis_data':
+                json.loads(line)
+        if path.parent.name != 'vis_data':
+            json.loads(path.read_text())
+    for path in out.rglob('*.pth'):
+        assert is_whole(path)
+    left = [p for p in out.rglob('.*') if p.name != '.lock']
+    assert not left
+
+
+def test_a_run_to_the_end(finished, photos):
+    found = states(finished)
+    assert {s['state'] for s in found.values()} == {'finished'}
+    assert list(found) == [
+        'data', 'seeds', 'masks', 'segmenter', 'predict', 'score', 'results',
+        'report',
+    ]  # fmt: skip
+    names = {p.stem for p in (photos / 'photos').iterdir()}
+    for kind in ('pseudo_masks', 'predictions'):
+        masks = list((finished / 'results' / kind).iterdir())
+        assert {mask.stem for mask in masks} == names
+    scores = json.loads((finished / 'scores.json').read_text())['roles']
+    assert set(scores) == {'seeds', 'masks', 'predictions'}
+    # Validation is taken from the images with masks.
+    assert scores['masks']['val']['images'] == 2
+    assert found['segmenter']['peak_memory_gib'] > 0.3
+    assert (finished / 'report.html').is_file()
+    check_files(finished)
+
+
+def test_nothing_is_done_twice(finished, call):
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob('*.p*')}
+    stdout, _ = call('--work-dir', finished, '--resume')
+    assert stdout.count('done before') == 8
+    after = {p: p.stat().st_mtime_ns for p in finished.rglob('*.p*')}
+    assert after == before
+
+
+def test_a_run_may_move(finished, call, tmp_path):
+    """Its configs tell the new folder, and nothing is done again."""
+    out = tmp_path / 'a longer name than before'
+    shutil.copytree(finished, out, symlinks=True)
+    stdout, _ = call('--work-dir', out, '--resume')
+    assert stdout.count('done before') == 8
+    for path in (out / 'configs').iterdir():
+        text = path.read_text()
+        assert str(out) in text
+        assert str(finished) not in text
+
+
+def test_a_run_is_not_written_over(finished, call, data, small):
+    _, stderr = call(*data, '--work-dir', finished, *small, code=2)
+    assert 'holds a run already; add --resume' in stderr
+
+
+def test_plan_only(call, data, tmp_path, small):
+    out = tmp_path / 'out'
+    stdout, _ = call(*data, '--work-dir', out, *small, '--dry-run')
+    assert not out.exists()
+    assert 'train the segmenter' in stdout
+    assert 'on disk' in stdout
+
+
+@pytest.mark.parametrize('method', ['clims', 'excel+weakclip'])
+def test_methods_with_trainings(call, data, tmp_path, method, small):
+    """Up to their masks; what follows is the same for all."""
+    out = tmp_path / 'out'
+    call(
+        *data, '--work-dir', out, *small, '--method', method,
+        '--until', 'masks',
+    )  # fmt: skip
+    found = states(out)
+    assert found['masks']['state'] == 'finished'
+    assert found['segmenter']['state'] == 'waiting'
+    assert len(list((out / 'masks/masks').iterdir())) == TRAIN + VAL
+    check_files(out)
+
+
+def test_killed_and_resumed(finished, call, data, repo, tmp_path, small):
+    """The masks are those of the undisturbed run, bit by bit."""
+    out = tmp_path / 'out'
+    words = ['--work-dir', str(out), '--resume', *map(str, data), *small]
+    # In the middle of making seeds, and of the training.
+    for progress in ('seeds/masks/*.png', 'segmenter/iter_*.pth'):
+        with subprocess.Popen(
+            [sys.executable, 'tools/wsss.py', *words], cwd=repo,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            while not any(out.glob(progress)):
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+    call(*words)
+    assert final_masks(out) == final_masks(finished)
+    check_files(out)
+
+
+@pytest.fixture
+def run_stage(finished, make_run, repo, tmp_path):
+    """Run a stage of a copy of a finished run again, in two processes."""
+    out = tmp_path / 'out'
+    shutil.copytree(finished, out, symlinks=True)
+    for path in (out / 'configs').iterdir():
+        path.write_text(path.read_text().replace(str(finished), str(out)))
+    run = make_run(clip='toyclip', segmenter='fpn_small', iterations=12)
+    run = dataclasses.replace(run, folder=out, gpus=2)
+
+    def call(name, *options):
+        stages = {stage.name: stage for stage in stages_of('excel')}
+        shutil.rmtree(out / stages[name].folder)
+        command = stage_command(run, stages[name], stages)
+        assert command[1:5] == [
+            '-m', 'torch.distributed.run', '--nproc_per_node', '2',
+        ]  # fmt: skip
+        extra = ['--cfg-options', *options] if options else []
+        done = subprocess.run(
+            [*command, *extra], cwd=repo, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return out / stages[name].folder
+
+    return call
+
+
+def test_seeds_are_those_of_one_process(run_stage, finished):
+    folder = run_stage('seeds')
+    masks = sorted(path.name for path in (folder / 'masks').iterdir())
+    assert len(masks) == 16
+    for name in masks:
+        one = finished / 'seeds/masks' / name
+        assert (folder / 'masks' / name).read_bytes() == one.read_bytes()
+
+
+def test_training_and_prediction(run_stage, finished):
+    folder = run_stage('segmenter', *NORM)
+    weights = [
+        torch.load(path / 'iter_12.pth', weights_only=False)['state_dict']
+        for path in (folder, finished / 'segmenter')
+    ]
+    assert list(weights[0]) == list(weights[1])
+    folder = run_stage('predict', *NORM)
+    assert len(list((folder / 'masks').iterdir())) == 16
+
+
+def test_only_what_depends_on_a_change_is_done_again(finished, call):
+    """The last test: it changes the run that the others look at."""
+    out = finished
+    seeds = {p: p.stat().st_mtime_ns for p in out.glob('seeds/masks/*')}
+    config = out / 'configs/segmenter.py'
+    config.write_text(config.read_text().replace('lr=0.002', 'lr=0.0005'))
+    stdout, _ = call('--work-dir', out, '--resume', '--until', 'segmenter')
+    assert 'segmenter.py was edited, it is kept' in stdout
+    assert 'train the segmenter: begins anew, changed: config' in stdout
+    assert 'make seeds: done before' in stdout
+    assert {p: p.stat().st_mtime_ns for p in out.glob('seeds/masks/*')} == (
+        seeds
+    )
+    assert 'lr=0.0005' in config.read_text()
+    # A pseudo mask mended by hand is trained on.
+    mask = next((out / 'masks/masks').iterdir())
+    image = Image.open(mask)
+    mended = Image.fromarray(np.zeros(image.size[::-1], np.uint8), 'P')
+    mended.putpalette(image.getpalette())
+    mended.save(mask)
+    stdout, _ = call('--work-dir', out, '--resume', '--until', 'segmenter')
+    assert 'refine to pseudo masks: done before' in stdout
+    assert 'train the segmenter: begins anew, changed: masks' in stdout

@@ -1,0 +1,63 @@
+import json
+import os
+
+import pytest
+
+from mmseg_weakclip.datasets.labels.formats import (
+    cached_image_labels,
+    detect_format,
+    read_image_labels,
+)
+
+
+@pytest.mark.parametrize(
+    ('name', 'format'),
+    [
+        ('x.npy', 'npy'),
+        ('x.json', 'json'),
+        ('x.csv', 'csv'),
+        ('x.txt', 'clip-es'),
+        ('folder/a.txt', 'txt'),
+        ('folder/a.xml', 'voc-xml'),
+        ('folder/a.png', 'masks'),
+    ],
+)
+def test_detect_format(tmp_path, name, format):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    source = path if path.parent == tmp_path else path.parent
+    assert detect_format(source) == format
+
+
+def test_nothing_to_detect(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'gone\.json.*image_labels'):
+        detect_format(tmp_path / 'gone.json')
+    with pytest.raises(ValueError, match='no label files'):
+        detect_format(tmp_path)
+    (tmp_path / 'a.png').touch()
+    (tmp_path / 'a.xml').touch()
+    with pytest.raises(ValueError, match='folder of one kind'):
+        detect_format(tmp_path)
+    other = tmp_path / 'labels.yaml'
+    other.touch()
+    with pytest.raises(ValueError, match=r'labels\.yaml.*name its format'):
+        detect_format(other)
+
+
+def test_named_format_wins_over_the_suffix(tmp_path):
+    path = tmp_path / 'labels.data'
+    path.write_text('a,cat\n')
+    assert read_image_labels(path, ['cat'], 'csv')['a'] == (0,)
+
+
+def test_cache_reads_once_and_notices_a_new_file(tmp_path):
+    path = tmp_path / 'labels.json'
+    path.write_text(json.dumps({'a': ['cat']}))
+    first = cached_image_labels(str(path), ('cat', 'dog'))
+    assert cached_image_labels(str(path), ('cat', 'dog')) is first
+    assert cached_image_labels(str(path), ('dog', 'cat'))['a'] == (1,)
+    path.write_text(json.dumps({'a': ['dog']}))
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
+    assert cached_image_labels(str(path), ('cat', 'dog'))['a'] == (1,)

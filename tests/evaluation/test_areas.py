@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+
+from mmseg_weakclip.evaluation.areas import (
+    activate,
+    class_areas,
+    class_ious,
+    iou_table,
+    restrict_to_labels,
+    sample_scores,
+)
+
+
+def test_activations(device):
+    logits = torch.randn(3, 4, 5, device=device)
+    assert torch.allclose(activate(logits, 'softmax'), logits.softmax(0))
+    assert torch.equal(activate(logits, 'none'), logits)
+    with pytest.raises(ValueError, match="activation='tanh'"):
+        activate(logits, 'tanh')
+
+
+def test_averaged_scores_come_first():
+    logits = dict(data=torch.randn(3, 4, 5))
+    scores = dict(data=torch.rand(3, 4, 5))
+    sample = dict(seg_logits=logits, seg_scores=scores)
+    assert sample_scores(sample, 'softmax') is scores['data']
+    del sample['seg_scores']
+    assert torch.allclose(
+        sample_scores(sample, 'softmax'), logits['data'].softmax(0)
+    )
+
+
+def test_restriction_keeps_background_and_labels(device):
+    scores = torch.rand(4, 2, 2, device=device) + 1
+    kept = restrict_to_labels(scores, (2,))
+    assert torch.equal(kept[[0, 2]], scores[[0, 2]])
+    assert (kept[[1, 3]] == 0).all()
+    assert (scores > 0).all()
+
+
+def test_areas_by_hand():
+    truth = np.array([[0, 1, 1], [2, 255, 255]])
+    prediction = np.array([[0, 1, 2], [2, 2, 0]])
+    expected = [[1, 1, 1], [1, 1, 2], [1, 2, 1]]
+    assert class_areas(prediction, truth, 3).tolist() == expected
+    assert class_ious(np.array(expected)).tolist() == [100.0, 50.0, 50.0]
+
+
+def test_ignored_predictions_are_wrong():
+    truth = np.array([0, 1, 1])
+    areas = class_areas(np.array([255, 1, 255]), truth, 2)
+    assert areas.tolist() == [[0, 1], [0, 1], [1, 2]]
+
+
+def test_a_class_that_nobody_mentions_is_nan():
+    ious = class_ious(np.array([[1, 0, 0], [1, 0, 3], [1, 0, 0]]))
+    assert ious[0] == 100
+    assert np.isnan(ious[1])
+    assert ious[2] == 0
+
+
+def test_agrees_with_mmseg():
+    from mmseg.evaluation import IoUMetric
+
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, (20, 30))
+    truth[rng.random(truth.shape) < 0.1] = 255
+    prediction = rng.integers(0, 5, (20, 30))
+    intersect, union, predicted, label = IoUMetric.intersect_and_union(
+        torch.from_numpy(prediction), torch.from_numpy(truth), 5, 255
+    )
+    ours = class_areas(prediction, truth, 5)
+    assert (
+        ours.tolist()
+        == torch.stack([intersect, predicted, label]).long().tolist()
+    )
+    assert class_ious(ours) == pytest.approx((100 * intersect / union).numpy())
+
+
+def test_table():
+    table = iou_table(('sky', 'boat'), raw=np.array([50.0, np.nan]))
+    assert '50.00' in table
+    assert 'boat' in table
+    assert 'mean' in table

@@ -1,0 +1,16 @@
+import pytest
+import torch
+
+from mmseg_weakclip.models.clip.vit import CLIPViT
+
+
+@pytest.fixture
+def make_vit(device):
+    """CLIPViT over toyland's model with random weights, seeded."""
+
+    def make(**kwargs) -> CLIPViT:
+        torch.manual_seed(0)
+        kwargs = dict(dict(model='toyclip', pretrained=None), **kwargs)
+        return CLIPViT(**kwargs).to(device).eval()
+
+    return make

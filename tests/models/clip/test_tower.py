@@ -1,0 +1,115 @@
+import copy
+
+import pytest
+import torch
+from mmengine.runner.checkpoint import load_state_dict
+
+from mmseg_weakclip.models.clip.vit import CLIPViT
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Some CLIP's weights as a file."""
+    from mmseg_weakclip.models.clip.weights import load_clip
+
+    torch.manual_seed(1)
+    path = tmp_path / 'clip.pt'
+    torch.save(load_clip('toyclip', None).state_dict(), path)
+    return str(path)
+
+
+def build(pretrained, **kwargs) -> CLIPViT:
+    return CLIPViT(
+        'toyclip',
+        pretrained,
+        out_indices=(1, 2, 3, 5),
+        adapter=dict(
+            type='PyramidAdapter', channels=128, norm_cfg=dict(type='BN')
+        ),
+        **kwargs,
+    )
+
+
+def test_frozen_tower_is_left_out_of_checkpoints(weights):
+    vit = build(weights)
+    names = [name for name in vit.state_dict() if name.startswith('tower.')]
+    assert names == ['tower.fingerprint']
+    assert any(name.startswith('adapter.') for name in vit.state_dict())
+
+
+@pytest.mark.parametrize('loader', ['torch', 'mmengine'])
+def test_checkpoint_without_tower_loads_back(weights, loader, caplog):
+    source, target = build(weights), build(weights)
+    for parameter in source.adapter.parameters():
+        parameter.data.normal_()
+    state = copy.deepcopy(source.state_dict())
+    if loader == 'torch':
+        target.load_state_dict(state, strict=True)
+    else:
+        load_state_dict(target, state, strict=True)
+    images = torch.randn(1, 3, 64, 64)
+    for ours, theirs in zip(target.eval()(images), source.eval()(images)):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize('loader', ['torch', 'mmengine'])
+def test_other_clip_weights_are_refused(weights, tmp_path, loader):
+    state = build(weights).state_dict()
+    other = torch.load(weights)
+    other['visual.proj'] = other['visual.proj'] + 1
+    torch.save(other, tmp_path / 'other.pt')
+    target = build(str(tmp_path / 'other.pt'))
+    load = {
+        'torch': target.load_state_dict,
+        'mmengine': lambda state: load_state_dict(target, state),
+    }[loader]
+    with pytest.raises(ValueError, match='tower: .* other CLIP weights'):
+        load(state)
+
+
+def test_random_towers_stay_in_checkpoints():
+    """Nothing could bring them back."""
+    source, target = build(None), build(None)
+    images = torch.randn(1, 3, 64, 64)
+    assert not torch.equal(source(images)[0], target(images)[0])
+    target.load_state_dict(source.state_dict())
+    assert torch.equal(source(images)[0], target(images)[0])
+
+
+def test_full_checkpoint_replaces_the_tower(weights):
+    """And is then saved whole, since its name no longer brings it back."""
+    source, target = build(None), build(weights)
+    state = source.state_dict()
+    del state['tower.fingerprint']  # as in a converted checkpoint
+    target.load_state_dict(state, strict=True)
+    assert not target.tower.left_out
+    assert 'tower.module.proj' in target.state_dict()
+    assert target.tower.fingerprint == source.tower.fingerprint
+
+
+def test_missing_weights_of_an_unfrozen_tower_are_reported():
+    target = build(None, frozen=False)
+    state = target.state_dict()
+    del state['tower.module.proj']
+    with pytest.raises(RuntimeError, match='tower.module.proj'):
+        target.load_state_dict(state)
+
+
+def test_frozen_tower_is_bit_identical_after_training(weights):
+    vit = build(weights).train()
+    before = copy.deepcopy(vit.tower.module.state_dict())
+    adapter = copy.deepcopy(vit.adapter.state_dict())
+    optimizer = torch.optim.AdamW(vit.parameters(), 0.1, weight_decay=0.1)
+    for _ in range(3):
+        loss = sum(x.square().mean() for x in vit(torch.randn(2, 3, 64, 64)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    after = vit.tower.module.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    changed = vit.adapter.state_dict()
+    assert not any(
+        torch.equal(changed[name], adapter[name])
+        for name in adapter
+        if name.endswith('weight')
+    )

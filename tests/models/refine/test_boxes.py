@@ -1,0 +1,99 @@
+import pytest
+import torch
+
+from mmseg_weakclip.models.refine.boxes import box_mask
+
+BACKENDS = ('cv2', 'torch')
+
+
+def draw(text):
+    """Lines of '.' and '#' as a (1, h, w) map of 0 and 1."""
+    rows = [[float(c == '#') for c in line] for line in text.split()]
+    return torch.tensor(rows)[None]
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_boxes_by_hand(device, backend):
+    """An L, a diagonal (8-connected) and a single pixel at the corner."""
+    cam = draw("""
+        #.......
+        #....#..
+        ###.#...
+        ........
+        .......#
+    """)
+    expected = draw("""
+        ###.....
+        ###.##..
+        ###.##..
+        ........
+        .......#
+    """)
+    mask = box_mask(cam.to(device), 0.4, backend)
+    assert mask.dtype == torch.bool
+    assert torch.equal(mask.cpu(), expected.bool())
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_whole_map_keeps_its_last_row_and_column(device, backend):
+    cam = torch.ones(2, 5, 7, device=device)
+    assert box_mask(cam, 0.7, backend).all()
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_threshold_is_relative_to_each_map_and_strict(device, backend):
+    cam = torch.tensor([[1.0, 0.5, 0.25, 0.125]], device=device)
+    cam = torch.stack([cam, 100 * cam])
+    for threshold, expected in (
+        (0.5, [True, False, False, False]),
+        (0.4, [True, True, False, False]),
+        (0.0, [True, True, True, True]),
+    ):
+        mask = box_mask(cam, threshold, backend)
+        assert mask[:, 0].tolist() == [expected, expected]
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_maps_without_a_positive_value_have_no_box(device, backend):
+    cam = torch.stack([torch.zeros(4, 5), -torch.rand(4, 5) - 0.1])
+    assert not box_mask(cam.to(device), 0.4, backend).any()
+
+
+@pytest.mark.parametrize('shape', [(14, 14), (9, 16), (1, 7), (7, 1), (1, 1)])
+def test_both_ways_are_the_same(device, shape):
+    for density in (0.1, 0.3, 0.5, 0.8):
+        cam = (torch.rand(4, 5, *shape) < density).float().to(device)
+        ours = box_mask(cam, 0.4, 'torch')
+        assert torch.equal(ours, box_mask(cam, 0.4, 'cv2'))
+        assert torch.equal(ours[2], box_mask(cam[2], 0.4))
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize('size', [(9, 9), (10, 12), (13, 6)])
+def test_longest_path_is_walked_to_its_end(device, backend, size):
+    """A snake: every other row, joined at alternating ends."""
+    cam = torch.zeros(1, *size)
+    cam[:, ::2] = 1
+    cam[:, 1::4, -1] = 1
+    cam[:, 3::4, 0] = 1
+    assert box_mask(cam.to(device), 0.4, backend).all()
+
+
+def test_number_of_steps_is_enough_without_an_early_end(monkeypatch):
+    """As on a GPU, where nobody looks whether the boxes still grow."""
+    monkeypatch.setattr(torch, 'equal', lambda a, b: False)
+    cam = torch.zeros(1, 11, 11)
+    cam[:, ::2] = 1
+    cam[:, 1::4, -1] = 1
+    cam[:, 3::4, 0] = 1
+    assert box_mask(cam, 0.4, 'torch').all()
+
+
+def test_bad_arguments_are_named():
+    cam = torch.rand(2, 3, 4)
+    with pytest.raises(ValueError, match=r'\(3, 4\)'):
+        box_mask(cam[0], 0.4)
+    with pytest.raises(ValueError, match='got 1.0'):
+        box_mask(cam, 1.0)
+    with pytest.raises(ValueError, match='scipy'):
+        box_mask(cam, 0.4, 'scipy')

@@ -1,0 +1,149 @@
+import math
+
+import pytest
+import torch
+
+from mmseg_weakclip.models.refine.par import refine_by_pixels
+
+
+def naive(image, scores, iterations, dilations, width=0.3, weight=0.01):
+    """One image, one pixel, one tap at a time; lists of numbers."""
+    channels, height, columns = image.shape
+    taps = [
+        (d * dy, d * dx)
+        for d in dilations
+        for dy in (-1, 0, 1)
+        for dx in (-1, 0, 1)
+        if dy or dx
+    ]
+
+    def at(x, y, column):
+        return x[
+            :, min(max(y, 0), height - 1), min(max(column, 0), columns - 1)
+        ]
+
+    radius = torch.tensor([math.hypot(*tap) for tap in taps])
+    place = (-((radius / (radius.std() + 1e-8) / width) ** 2)).softmax(0)
+    for _ in range(iterations):
+        mixed = torch.zeros_like(scores)
+        for y in range(height):
+            for x in range(columns):
+                near = torch.stack(
+                    [at(image, y + dy, x + dx) for dy, dx in taps]
+                )
+                deviation = near.std(0) + 1e-8
+                away = (near - image[:, y, x]).abs() / deviation / width
+                color = (-(away**2)).mean(1).softmax(0)
+                around = torch.stack(
+                    [at(scores, y + dy, x + dx) for dy, dx in taps]
+                )
+                each = (color + weight * place) / (1 + weight)
+                mixed[:, y, x] = (each[:, None] * around).sum(0)
+        scores = mixed
+    return scores
+
+
+@pytest.fixture
+def images(device):
+    return torch.rand(2, 3, 7, 9, device=device) * 255
+
+
+def test_equals_one_pixel_at_a_time(images, device):
+    scores = torch.rand(2, 4, 7, 9, device=device)
+    ours = refine_by_pixels(images, scores, 3, (1, 2, 12))
+    for index in range(2):
+        expected = naive(
+            images[index].cpu(), scores[index].cpu(), 3, (1, 2, 12)
+        )
+        assert torch.allclose(ours[index].cpu(), expected, atol=1e-5)
+
+
+def test_constants_and_sums_stay(images, device):
+    scores = torch.full((2, 1, 7, 9), 0.5, device=device)
+    ours = refine_by_pixels(images, scores)
+    assert torch.allclose(ours, scores, rtol=1e-5)
+    probs = torch.rand(2, 4, 7, 9, device=device).softmax(1)
+    sums = refine_by_pixels(images, probs).sum(1)
+    assert torch.allclose(sums, torch.ones_like(sums), rtol=1e-5)
+
+
+def test_scale_and_shift_of_an_image_change_nothing(images, device):
+    scores = torch.rand(2, 3, 7, 9, device=device)
+    ours = refine_by_pixels(images, scores)
+    scale = torch.tensor([1 / 255, 3.0, 0.1], device=device)[:, None, None]
+    other = refine_by_pixels(images * scale - 1, scores)
+    assert torch.allclose(ours, other, atol=1e-4)
+
+
+def test_linear_in_the_scores_and_classes_are_alone(images, device):
+    a, b = torch.rand(2, 2, 3, 7, 9, device=device)
+    both = refine_by_pixels(images, 2 * a - b)
+    apart = 2 * refine_by_pixels(images, a) - refine_by_pixels(images, b)
+    assert torch.allclose(both, apart, atol=1e-5)
+    first = refine_by_pixels(images, a[:, :1])
+    assert torch.allclose(first, refine_by_pixels(images, a)[:, :1], atol=1e-6)
+
+
+def test_follows_an_edge(device):
+    """A seed on one side of an edge fills that side and stops there."""
+    images = torch.zeros(1, 3, 40, 60, device=device)
+    images[..., 30:] = 200
+    images += torch.randn_like(images)
+    scores = torch.zeros(1, 1, 40, 60, device=device)
+    scores[..., 10:30, 14:26] = 1
+    refined = refine_by_pixels(images, scores)[0, 0]
+    left, right = refined[:, :29], refined[:, 31:]
+    # Position alone lets a hundredth of the weight pass, each time.
+    assert right.mean() < 0.1 * left.mean()
+    assert left.min() > right.max()
+    assert left[:10].mean() > 0.02  # where there was none
+
+
+def test_batch_of_one_equals_batch(images, device):
+    scores = torch.rand(2, 3, 7, 9, device=device)
+    together = refine_by_pixels(images, scores)
+    for index in range(2):
+        part = slice(index, index + 1)
+        alone = refine_by_pixels(images[part], scores[part])
+        assert torch.allclose(alone[0], together[index], atol=1e-6)
+
+
+def test_small_maps_are_resized(images, device):
+    scores = torch.rand(2, 3, 3, 4, device=device)
+    large = torch.nn.functional.interpolate(scores, (7, 9), mode='bilinear')
+    ours = refine_by_pixels(images, scores)
+    assert ours.shape == (2, 3, 7, 9)
+    assert torch.equal(ours, refine_by_pixels(images, large))
+
+
+def test_flat_images_are_finite(device):
+    images = torch.full((1, 3, 6, 5), 17.0, device=device)
+    ours = refine_by_pixels(images, torch.rand(1, 2, 6, 5, device=device))
+    assert torch.isfinite(ours).all()
+
+
+def test_float32_without_a_graph(images, device):
+    scores = torch.rand(2, 3, 7, 9, device=device, requires_grad=True)
+    with torch.autocast(device.type, torch.bfloat16):
+        ours = refine_by_pixels(images.bfloat16(), scores)
+    assert ours.dtype == torch.float32
+    assert not ours.requires_grad
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(iterations=-1), 'iterations=-1'),
+        (dict(dilations=()), r'dilations=\(\)'),
+        (dict(dilations=(0, 1)), r'dilations=\(0, 1\)'),
+        (dict(width=0), 'width=0'),
+    ],
+)
+def test_bad_values(images, options, message):
+    with pytest.raises(ValueError, match=message):
+        refine_by_pixels(images, images[:, :1], **options)
+
+
+def test_batches_that_differ(images):
+    with pytest.raises(ValueError, match=r'\(1, 3, 7, 9\) need as many'):
+        refine_by_pixels(images, images[:1])

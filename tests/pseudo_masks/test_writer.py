@@ -1,0 +1,186 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseg_weakclip.models.refine.dense_crf import dense_crf
+from mmseg_weakclip.models.refine.par import refine_by_pixels
+from mmseg_weakclip.pseudo_masks.writer import PseudoMaskWriter
+
+META = dict(
+    classes=('background', 'a', 'b', 'c'),
+    palette=[[i, i, i] for i in range(4)],
+)
+SIZE = (30, 40)
+
+
+@pytest.fixture
+def make_samples(tmp_path):
+    """Smooth random predictions for images on the disk."""
+    rng = np.random.default_rng(0)
+
+    def make(count=3, truth=True):
+        samples = []
+        for index in range(count):
+            path = tmp_path / f'img{index}.png'
+            image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+            Image.fromarray(image).save(path)
+            logits = torch.from_numpy(rng.normal(0, 3, (1, 4, 4, 5))).float()
+            logits = torch.nn.functional.interpolate(
+                logits, SIZE, mode='bilinear'
+            )
+            sample = dict(
+                img_path=str(path),
+                image_labels=((1, 2), (3,), ())[index % 3],
+                seg_logits=dict(data=logits[0]),
+            )
+            if truth:
+                mask = torch.from_numpy(rng.integers(0, 4, (1, *SIZE)))
+                sample['gt_sem_seg'] = dict(data=mask)
+            samples.append(sample)
+        return samples
+
+    return make
+
+
+def run(folder, samples, **kwargs):
+    writer = PseudoMaskWriter(str(folder), **dict(dict(workers=0), **kwargs))
+    writer.dataset_meta = META
+    writer.open(dict(model='m'))
+    writer.process({}, samples)
+    return writer.evaluate(len(samples))
+
+
+def read(folder, index):
+    return np.asarray(Image.open(folder / f'masks/img{index}.png'))
+
+
+def test_plain_argmax(tmp_path, make_samples):
+    samples = make_samples()
+    result = run(tmp_path / 'out', samples)
+    for index, sample in enumerate(samples):
+        expected = sample['seg_logits']['data'].argmax(0).numpy()
+        assert np.array_equal(read(tmp_path / 'out', index), expected)
+    assert set(result) == {'pseudo_mask/raw_mIoU'}
+
+
+def test_labels_restrict(tmp_path, make_samples):
+    samples = make_samples()
+    run(tmp_path / 'out', samples, use_labels=True)
+    for index, sample in enumerate(samples):
+        keep = [0, *sample['image_labels']]
+        logits = sample['seg_logits']['data'][keep]
+        expected = np.array(keep)[logits.argmax(0).numpy()]
+        assert np.array_equal(read(tmp_path / 'out', index), expected)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('crf', [None, 'voc12'])
+def test_par_and_what_follows(tmp_path, make_samples, workers, crf):
+    samples = make_samples()
+    options = dict(par=dict(iterations=3), crf=crf, workers=workers)
+    run(tmp_path / 'out', samples, **options)
+    for index, sample in enumerate(samples):
+        pixels = np.asarray(Image.open(sample['img_path']))
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+        probs = sample['seg_logits']['data'].softmax(0)
+        keep = probs.argmax(0).unique()
+        scores = refine_by_pixels(image, probs[keep][None], iterations=3)
+        if crf:
+            scores = dense_crf(image, scores, crf)
+        expected = keep[scores[0].argmax(0)].numpy()
+        assert np.array_equal(read(tmp_path / 'out', index), expected)
+
+
+def test_crf_is_that_of_the_image(tmp_path, make_samples):
+    samples = make_samples()
+    run(tmp_path / 'out', samples, use_labels=True, crf='voc12')
+    for index, sample in enumerate(samples):
+        keep = [0, *sample['image_labels']]
+        probs = sample['seg_logits']['data'].softmax(0)[keep]
+        image = np.asarray(Image.open(sample['img_path']))
+        refined = dense_crf(
+            torch.from_numpy(image.copy()).permute(2, 0, 1)[None],
+            probs[None],
+            'voc12',
+        )[0]
+        expected = np.array(keep)[refined.argmax(0).numpy()]
+        assert np.array_equal(read(tmp_path / 'out', index), expected)
+
+
+def test_processes_give_the_same_masks_and_scores(tmp_path, make_samples):
+    samples = make_samples(5)
+    here = run(tmp_path / 'here', samples, crf='voc12', workers=0)
+    there = run(tmp_path / 'there', samples, crf='voc12', workers=2)
+    assert here == there
+    for index in range(5):
+        assert np.array_equal(
+            read(tmp_path / 'here', index), read(tmp_path / 'there', index)
+        )
+
+
+def test_both_stages_are_scored(tmp_path, make_samples):
+    samples = make_samples()
+    for sample in samples:  # truth is what the network says
+        sample['gt_sem_seg'] = dict(
+            data=sample['seg_logits']['data'].argmax(0, keepdim=True)
+        )
+    result = run(tmp_path / 'out', samples, crf='voc12')
+    assert result['pseudo_mask/raw_mIoU'] == 100
+    assert result['pseudo_mask/refined_mIoU'] < 100
+
+
+def test_min_score_leaves_pixels_out(tmp_path, make_samples):
+    samples = make_samples(1)
+    run(tmp_path / 'out', samples, min_score=0.6)
+    best = samples[0]['seg_logits']['data'].softmax(0).amax(0).numpy()
+    mask = read(tmp_path / 'out', 0)
+    assert np.array_equal(mask == 255, best < 0.6)
+    assert 0 < (mask == 255).mean() < 1
+
+
+def test_averaged_scores_are_not_activated_again(tmp_path, make_samples):
+    samples = make_samples(1)
+    scores = torch.rand(4, *SIZE)
+    samples[0]['seg_scores'] = dict(data=scores)
+    run(tmp_path / 'out', samples)
+    assert np.array_equal(read(tmp_path / 'out', 0), scores.argmax(0).numpy())
+
+
+def test_without_truth_masks_are_written_all_the_same(tmp_path, make_samples):
+    assert run(tmp_path / 'out', make_samples(truth=False)) == {}
+    assert len(list((tmp_path / 'out/masks').iterdir())) == 3
+
+
+def test_scores_cover_earlier_runs(tmp_path, make_samples):
+    samples = make_samples(4)
+    whole = run(tmp_path / 'whole', samples)
+    run(tmp_path / 'parts', samples[:3])
+    assert run(tmp_path / 'parts', samples[3:]) == whole
+
+
+def test_other_settings_are_refused(tmp_path, make_samples):
+    samples = make_samples(1)
+    run(tmp_path / 'out', samples)
+    message = r'\(writer\.crf: null there, "voc12" now\)'
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path / 'out', samples, crf='voc12')
+    settings = json.loads((tmp_path / 'out/settings.json').read_text())
+    assert settings['classes'] == list(META['classes'])
+
+
+def test_bad_input(tmp_path, make_samples):
+    sample = make_samples(1)[0]
+    writer = PseudoMaskWriter(str(tmp_path / 'out'))
+    writer.dataset_meta = META
+    with pytest.raises(RuntimeError, match='PseudoMaskHook'):
+        writer.process({}, [sample])
+    del sample['image_labels']
+    with pytest.raises(ValueError, match='img0.png .*LoadImageLabels'):
+        run(tmp_path / 'out2', [sample], use_labels=True)
+    sample['seg_logits'] = dict(data=torch.rand(4, 8, 8))
+    del sample['gt_sem_seg']
+    with pytest.raises(ValueError, match=r'img0.png has \(30, 40\) pixels'):
+        run(tmp_path / 'out3', [sample], crf='voc12')
