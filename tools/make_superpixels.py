@@ -21,8 +21,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from mmseg_weakclip.common.workers import map_in_order, progress_bar
+from mmseg_weakclip.datasets.captions import superpixel_jobs as jobs
 from mmseg_weakclip.datasets.captions.dataset import CaptionDataset
-from mmseg_weakclip.datasets.captions.dataset import superpixel_jobs as jobs
 from mmseg_weakclip.datasets.captions.stream import WebDatasetCaptions
 from mmseg_weakclip.datasets.captions.superpixels import (
     FelzenszwalbSuperpixels,

@@ -1,63 +1,12 @@
-"""Write toyland, the toy data set, in the layout of PASCAL VOC.
+#!/usr/bin/env python
+"""Draw the toy world.
 
---plain writes it once more as people have their own images: photos,
-labels.csv, classes.yaml, and masks of the validation scenes.
+The same as ``weakclip toyland``.
 """
 
-import argparse
+import sys
 
-from mmseg_weakclip.toyland.writer import write_plain, write_toyland
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        '--out',
-        default='data/toyland',
-        help='folder to write (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--train',
-        type=int,
-        default=2000,
-        help='training scenes (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--val',
-        type=int,
-        default=300,
-        help='validation scenes (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--size',
-        type=int,
-        default=96,
-        help='side in pixels (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='another seed is another world'
-    )
-    parser.add_argument(
-        '--plain', metavar='DIR', help='folder for photos and labels.csv'
-    )
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    wrote = write_toyland(args.out, args.train, args.val, args.size, args.seed)
-    print(
-        f'\n{args.out}: {args.train} training and {args.val} validation '
-        f'scenes of {args.size} x {args.size} pixels'
-        + ('' if wrote else ' (were there already)')
-    )
-    if args.plain is not None:
-        write_plain(args.out, args.plain)
-        print(f'{args.plain}: photos, labels.csv, classes.yaml, masks')
-
+from mmseg_weakclip.apps.cli import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main(['toyland', *sys.argv[1:]]))

@@ -1,103 +1,12 @@
-"""Test a segmentor, or make seeds and pseudo masks with it."""
+#!/usr/bin/env python
+"""Test a model, or make seeds and pseudo masks with it.
 
-import argparse
-import os
+The same as ``weakclip test``.
+"""
 
-from mmengine.config import Config
+import sys
 
-import mmseg_weakclip.engine.runner as command_line
-from mmseg_weakclip.engine.runner import InferenceRunner, check_is_trained
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    command_line.add_common_arguments(parser)
-    parser.add_argument(
-        'checkpoint', nargs='?', help='weights; none for training-free methods'
-    )
-    parser.add_argument(
-        '--tta',
-        action='store_true',
-        help="average over the views of the config's tta_pipeline",
-    )
-    parser.add_argument(
-        '--out', metavar='DIR', help='write the predicted masks to DIR'
-    )
-    parser.add_argument(
-        '--show', action='store_true', help='show predictions in a window'
-    )
-    parser.add_argument(
-        '--show-dir',
-        metavar='DIR',
-        help='paint predictions over the images in DIR',
-    )
-    parser.add_argument(
-        '--wait-time',
-        type=float,
-        default=2,
-        help='seconds between shown images',
-    )
-    return parser.parse_args()
-
-
-def use_tta(cfg: Config) -> None:
-    """Predict the views of ``tta_pipeline`` and average."""
-    for key in ('tta_model', 'tta_pipeline'):
-        if key not in cfg:
-            raise SystemExit(f'--tta: the config has no {key}')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    cfg.tta_model.module = cfg.model
-    cfg.model = cfg.tta_model
-
-
-def set_output(cfg: Config, folder: str) -> None:
-    """Have ``PseudoMaskWriter`` write elsewhere, or masks be written."""
-    evaluators = cfg.test_evaluator
-    if isinstance(evaluators, dict):
-        evaluators = [evaluators]
-    writers = [e for e in evaluators if e.type == 'PseudoMaskWriter']
-    if writers:
-        writers[0].output_dir = folder
-        return
-    # One that only writes: images need no truth for it. Its log names the
-    # parent of output_dir, which for 'DIR/' is DIR.
-    writer = dict(
-        type='IoUMetric', output_dir=os.path.join(folder, ''), format_only=True
-    )
-    cfg.test_evaluator = [*evaluators, writer]
-
-
-def set_visualization(cfg: Config, args: argparse.Namespace) -> None:
-    """Turn on mmseg's ``SegVisualizationHook``."""
-    if 'visualization' not in cfg.default_hooks:
-        raise SystemExit(
-            '--show, --show-dir: the config has no default_hooks.visualization'
-        )
-    # Every image; upstream's hook would take each fiftieth batch.
-    cfg.default_hooks.visualization.update(draw=True, interval=1)
-    if args.show:
-        cfg.default_hooks.visualization.update(
-            show=True, wait_time=args.wait_time
-        )
-    if args.show_dir:
-        cfg.visualizer.save_dir = args.show_dir
-
-
-def main() -> None:
-    args = parse_args()
-    cfg = command_line.load_config(args)
-    if args.checkpoint is not None:
-        cfg.load_from = args.checkpoint
-    if args.tta:
-        use_tta(cfg)
-    if args.out is not None:
-        set_output(cfg, args.out)
-    if args.show or args.show_dir:
-        set_visualization(cfg, args)
-    runner = InferenceRunner.from_cfg(cfg)
-    check_is_trained(runner, args.config)
-    runner.test()
-
+from mmseg_weakclip.apps.cli import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main(['test', *sys.argv[1:]]))

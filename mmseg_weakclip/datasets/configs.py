@@ -6,18 +6,16 @@ from typing import Any
 
 from mmengine import fileio
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmseg.datasets.transforms import LoadAnnotations
-from mmseg.registry import DATASETS, TRANSFORMS
 
 from mmseg_weakclip.common.masks import label_colors
 from mmseg_weakclip.datasets.masks.folders import find_mask_folder
-from mmseg_weakclip.datasets.masks.transforms import LoadTruthIfPresent
 
-from .weak import WeakSegDataset
+# mmseg is imported where a type is looked up: its import takes seconds, and
+# most edits of configs need none.
+SPLITS = ('test', 'val', 'train')
 
 
-def base_configs(config: dict) -> Iterator[dict]:
+def iter_base_datasets(config: dict) -> Iterator[dict]:
     """The configs inside those of ConcatDataset, RepeatDataset and the like.
 
     Args:
@@ -28,23 +26,28 @@ def base_configs(config: dict) -> Iterator[dict]:
         yield config
         return
     for part in inner if isinstance(inner, (list, tuple)) else [inner]:
-        yield from base_configs(part)
+        yield from iter_base_datasets(part)
 
 
-def _type_names(pipeline: Any) -> Iterator[Any]:
-    """Types of all transforms, those within others included."""
-    if isinstance(pipeline, dict):
-        if 'type' in pipeline:
-            yield pipeline['type']
-        pipeline = list(pipeline.values())
-    if isinstance(pipeline, (list, tuple)):
-        for part in pipeline:
-            yield from _type_names(part)
+def iter_dicts(value: Any) -> Iterator[dict]:
+    """Yield every dictionary inside a config's value, itself included."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from iter_dicts(inner)
 
 
 def trains_on_masks(config: dict) -> bool:
     """Whether the pipeline of a data set reads masks to learn from."""
-    for name in _type_names(config.get('pipeline', ())):
+    from mmseg.datasets.transforms import LoadAnnotations
+    from mmseg.registry import TRANSFORMS
+
+    from mmseg_weakclip.datasets.masks.transforms import LoadTruthIfPresent
+
+    for transform in iter_dicts(config.get('pipeline', ())):
+        name = transform.get('type')
         kind = TRANSFORMS.get(name) if isinstance(name, str) else name
         if (
             isinstance(kind, type)
@@ -69,7 +72,7 @@ def use_masks_of(config: dict, folder: str | Path) -> Path:
         ValueError: The training set reads no masks.
         FileNotFoundError: See :func:`find_mask_folder`.
     """
-    parts = list(base_configs(config))
+    parts = list(iter_base_datasets(config))
     readers = [part for part in parts if trains_on_masks(part)]
     if not readers:
         kinds = ', '.join(str(part.get('type')) for part in parts)
@@ -87,20 +90,21 @@ def use_masks_of(config: dict, folder: str | Path) -> Path:
     return found
 
 
-def without_mask_check(config: dict) -> None:
+def disable_mask_check(config: dict) -> None:
     """Let data sets be built though masks are missing.
 
     Args:
         config: ``dataset`` of a data loader, changed in place.
     """
-    for part in base_configs(config):
+    from mmseg.registry import DATASETS
+
+    from .weak import WeakSegDataset
+
+    for part in iter_base_datasets(config):
         kind = part.get('type')
         kind = DATASETS.get(kind) if isinstance(kind, str) else kind
         if isinstance(kind, type) and issubclass(kind, WeakSegDataset):
             part['check_masks'] = False
-
-
-SPLITS = ('test', 'val', 'train')
 
 
 def config_metainfo(cfg: Config) -> dict[str, list] | None:
@@ -113,11 +117,13 @@ def config_metainfo(cfg: Config) -> dict[str, list] | None:
         ``classes``, and ``palette``, RGB triples (0..255), VOC's colours
         where the data set has none; None if no data set names classes.
     """
+    from mmengine.registry import init_default_scope
+
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     for split in SPLITS:
         loader = cfg.get(f'{split}_dataloader')
         if loader:
-            meta = _metainfo(loader['dataset'])
+            meta = _dataset_metainfo(loader['dataset'])
             if meta.get('classes'):
                 return with_palette(meta)
     return None
@@ -132,12 +138,12 @@ def with_palette(meta: dict[str, Any]) -> dict[str, list]:
     )
 
 
-def _metainfo(dataset: dict[str, Any]) -> dict[str, Any]:
-    # Wrappers, such as RepeatDataset and ConcatDataset, have others inside.
-    while 'dataset' in dataset or 'datasets' in dataset:
-        dataset = dataset.get('dataset') or dataset['datasets'][0]
-    own = getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
-    meta = {**own, **(dataset.get('metainfo') or {})}
+def _dataset_metainfo(dataset: dict[str, Any]) -> dict[str, Any]:
+    from mmseg.registry import DATASETS
+
+    base = next(iter_base_datasets(dataset))
+    own = getattr(DATASETS.get(base['type']), 'METAINFO', {})
+    meta = {**own, **(base.get('metainfo') or {})}
     if isinstance(meta.get('classes'), str):
         meta['classes'] = fileio.list_from_file(meta['classes'])
     return meta

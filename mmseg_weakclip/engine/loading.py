@@ -1,8 +1,8 @@
-"""A trained segmentor, from its config and checkpoint."""
+"""A trained segmentor, from its config and checkpoint: the one loader."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -10,13 +10,13 @@ from mmengine.runner import CheckpointLoader
 from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
 
-from mmseg_weakclip.apps.export.segmenter import ExportError, ExportSegmenter
-from mmseg_weakclip.datasets.configs import config_metainfo, with_palette
-from mmseg_weakclip.version import __version__
+from mmseg_weakclip.common.masks import label_colors
+from mmseg_weakclip.datasets.configs import config_metainfo
 
 from .hooks import name_classes
 from .runner import trained_parameters
 
+# As many of the names that do not fit are shown.
 SHOWN = 3
 
 
@@ -27,7 +27,7 @@ class TrainedSegmentor:
     Attributes:
         model: In evaluation mode, on the CPU.
         classes: Name of each class.
-        palette: RGB triples (0..255).
+        palette: RGB triples (0..255), one for each class.
         config: Name of the config.
         is_rgb: Whether the network takes RGB.
         takes_rgb: Whether its preprocessor is given RGB; mmcv reads BGR.
@@ -40,38 +40,21 @@ class TrainedSegmentor:
     is_rgb: bool
     takes_rgb: bool
 
-    def metadata(self, segmenter: ExportSegmenter) -> dict[str, str]:
-        """What a file should say of itself; lists are JSON."""
-        mean, std = (
-            value.flatten().tolist()
-            for value in (segmenter.mean, segmenter.std)
-        )
-        if not self.is_rgb:
-            mean, std = mean[::-1], std[::-1]
-        return dict(
-            classes=json.dumps(self.classes),
-            palette=json.dumps(self.palette),
-            input='RGB, float32, 0 to 255, (batch, 3, height, width)',
-            output=segmenter.output,
-            mean=json.dumps(mean),
-            std=json.dumps(std),
-            size_divisor=str(segmenter.divisor),
-            test_cfg=json.dumps(self.model.test_cfg),
-            config=self.config,
-            mmseg_weakclip=__version__,
-        )
-
 
 def load_segmentor(cfg: Config, checkpoint: str | None) -> TrainedSegmentor:
     """Build a segmentor, load its weights and name its classes.
 
+    Classes and palette are the checkpoint's, or, where it has none, those of
+    the config's data sets.
+
     Args:
         cfg: The whole config.
-        checkpoint: File; None for what is not trained.
+        checkpoint: File or URL; None for a model with nothing to train.
 
     Raises:
-        ExportError: The checkpoint does not fit or is missing, or nobody
-            knows the names of the classes.
+        FileNotFoundError: The checkpoint is missing.
+        ValueError: It is no checkpoint, or of another model; the model needs
+            one; or nobody knows the names of the classes.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     # Weights to start a training from are of no use, and may be far away.
@@ -79,56 +62,103 @@ def load_segmentor(cfg: Config, checkpoint: str | None) -> TrainedSegmentor:
         cfg.model.pretrained = None
     # Of use in training only.
     cfg.model.pop('auxiliary_head', None)
-    model = MODELS.build(cfg.model)
-    meta = config_metainfo(cfg)
+    name = cfg.filename or 'the config'
+    try:
+        model = MODELS.build(cfg.model)
+    except Exception as error:  # a part may raise anything
+        raise ValueError(
+            f'{name} can not be used ({type(error).__name__}): {error}'
+        ) from error
+    meta: dict[str, Any] = {}
     if checkpoint is not None:
-        meta = _load(model, checkpoint) or meta
-    else:
-        trained = trained_parameters(model)
-        if trained:
-            raise ExportError(
-                f'its model is trained ({len(trained)} tensors such as '
-                f'{trained[0]}); give its checkpoint behind the config'
-            )
-    if meta is None:
-        raise ExportError(
-            'neither checkpoint nor config say what its classes are called; '
-            'give test_dataloader.dataset.metainfo.classes'
+        meta = load_weights(model, checkpoint, name)
+    elif trained := trained_parameters(model):
+        raise ValueError(
+            f'{name} describes a model that is trained ({len(trained)} '
+            f'tensors such as {trained[0]}); give its checkpoint'
         )
-    name_classes(model, meta['classes'])
-    model.eval()
+    if not meta.get('classes'):
+        meta = config_metainfo(cfg) or {}
+    classes = list(meta.get('classes') or ())
+    if not classes:
+        raise ValueError(
+            f'neither {checkpoint or "a checkpoint"} nor a data set of {name} '
+            'names classes: give test_dataloader.dataset '
+            'metainfo=dict(classes=(...))'
+        )
+    palette = [[int(c) for c in color] for color in meta.get('palette') or ()]
+    if len(palette) != len(classes):
+        palette = label_colors(len(classes))
+    name_classes(model, classes)
     preprocessor = cfg.model.get('data_preprocessor') or {}
     return TrainedSegmentor(
-        model=model,
-        classes=meta['classes'],
-        palette=meta['palette'],
+        model=model.eval(),
+        classes=classes,
+        palette=palette,
         config=Path(cfg.filename or 'config').stem,
         is_rgb=bool(preprocessor.get('bgr_to_rgb')),
         takes_rgb=bool(preprocessor.get('rgb_to_bgr')),
     )
 
 
-def _load(model: BaseSegmentor, path: str) -> dict[str, list] | None:
-    """Load weights; returns what the file says of classes, if anything.
+def load_weights(
+    model: BaseSegmentor, checkpoint: str, config: str
+) -> dict[str, Any]:
+    """Load a checkpoint, all of it or nothing.
 
-    Every weight must be there: a file is wanted that predicts, and random
-    weights in it would go unnoticed.
+    Every weight must be there: random ones among them would go unnoticed.
+
+    Args:
+        model: Is changed.
+        checkpoint: File or URL.
+        config: Where the model comes from, for messages.
+
+    Returns:
+        The checkpoint's ``dataset_meta``, which may be empty.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+        ValueError: It is no checkpoint, or one of another model.
     """
-    content = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state = {
-        key.removeprefix('module.'): value
-        for key, value in content.get('state_dict', content).items()
-    }
+    if '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'{checkpoint} does not exist')
     try:
-        missing, _ = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        line = str(error).splitlines()[1:] or [str(error)]
-        raise ExportError(f'{path} does not fit: {line[0].strip()}') from error
-    if missing:
-        raise ExportError(
-            f'{path} lacks {len(missing)} tensors of the model '
-            f'({", ".join(missing[:SHOWN])}, ...); was it trained with '
-            'another config?'
+        loaded = CheckpointLoader.load_checkpoint(
+            checkpoint, map_location='cpu'
         )
-    meta = content.get('meta', {}).get('dataset_meta')
-    return with_palette(meta) if meta and meta.get('classes') else None
+        state = {
+            name.removeprefix('module.'): value
+            for name, value in loaded.get('state_dict', loaded).items()
+        }
+    except Exception as error:  # unpickling raises anything
+        raise ValueError(
+            f'{checkpoint} is no checkpoint ({type(error).__name__})'
+        ) from error
+    known = set(model.state_dict())
+    try:
+        keys = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        # A headline, then one line for each tensor of another shape.
+        _, *shapes = str(error).splitlines()
+        raise ValueError(
+            f'{checkpoint} is of another model than {config}: '
+            f'{len(shapes)} tensors differ in shape, the first: '
+            f'{shapes[0].strip()}'
+        ) from error
+    missing = [
+        name
+        for name in keys.missing_keys
+        if not name.endswith('num_batches_tracked')
+    ]
+    if missing:
+        surplus = [name for name in state if name not in known]
+        raise ValueError(
+            f'{checkpoint} is of another model than {config}: it lacks '
+            f'{_some(missing)}, and has {_some(surplus)} more'
+        )
+    return (loaded.get('meta') or {}).get('dataset_meta') or {}
+
+
+def _some(names: list[str]) -> str:
+    dots = ', ...' if len(names) > SHOWN else ''
+    return f'{len(names)} tensors ({", ".join(names[:SHOWN])}{dots})'

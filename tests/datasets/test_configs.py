@@ -4,9 +4,9 @@ import pytest
 from mmseg.registry import DATASETS
 
 from mmseg_weakclip.datasets.configs import (
-    base_configs,
+    disable_mask_check,
+    iter_base_datasets,
     use_masks_of,
-    without_mask_check,
 )
 
 
@@ -79,7 +79,7 @@ def test_only_readers_are_told(weak_config, masks):
     plain = dict(type='WeakSegDataset', pipeline=[dict(type='LoadColorImage')])
     config = dict(type='ConcatDataset', datasets=[plain, weak_config()])
     use_masks_of(config, masks)
-    first, second = base_configs(config)
+    first, second = iter_base_datasets(config)
     assert 'data_prefix' not in first
     assert second['data_prefix']['seg_map_path'] == str(masks / 'masks')
 
@@ -100,8 +100,8 @@ def test_without_mask_check(weak_config, weak_root):
     config = wrap(weak_config(), 'both')
     with pytest.raises(FileNotFoundError, match=r'img3\.png'):
         DATASETS.build(copy.deepcopy(config))
-    without_mask_check(config)
+    disable_mask_check(config)
     assert len(DATASETS.build(config)) == 24
     stock = dict(type='PascalVOCDataset')
-    without_mask_check(stock)
+    disable_mask_check(stock)
     assert stock == dict(type='PascalVOCDataset')

@@ -1,11 +1,15 @@
 """A segmentor as one function of images, for use without mmseg."""
 
+import json
 from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
 from mmseg.models import BaseSegmentor, SegDataPreProcessor
 from torch import Tensor, nn
+
+from mmseg_weakclip.engine.loading import TrainedSegmentor
+from mmseg_weakclip.version import __version__
 
 from .traceable import make_traceable
 
@@ -141,3 +145,31 @@ def _padding(preprocessor: nn.Module) -> tuple[int, float]:
             f'{tuple(settings["size"])}; only size_divisor is supported'
         )
     return settings.get('size_divisor') or 1, preprocessor.pad_val
+
+
+def describe_export(
+    source: TrainedSegmentor, segmenter: ExportSegmenter
+) -> dict[str, str]:
+    """Return what a file says of itself; lists are JSON.
+
+    Args:
+        source: The trained segmentor.
+        segmenter: What of it is exported.
+    """
+    mean, std = (
+        value.flatten().tolist() for value in (segmenter.mean, segmenter.std)
+    )
+    if not source.is_rgb:
+        mean, std = mean[::-1], std[::-1]
+    return dict(
+        classes=json.dumps(source.classes),
+        palette=json.dumps(source.palette),
+        input='RGB, float32, 0 to 255, (batch, 3, height, width)',
+        output=segmenter.output,
+        mean=json.dumps(mean),
+        std=json.dumps(std),
+        size_divisor=str(segmenter.divisor),
+        test_cfg=json.dumps(source.model.test_cfg),
+        config=source.config,
+        mmseg_weakclip=__version__,
+    )

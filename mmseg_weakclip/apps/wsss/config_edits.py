@@ -1,10 +1,12 @@
 """Edits that make a config of this repository one of a user's run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import open_clip
 from mmengine.config import Config
+
+from mmseg_weakclip.datasets.configs import iter_dicts
 
 # What a Runner reads, of any kind, in a training, and in a test; a config's
 # helpful variables are left behind.
@@ -22,16 +24,6 @@ TEST_KEYS = (
     'test_evaluator',
 )  # fmt: skip
 SCHEDULE_KEYS = ('begin', 'end', 'T_max')
-
-
-def iter_dicts(value: Any) -> Iterator[dict]:
-    """Every dictionary inside a config's value, itself included."""
-    if isinstance(value, dict):
-        yield value
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from iter_dicts(inner)
 
 
 def set_classes(model: dict, num_classes: int) -> None:

@@ -14,9 +14,8 @@ from mmengine.config import Config
 from mmengine.runner import CheckpointLoader
 
 from mmseg_weakclip.apps.errors import WrongUse
+from mmseg_weakclip.datasets.configs import iter_dicts
 from mmseg_weakclip.models.clip.weights import load_clip
-
-from .config_edits import iter_dicts
 
 # Left free on the disk beside what the run is expected to write, in bytes.
 RESERVE = 200 * 2**20

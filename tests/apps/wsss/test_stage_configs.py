@@ -3,7 +3,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmseg.registry import MODELS
 
-from mmseg_weakclip.apps.wsss.config_edits import drop_transforms, iter_dicts
+from mmseg_weakclip.apps.wsss.config_edits import drop_transforms
 from mmseg_weakclip.apps.wsss.method_configs import words_for_background
 from mmseg_weakclip.apps.wsss.preflight import starting_weights
 from mmseg_weakclip.apps.wsss.segmenter_configs import (
@@ -12,6 +12,7 @@ from mmseg_weakclip.apps.wsss.segmenter_configs import (
     segmenter_iterations,
 )
 from mmseg_weakclip.apps.wsss.stages import METHODS, checkpoint_name, stages_of
+from mmseg_weakclip.datasets.configs import iter_dicts
 
 CLIPS = ('toyclip', None)
 

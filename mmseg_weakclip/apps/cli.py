@@ -1,0 +1,77 @@
+"""The command ``weakclip``: one word for each thing that people run.
+
+``python -m mmseg_weakclip`` and the scripts in ``tools/`` call the same
+functions. A module is imported when its command is called, so that help does
+not wait for torch.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import mmseg_weakclip.toyland  # noqa: F401  (its class names and its CLIP)
+from mmseg_weakclip.version import __version__
+
+# Module below this package, and what --help says.
+COMMANDS = {
+    'run': ('wsss.cli', 'from tagged images to masks and a segmenter'),
+    'train': ('commands.train', 'train the model of a config'),
+    'test': ('commands.test', 'test a model, or make seeds and masks with it'),
+    'demo': ('demo.cli', 'paint classes over images and videos'),
+    'report': ('report.cli', 'write the page about a run'),
+    'export': ('export.cli', 'write a segmenter as ONNX or TorchScript'),
+    'export-masks': (
+        'annotations.cli',
+        "write masks in COCO's or YOLO's format",
+    ),
+    'check': ('commands.check_dataset', 'check the data of a config'),
+    'labels': ('commands.image_labels', 'convert image labels to JSON'),
+    'refine': ('commands.refine_seeds', 'refine class maps that were kept'),
+    'sweep': ('commands.sweep_threshold', 'score all background thresholds'),
+    'config': ('commands.config', 'print a config that stands alone'),
+    'toyland': ('commands.make_toyland', 'draw the toy world'),
+}
+
+
+def usage() -> str:
+    """Return what ``weakclip --help`` prints."""
+    rows = (f'  {name:14}{text}' for name, (_, text) in COMMANDS.items())
+    return '\n'.join(
+        [
+            'usage: weakclip COMMAND ...',
+            '',
+            'Weakly supervised segmentation with CLIP.',
+            '',
+            *rows,
+            '',
+            'weakclip COMMAND --help lists the options of a command.',
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: The words behind ``weakclip``; those of this process by default.
+
+    Returns:
+        The exit code: 0, 1 if the work failed, 2 for a user's mistake.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ('-h', '--help'):
+        print(usage())
+        return 0
+    name, *rest = words
+    if name == '--version':
+        print(f'mmseg_weakclip {__version__}')
+        return 0
+    if name not in COMMANDS:
+        print(
+            f'weakclip: unknown command {name!r}; known: '
+            f'{", ".join(COMMANDS)}',
+            file=sys.stderr,
+        )
+        return 2
+    module = import_module(f'mmseg_weakclip.apps.{COMMANDS[name][0]}')
+    return module.main(rest, prog=f'weakclip {name}') or 0

@@ -1,0 +1,1 @@
+"""Commands over mmengine's runner and the data sets, one file each."""

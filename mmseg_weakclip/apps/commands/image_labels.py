@@ -1,0 +1,137 @@
+"""Write image-level labels as JSON, from any of the formats of the field.
+
+The output is what LoadImageLabels reads:
+
+    {"classes": ["aeroplane", ...], "labels": {"2007_000032": ["aeroplane"]}}
+
+Examples:
+    python tools/dataset_converters/image_labels.py cls_labels.npy \\
+        --classes voc --out data/voc_labels.json
+    python tools/dataset_converters/image_labels.py VOC2012/Annotations \\
+        --classes voc --ids ImageSets/Segmentation/trainaug.txt --out a.json
+    python tools/dataset_converters/image_labels.py instances_train2014.json \\
+        --classes coco --out data/coco_labels.json
+    python tools/dataset_converters/image_labels.py my_tags.csv \\
+        --classes cat,dog,bird --out my_labels.json
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+
+from mmseg_weakclip.common.names import VOCABULARIES, read_vocabulary
+from mmseg_weakclip.common.workers import progress_bar
+from mmseg_weakclip.datasets.labels.formats import (
+    READERS,
+    detect_format,
+    read_image_labels,
+)
+from mmseg_weakclip.datasets.labels.id_lists import read_id_list
+from mmseg_weakclip.datasets.labels.image_labels import ImageLabels
+
+FOLDER_FORMATS = ('txt', 'voc-xml', 'masks')
+
+
+def show_progress(files: Sequence[Path]) -> Iterable[Path]:
+    return progress_bar(len(files), files)
+
+
+def parse_args(
+    argv: Sequence[str] | None = None, prog: str | None = None
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('source', help='label file, or folder of files')
+    parser.add_argument('--format', choices=('auto', *READERS), default='auto')
+    parser.add_argument(
+        '--classes',
+        help=f'{", ".join(VOCABULARIES)}, a file with a name per line, or '
+        "names separated by commas; default: the source's own, if it has any",
+    )
+    parser.add_argument('--out', required=True, help='JSON file to write')
+    parser.add_argument('--ids', help='keep the images of this list only')
+    parser.add_argument(
+        '--no-difficult',
+        action='store_true',
+        help="voc-xml: leave objects marked as 'difficult' out",
+    )
+    parser.add_argument(
+        '--no-crowd',
+        action='store_true',
+        help='coco-json: leave crowd regions out',
+    )
+    parser.add_argument(
+        '--min-pixels',
+        type=int,
+        default=1,
+        help='masks: least area of a class that counts',
+    )
+    return parser.parse_args(argv)
+
+
+def reader_options(
+    args: argparse.Namespace, format: str, ids: list[str] | None
+) -> dict[str, Any]:
+    """The arguments of a format's reader."""
+    options: dict[str, Any] = {}
+    if format in FOLDER_FORMATS:
+        options.update(ids=ids, track=show_progress)
+    if format == 'voc-xml':
+        options['difficult'] = not args.no_difficult
+    if format in ('json', 'coco-json'):
+        options['crowd'] = not args.no_crowd
+    if format == 'masks':
+        options['min_pixels'] = args.min_pixels
+    return options
+
+
+def convert(args: argparse.Namespace) -> ImageLabels:
+    """Read the labels, restrict them to the list, and write them."""
+    format = args.format
+    if format == 'auto':
+        format = detect_format(args.source)
+    ids = None
+    if args.ids:
+        ids = list(
+            dict.fromkeys(image.image_id for image in read_id_list(args.ids))
+        )
+    labels = read_image_labels(
+        args.source,
+        read_vocabulary(args.classes) if args.classes else None,
+        format,
+        **reader_options(args, format, ids),
+    )
+    if ids is not None:
+        labels = labels.subset(ids)
+    labels.save(args.out)
+    return labels
+
+
+def describe(labels: ImageLabels) -> str:
+    """Counts of images, by class and without any."""
+    empty = sum(not indices for indices in labels.labels.values())
+    rows = [f'  {name:20} {n:8}' for name, n in labels.counts().items()]
+    return '\n'.join(
+        [
+            f'{len(labels)} images, {empty} of them without any label; '
+            'images per class:',
+            *rows,
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run the command; see ``--help``."""
+    args = parse_args(argv, prog)
+    try:
+        labels = convert(args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from error
+    print_log(describe(labels))
+    print_log(f'Written to {args.out}.')

@@ -1,0 +1,151 @@
+"""Make masks from kept class maps, without CLIP.
+
+    weakclip refine data/toyland/seeds data/toyland/refined \\
+        --config configs/toyland/seeds.py --power 1 --par
+
+FOLDER holds the class maps (scores/*.npz) that PseudoMaskWriter keeps with
+score_stride. Without --threshold and --power, the config says how, as in
+
+    refine = dict(background=dict(power=1.), par=None, crf='voc12')
+
+Goes on where it was stopped; other settings need another output folder.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+import mmseg_weakclip.parts  # noqa: F401  (registers every class)
+from mmseg_weakclip.common.workers import progress_bar, worker_context
+from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
+from mmseg_weakclip.pseudo_masks.refiner import (
+    KeptScoresRefiner,
+    Refiner,
+    set_up_worker,
+)
+from mmseg_weakclip.pseudo_masks.store import MaskStore
+
+
+def parse_args(
+    argv: Sequence[str] | None = None, prog: str | None = None
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('folder', type=Path, metavar='FOLDER')
+    parser.add_argument('out', type=Path, metavar='OUT')
+    parser.add_argument(
+        '--config', required=True, help='config with the data set'
+    )
+    background = parser.add_mutually_exclusive_group()
+    background.add_argument(
+        '--threshold', type=float, help='background score, a constant'
+    )
+    background.add_argument(
+        '--power', type=float, help='or (1 - highest map) to this power'
+    )
+    parser.add_argument('--par', action='store_true')
+    parser.add_argument('--crf', help='name of a CRF preset')
+    parser.add_argument(
+        '--min-score',
+        type=float,
+        default=0.0,
+        help='leave pixels of a lower refined score out (CLIP-ES: 0.95)',
+    )
+    parser.add_argument('--workers', type=int, default=os.cpu_count())
+    return parser.parse_args(argv)
+
+
+def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
+    """What is done with the maps, from the flags or from the config."""
+    if args.threshold is None and args.power is None:
+        if 'refine' not in cfg:
+            raise SystemExit(
+                'give --threshold or --power; the config has no `refine`'
+            )
+        if args.par or args.crf or args.min_score:
+            raise SystemExit(
+                '--par, --crf, --min-score: the config has these in `refine`; '
+                'give --threshold or --power to leave it aside'
+            )
+        settings = cfg.refine.to_dict()
+    else:
+        settings = dict(
+            background=dict(threshold=args.threshold, power=args.power),
+            par={} if args.par else None,
+            crf=args.crf,
+        )
+    settings.setdefault('par', None)
+    settings.setdefault('crf', None)
+    settings.setdefault('min_score', args.min_score)
+    return settings
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run the command; see ``--help``."""
+    args = parse_args(argv, prog)
+    cfg = Config.fromfile(args.config)
+    settings = read_settings(args, cfg)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    if settings['crf']:
+        resolve_crf_params(settings['crf'])
+    source = args.folder / 'settings.json'
+    if not source.is_file():
+        raise SystemExit(f'{args.folder} is no folder of PseudoMaskWriter')
+    store = MaskStore(args.out)
+    store.open(
+        dict(
+            source=json.loads(source.read_text()),
+            **settings,
+        )
+    )
+    finished = store.finished()
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    todo, missing = [], 0
+    for info in infos:
+        scores = args.folder / 'scores' / f'{info["img_id"]}.npz'
+        if not scores.is_file():
+            missing += 1
+        elif info['img_id'] not in finished:
+            todo.append((info, scores))
+    if missing == len(infos):
+        raise SystemExit(
+            f'{args.folder} holds no class maps of the {missing} images; '
+            'set score_stride in PseudoMaskWriter'
+        )
+    refine = KeptScoresRefiner(
+        Refiner(
+            settings['par'],
+            settings['crf'],
+            'auto',
+            settings['min_score'],
+            255,
+        ),
+        settings['background'],
+        dataset.metainfo['palette'],
+        len(dataset.metainfo['classes']),
+        str(args.out),
+    )
+    context = worker_context('mmseg_weakclip.pseudo_masks.refiner')
+    with ProcessPoolExecutor(args.workers, context, set_up_worker) as pool:
+        waiting = [
+            pool.submit(refine, info['img_path'], scores)
+            for info, scores in todo
+        ]
+        for future in progress_bar(len(waiting), as_completed(waiting)):
+            store.finish(future.result())
+    print(
+        f'{len(store.finished())} masks in {args.out / "masks"}, '
+        f'{missing} images had no class maps'
+    )

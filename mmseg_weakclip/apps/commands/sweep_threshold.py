@@ -1,0 +1,191 @@
+"""Score every background threshold of a head, in one pass over the data.
+
+    python tools/sweep_threshold.py configs/toyland/zero_shot.py \\
+        --thresholds 0.05:0.95:0.05 0.97
+
+For a decode head with a `threshold`, such as RegionTextHead or PatchTextHead.
+The test set of the config is scored as tools/test.py would at each threshold.
+The best one is chosen with the pixel truth of that set, so its score is no
+fair result there; output and file say so.
+
+With --without-truth no mask is read. Thresholds are then told apart by how
+much is background, by the number of classes in an image, and, where images
+bring labels, by how well the classes found agree with them. That is fair,
+but labels know nothing of extent: what they choose may be far from the best.
+"""
+
+import argparse
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcv.transforms import LoadAnnotations
+from mmengine import fileio
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import BaseDataset
+from mmengine.dist import is_main_process
+from mmengine.registry import init_default_scope
+from mmseg.datasets import PackSegInputs
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import DATASETS, METRICS, TRANSFORMS
+
+import mmseg_weakclip.parts  # noqa: F401  (registers every class)
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.engine.runner import InferenceRunner, check_is_trained
+from mmseg_weakclip.evaluation.threshold_report import (
+    encode_report,
+    report_sweep,
+    sweep_table,
+)
+from mmseg_weakclip.evaluation.thresholds import (
+    check_threshold,
+    parse_thresholds,
+)
+
+from .arguments import add_common_arguments, load_config
+
+# What BackgroundIoU takes over from the config's own metric.
+OPTIONS = ('ignore_index', 'nan_to_num', 'collect_device')
+
+
+def parse_args(
+    argv: Sequence[str] | None, prog: str | None
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_common_arguments(parser)
+    parser.add_argument(
+        'checkpoint', nargs='?', help='weights; none for training-free methods'
+    )
+    parser.add_argument(
+        '--thresholds',
+        nargs='+',
+        default=['0.05:0.95:0.05'],
+        metavar='T',
+        help='numbers, or ranges start:stop:step with both ends '
+        '(default: 0.05:0.95:0.05)',
+    )
+    parser.add_argument(
+        '--without-truth', action='store_true', help='read no masks'
+    )
+    parser.add_argument(
+        '--image-labels',
+        metavar='FILE',
+        help='labels of the images, for --without-truth: a file that '
+        'LoadImageLabels reads, below data_root or by its whole path',
+    )
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE.json', help='write all scores there'
+    )
+    args = parser.parse_args(argv)
+    if args.image_labels and not args.without_truth:
+        parser.error('--image-labels goes with --without-truth')
+    try:
+        args.thresholds = parse_thresholds(args.thresholds)
+    except ValueError as error:
+        parser.error(f'--thresholds: {error}')
+    return args
+
+
+def use_truth(cfg: Config) -> None:
+    """Score by the config's own IoU."""
+    evaluators = cfg.test_evaluator
+    if isinstance(evaluators, dict):
+        evaluators = [evaluators]
+    metrics = [
+        metric
+        for metric in evaluators
+        if issubclass(METRICS.get(metric.type), IoUMetric)
+    ]
+    if not metrics:
+        raise SystemExit(
+            "the config's test_evaluator has no IoUMetric or IoUWhereTruth, "
+            f'only {[metric.type for metric in evaluators]}: set '
+            "test_evaluator=dict(type='IoUWhereTruth', iou_metrics=['mIoU']), "
+            'or use --without-truth'
+        )
+    options = {
+        name: metrics[0][name] for name in OPTIONS if name in metrics[0]
+    }
+    cfg.test_evaluator = dict(type='BackgroundIoU', **options)
+
+
+def leave_out_truth(cfg: Config, image_labels: str | None) -> None:
+    """Load no masks, but labels if there are some."""
+    dataset = cfg.test_dataloader.dataset
+    pipeline = [
+        step
+        for step in dataset.pipeline
+        if not issubclass(TRANSFORMS.get(step.type), LoadAnnotations)
+    ]
+    if image_labels is not None:
+        (pack,) = (s for s in pipeline if s.type == 'PackSegInputs')
+        default = inspect.signature(PackSegInputs).parameters['meta_keys']
+        keys = pack.get('meta_keys', default.default)
+        pack.meta_keys = (*keys, 'image_labels')
+        load = ConfigDict(
+            type='LoadImageLabels',
+            ann_file=image_labels,
+            classes=read_classes(dataset),
+            allow_empty=True,
+        )
+        pipeline.insert(pipeline.index(pack), load)
+    dataset.pipeline = pipeline
+    cfg.test_evaluator = dict(type='LabelAgreement')
+
+
+def read_classes(dataset: ConfigDict) -> list[str]:
+    """Class names of a data set whose files need not be there."""
+    bare = {**dataset, 'lazy_init': True, 'pipeline': []}
+    return list(DATASETS.build(bare).metainfo['classes'])
+
+
+def has_masks(dataset: BaseDataset) -> bool:
+    """Whether any image has its true mask; looks no further than the first."""
+    paths = (
+        dataset.get_data_info(index).get('seg_map_path')
+        for index in range(len(dataset))
+    )
+    return any(path and fileio.exists(path) for path in paths)
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Sweep; see ``--help``."""
+    args = parse_args(argv, prog)
+    cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    if args.checkpoint is not None:
+        cfg.load_from = args.checkpoint
+    if args.without_truth:
+        leave_out_truth(cfg, args.image_labels)
+    else:
+        use_truth(cfg)
+    cfg.test_cfg.update(type='ThresholdSweepLoop', thresholds=args.thresholds)
+    if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+    runner = InferenceRunner.from_cfg(cfg)
+    try:
+        check_threshold(runner.model)
+    except ValueError as error:
+        raise SystemExit(f'{args.config}: {error}') from error
+    check_is_trained(runner, args.config)
+    current = runner.model.decode_head.threshold
+    dataset = runner.test_loop.dataloader.dataset
+    ann_file = getattr(dataset, 'ann_file', None)
+    split = f'{type(dataset).__name__}, {ann_file or "all images"}'
+    if not args.without_truth and not has_masks(dataset):
+        raise SystemExit(f'no masks found for {split}: use --without-truth')
+    scores = runner.test()
+    try:
+        report = report_sweep(scores, split, current)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    if not is_main_process():
+        return
+    print(sweep_table(report))
+    if args.out is not None:
+        sources = dict(config=args.config, checkpoint=cfg.load_from)
+        write_atomically(args.out, encode_report(sources | report))

@@ -1,0 +1,141 @@
+"""Train a segmentor.
+
+    weakclip train configs/segmenters/CONFIG --pseudo-masks DIR
+
+trains any segmenter on a folder of pseudo masks.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mmengine.config import Config
+
+from .arguments import add_common_arguments, load_config
+
+TENSORBOARD = 'TensorboardVisBackend'
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--pseudo-masks',
+        metavar='DIR',
+        help='train on the masks in DIR, or in DIR/masks, where our writers '
+        'put them; relative to the current folder',
+    )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on from the latest checkpoint in work-dir, or start where '
+        'there is none',
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='half precision: '
+        'float16 with loss scaling on a GPU, bfloat16 on a '
+        'CPU',
+    )
+    parser.add_argument(
+        '--tensorboard',
+        action='store_true',
+        help='write losses and scores for TensorBoard too, into '
+        '<work-dir>/<time>/vis_data; with --cfg-options '
+        'default_hooks.visualization.draw=True validation images as well',
+    )
+    return parser
+
+
+def use_amp(cfg: Config) -> None:
+    """Switch a config to automatic mixed precision."""
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') != 'OptimWrapper':
+        raise SystemExit(f'--amp: the config already has {wrapper.type}')
+    import torch
+
+    if torch.cuda.is_available():
+        wrapper.type, wrapper.loss_scale = 'AmpOptimWrapper', 'dynamic'
+    else:
+        wrapper.type = 'CPUAmpOptimWrapper'
+
+
+def use_tensorboard(cfg: Config) -> None:
+    """Have the visualizer write event files beside what it writes."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError:
+        print(
+            'train.py: --tensorboard needs tensorboard, which is not '
+            "installed: pip install -e '.[tensorboard]'",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
+    backends = list(cfg.visualizer.get('vis_backends') or ())
+    if not any(b['type'] == TENSORBOARD for b in backends):
+        backends.append(dict(type=TENSORBOARD))
+    cfg.visualizer.vis_backends = backends
+
+
+def resume(cfg: Config) -> None:
+    """Go on from the latest checkpoint, if there is one.
+
+    With ``resume`` alone, mmengine takes a config's ``load_from``, the
+    weights that a training starts from, for the training itself.
+    """
+    from mmseg_weakclip.engine.checkpoints import find_whole_checkpoint
+
+    latest = find_whole_checkpoint(cfg.work_dir)
+    if latest is not None:
+        cfg.load_from, cfg.resume = latest, True
+
+
+def use_pseudo_masks(cfg: Config, folder: str) -> None:
+    """Train on the masks of a folder.
+
+    Raises:
+        ValueError: The config trains on nothing, or on no masks.
+        FileNotFoundError: The folder holds none.
+    """
+    from mmengine.logging import print_log
+
+    from mmseg_weakclip.datasets.configs import use_masks_of
+
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    if dataset is None:
+        raise ValueError('the config has no train_dataloader')
+    found = use_masks_of(dataset, folder)
+    print_log(f'Training on the masks in {found}.')
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Train; see ``--help``."""
+    parser = build_parser(prog)
+    args = parser.parse_args(argv)
+    from mmengine.runner import Runner
+    from mmseg.registry import RUNNERS
+
+    import mmseg_weakclip.parts  # noqa: F401  (also without custom_imports)
+
+    cfg = load_config(args)
+    if args.pseudo_masks is not None:
+        try:
+            use_pseudo_masks(cfg, args.pseudo_masks)
+        except (OSError, ValueError) as error:
+            parser.error(f'--pseudo-masks: {error}')
+    if args.resume:
+        resume(cfg)
+    if args.amp:
+        use_amp(cfg)
+    if args.tensorboard:
+        use_tensorboard(cfg)
+    if 'runner_type' in cfg:
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+    runner.train()

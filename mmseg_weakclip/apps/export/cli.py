@@ -1,0 +1,185 @@
+"""Write a trained segmenter into a file that runs without mmseg.
+
+    weakclip export configs/toyland/segmenter.py \\
+        work_dirs/segmenter/iter_3000.pth --format onnx
+
+The file takes RGB images as they are, float32, 0 to 255, any number of any
+height and width, (B, 3, H, W), and returns logits, probabilities or a mask of
+their size; normalisation is inside. It predicts whole images: where the
+config slides a window, cut the windows yourself. Class names, colours, mean,
+deviation and versions are in its metadata.
+
+Before it is written, it is run beside PyTorch on images of several sizes, and
+on --image; it appears only if no value differs by more than 0.001 (exit code
+1 if some does). Heads that need image labels can't be exported, and neither
+can networks that count their windows in Python, such as Swin.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from torch import Tensor
+
+import mmseg_weakclip.parts  # noqa: F401  (registers every class)
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.engine.loading import TrainedSegmentor, load_segmentor
+
+from .check import SIZES, TOLERANCE, TRACED, compare, random_images
+from .formats import (
+    load_onnx,
+    load_torchscript,
+    require_onnx,
+    to_onnx,
+    to_torchscript,
+)
+from .segmenter import OUTPUTS, ExportSegmenter, describe_export
+
+SUFFIXES = dict(onnx='.onnx', torchscript='.pt')
+
+
+def parse_args(
+    argv: Sequence[str] | None = None, prog: str | None = None
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='weights; none for training-free methods'
+    )
+    parser.add_argument('--format', required=True, choices=sorted(SUFFIXES))
+    parser.add_argument(
+        '--output',
+        default='logits',
+        choices=OUTPUTS,
+        help='what the file returns (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help='file to write (default: beside the checkpoint, with its name)',
+    )
+    parser.add_argument(
+        '--image',
+        nargs='+',
+        default=(),
+        metavar='FILE',
+        help='images to compare on, beside random ones',
+    )
+    parser.add_argument(
+        '--opset',
+        type=int,
+        metavar='N',
+        help="version of ONNX's operators (default: PyTorch's choice)",
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
+    args = parser.parse_args(argv)
+    if args.opset is not None and args.format != 'onnx':
+        parser.error('--opset goes with --format onnx')
+    if args.out is None:
+        source = Path(args.checkpoint or Path(args.config).name)
+        args.out = source.with_suffix(SUFFIXES[args.format])
+    if not args.out.parent.is_dir():
+        parser.error(f'--out: the folder {args.out.parent} does not exist')
+    return args
+
+
+def read_images(paths: Sequence[str]) -> list[Tensor]:
+    """Image files as batches of one, RGB."""
+    return [
+        torch.from_numpy(
+            np.ascontiguousarray(read_color_image(path)[..., ::-1])
+        )
+        .permute(2, 0, 1)[None]
+        .float()
+        for path in paths
+    ]
+
+
+def load(args: argparse.Namespace) -> TrainedSegmentor:
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    return load_segmentor(cfg, args.checkpoint)
+
+
+def trace(
+    args: argparse.Namespace,
+    source: TrainedSegmentor,
+    segmenter: ExportSegmenter,
+) -> bytes:
+    """The content of the file."""
+    images = random_images(TRACED)
+    # Heads say what they lack, in words, before a tracer does.
+    with torch.no_grad():
+        segmenter(images)
+    metadata = describe_export(source, segmenter)
+    if args.format == 'onnx':
+        return to_onnx(segmenter, images, metadata, args.opset)
+    return to_torchscript(segmenter, images, metadata)
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run the command; see ``--help``."""
+    args = parse_args(argv, prog)
+    # mmengine's notes on loading, and the exporter's on its steps.
+    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
+    try:
+        batches = [random_images(size) for size in SIZES]
+        batches += read_images(args.image)
+        if args.format == 'onnx':
+            require_onnx()
+        source = load(args)
+        segmenter = ExportSegmenter(source.model, args.output, source.is_rgb)
+        content = trace(args, source, segmenter)
+    except (OSError, ImportError, KeyError, RuntimeError, ValueError) as error:
+        print(
+            f'error: {args.config} can not be exported: '
+            f'{" ".join(str(error).split())}',
+            file=sys.stderr,
+        )
+        return 2
+    loaders = dict(onnx=load_onnx, torchscript=load_torchscript)
+    print(f'{args.output} of the file and of PyTorch, largest difference:')
+    failed = 0
+    for comparison in compare(
+        loaders[args.format](content),
+        source.model,
+        batches,
+        args.output,
+        segmenter.threshold,
+        source.takes_rgb,
+    ):
+        batch, height, width = comparison.size
+        print(
+            f'  {batch} of {height} x {width}: {comparison.difference:.1e}'
+            f'  {comparison.problem}'
+        )
+        failed += not comparison.passes
+    if failed:
+        print(
+            f'error: {args.config} can not be exported: {failed} of '
+            f'{len(batches)} sizes differ by more than {TOLERANCE:g}; '
+            'nothing was written',
+            file=sys.stderr,
+        )
+        return 1
+    write_atomically(args.out, content)
+    print(f'{args.out}: {len(content) / 1e6:.1f} MB, {args.format}')
+    return 0
