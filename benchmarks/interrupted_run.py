@@ -20,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmseg_weakclip.apps.run_folder.manifest import Manifest
+from mmseg_weakclip.apps.wsss.manifest import Manifest
 from mmseg_weakclip.apps.wsss.scoring import SCORES
 from mmseg_weakclip.engine.checkpoints import is_whole
 

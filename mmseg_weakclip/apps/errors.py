@@ -1,16 +1,20 @@
-"""What a user has to put right."""
+"""Errors that end a command with one line, and counts for messages."""
 
 
-class WrongUse(Exception):
-    """One line that says what is wrong, where, and what to do about it."""
+class UserError(Exception):
+    """A mistake of the user: what is wrong, where, and what to do about it."""
 
 
 class StageFailed(Exception):
-    """A stage ended with an error; the message names its log."""
+    """A stage of a run failed; the message names its log."""
 
 
-def count(number: int, what: str, first: object = None) -> str:
-    """'3 images (the first: x)', for messages."""
-    plural = '' if number == 1 else 's'
-    text = f'{number} {what}{plural}'
-    return text if first is None else f'{text} (the first: {first})'
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """Return a number with its noun, such as '3 images'.
+
+    Args:
+        number: How many.
+        singular: The noun for one.
+        plural: The noun for several; ``singular`` with an s by default.
+    """
+    return f'{number} {singular if number == 1 else plural or singular + "s"}'

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmseg_weakclip.apps.errors import WrongUse
-
 
 def write_atomically(path: str | Path, data: bytes) -> None:
     """Write a file under its name only when all of it is on the disk.
@@ -42,6 +40,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 LENGTH = 16
+DIGESTS = 'digests.json'
 
 
 def digest_bytes(content: bytes) -> str:
@@ -66,11 +65,37 @@ def digest_file(path: Path) -> str:
 
 
 def digest_masks(folder: Path) -> str:
-    """A digest of all masks of a folder, in any order of writing."""
-    paths = sorted((folder / 'masks').glob('*.png'))
-    if not paths:
+    """Return a digest of all masks of a folder, in any order of writing.
+
+    The digest of each file is kept in ``digests.json`` with the file's size
+    and time, so that only what has changed since is read again.
+
+    Args:
+        folder: Folder with ``masks/*.png``.
+    """
+    if not (folder / 'masks').is_dir():
         return 'missing'
-    return digest_value([[path.name, digest_file(path)] for path in paths])
+    notes = folder / DIGESTS
+    try:
+        known = json.loads(notes.read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    found = {}
+    with os.scandir(folder / 'masks') as files:
+        for file in files:
+            if file.name.endswith('.png') and not file.name.startswith('.'):
+                stat = file.stat()
+                found[file.name] = [stat.st_size, stat.st_mtime_ns]
+    if not found:
+        return 'missing'
+    for name, facts in found.items():
+        old = known.get(name, [])
+        same = old[:2] == facts
+        path = folder / 'masks' / name
+        facts.append(old[2] if same else digest_file(path))
+    if found != known:
+        write_atomically(notes, json.dumps(found).encode())
+    return digest_value([[name, found[name][2]] for name in sorted(found)])
 
 
 def digest_scores(folder: Path) -> str:
@@ -95,7 +120,7 @@ def lock_folder(folder: Path, patience: float = PATIENCE) -> Iterator[int]:
         The file descriptor that tools must keep open.
 
     Raises:
-        WrongUse: Another process still works there.
+        BlockingIOError: Another process still holds it.
     """
     path = folder / '.lock'
     with path.open('w') as file:
@@ -104,11 +129,8 @@ def lock_folder(folder: Path, patience: float = PATIENCE) -> Iterator[int]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except OSError:
+            except BlockingIOError:
                 if time.monotonic() > end:
-                    raise WrongUse(
-                        f'another process works in {folder}; wait for it or '
-                        'stop it'
-                    ) from None
+                    raise
                 time.sleep(0.2)
         yield file.fileno()

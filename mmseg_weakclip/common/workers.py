@@ -67,17 +67,23 @@ class _Bar(tqdm):
     monitor_interval = 0
 
 
-def progress_bar(total: int | None, tasks: Iterable[T] | None = None) -> tqdm:
+def progress_bar(
+    total: int | None,
+    tasks: Iterable[T] | None = None,
+    name: str | None = None,
+) -> tqdm:
     """A bar with the time left.
 
     Args:
         total: Number of tasks; None if nobody knows.
         tasks: To go through; None for calls of ``update(count=1)``, and
             ``close()`` at the end.
+        name: What stands before the bar.
     """
     return _Bar(
         tasks,
         total=total,
+        desc=name,
         file=sys.stderr,
         mininterval=LIVELY if sys.stderr.isatty() else SPARING,
         # Each task looks at the clock; the thread would for slow ones.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
-from mmseg_weakclip.apps.run_folder.read import ROLES
+from mmseg_weakclip.apps.run_folder.schema import ROLES
 
 from .curves import Training
 

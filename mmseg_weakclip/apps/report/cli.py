@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmseg_weakclip.apps.report.page import IMAGES, write_report
-from mmseg_weakclip.apps.run_folder.fields import RunError
+from mmseg_weakclip.apps.run_folder.schema import RunError
 
 
 def parse_args(

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_weakclip.apps.run_folder.fields import RunError
-from mmseg_weakclip.apps.run_folder.read import ROLES, SPLITS, Run, RunImage
+from mmseg_weakclip.apps.run_folder.schema import (
+    ROLES,
+    SPLITS,
+    RunError,
+    RunImage,
+)
+from mmseg_weakclip.apps.run_folder.store import RunFolder
 from mmseg_weakclip.common.masks import (
     check_mask_ids,
     check_mask_size,
@@ -69,7 +74,7 @@ def disagreement(first: np.ndarray, second: np.ndarray) -> float | None:
     return int((counted & (first != second)).sum()) / total
 
 
-def read_masks(run: Run, image: RunImage) -> dict[str, np.ndarray]:
+def read_masks(run: RunFolder, image: RunImage) -> dict[str, np.ndarray]:
     """All masks of an image that are there, by role; truth the last.
 
     Returns:
@@ -83,12 +88,14 @@ def read_masks(run: Run, image: RunImage) -> dict[str, np.ndarray]:
     }
     paths = {role: path for role, path in paths.items() if path.is_file()}
     if image.truth is not None:
-        paths[TRUTH] = image.truth
+        paths[TRUTH] = run.truth_path(image)
     masks = {}
     for role, path in paths.items():
         try:
             mask = read_mask(str(path))
-            check_mask_size(mask, str(path), image.size, str(image.file))
+            check_mask_size(
+                mask, str(path), image.size, str(run.image_path(image))
+            )
             check_mask_ids(mask, str(path), range(len(run.classes)))
         except (OSError, ValueError) as error:
             raise RunError(str(error)) from error
@@ -96,7 +103,7 @@ def read_masks(run: Run, image: RunImage) -> dict[str, np.ndarray]:
     return masks
 
 
-def compare_image(run: Run, image: RunImage) -> Comparison:
+def compare_image(run: RunFolder, image: RunImage) -> Comparison:
     """Compare the masks of one image; see :func:`read_masks`."""
     masks = read_masks(run, image)
     shares = {}
@@ -112,7 +119,7 @@ def compare_image(run: Run, image: RunImage) -> Comparison:
     return Comparison(image, shares, frozenset(classes))
 
 
-def compare_images(run: Run) -> list[Comparison]:
+def compare_images(run: RunFolder) -> list[Comparison]:
     """Compare the masks of every image, in the order of the index."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(partial(compare_image, run), run.images))

@@ -5,9 +5,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from mmseg_weakclip.apps.run_folder.fields import RunError, check_kind, take
-from mmseg_weakclip.apps.run_folder.read import Run
+from mmseg_weakclip.apps.run_folder.schema import RunError, require
+from mmseg_weakclip.apps.run_folder.store import RunFolder
 
 PATTERN = '*/vis_data/scalars.json'
 TOTAL, SCORE = 'loss', 'mIoU'
@@ -60,7 +61,7 @@ class _Log:
             self.scores += scores
 
 
-def read_trainings(run: Run) -> list[Training]:
+def read_trainings(run: RunFolder) -> list[Training]:
     """A training for each folder of a stage with losses in it.
 
     Raises:
@@ -94,12 +95,17 @@ def _read_lines(path: Path) -> list[dict]:
             if number == len(lines):
                 break  # no line end: the process died while it wrote
             raise RunError(f'{where} is no JSON: {error}') from error
-        take(record, 'step', where, 'whole number')
+        require(record, 'step', where)
         for key in record:
             if _is_loss(key) or key == SCORE:
-                check_kind(record[key], f'{where}: {key!r}', 'number')
+                _check_number(record[key], f'{where}: {key!r}')
         records.append(record)
     return records
+
+
+def _check_number(value: Any, where: str) -> None:
+    if not isinstance(value, (int, float)):
+        raise RunError(f'{where} is {value!r}; expected a number')
 
 
 def _is_loss(key: str) -> bool:

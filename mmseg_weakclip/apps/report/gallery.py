@@ -8,8 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mmseg_weakclip.apps.run_folder.fields import RunError
-from mmseg_weakclip.apps.run_folder.read import ROLES, ClassInfo, Run, RunImage
+from mmseg_weakclip.apps.run_folder.schema import (
+    ROLES,
+    RunClass,
+    RunError,
+    RunImage,
+)
+from mmseg_weakclip.apps.run_folder.store import RunFolder
 from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.common.masks import check_mask_size
 from mmseg_weakclip.common.overlay import class_shares
@@ -80,7 +85,7 @@ class Gallery:
 
 
 def make_gallery(
-    run: Run, comparisons: Sequence[Comparison], count: int
+    run: RunFolder, comparisons: Sequence[Comparison], count: int
 ) -> Gallery:
     """Choose images and make their thumbnails.
 
@@ -115,13 +120,15 @@ def make_gallery(
     )
 
 
-def _has(run: Run, image: RunImage, role: str) -> bool:
+def _has(run: RunFolder, image: RunImage, role: str) -> bool:
     if role == TRUTH:
         return image.truth is not None
     return run.mask_path(role, image.id).is_file()
 
 
-def make_card(run: Run, comparison: Comparison, roles: Sequence[str]) -> Card:
+def make_card(
+    run: RunFolder, comparison: Comparison, roles: Sequence[str]
+) -> Card:
     """Thumbnails of one image.
 
     Args:
@@ -152,16 +159,19 @@ def make_card(run: Run, comparison: Comparison, roles: Sequence[str]) -> Card:
     )
 
 
-def read_photo(image: RunImage) -> Image.Image:
+def read_photo(run: RunFolder, image: RunImage) -> Image.Image:
     """The photo of a run's image.
 
     Raises:
         RunError: It is damaged, or of another size than the index says.
     """
     try:
-        pixels = read_color_image(str(image.file))
+        pixels = read_color_image(str(run.image_path(image)))
         check_mask_size(
-            pixels[..., 0], 'in the index', image.size, str(image.file)
+            pixels[..., 0],
+            'in the index',
+            image.size,
+            str(run.image_path(image)),
         )
     except (OSError, ValueError) as error:
         raise RunError(str(error)) from error
@@ -175,7 +185,7 @@ def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def paint(
-    mask: np.ndarray, classes: Sequence[ClassInfo], size: tuple[int, int]
+    mask: np.ndarray, classes: Sequence[RunClass], size: tuple[int, int]
 ) -> Image.Image:
     """A mask in its colours, for lying over a photo.
 

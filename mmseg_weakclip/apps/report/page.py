@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg_weakclip.apps.run_folder.read import ROLES, SPLITS, Run, read_run
-from mmseg_weakclip.apps.run_folder.scores import find_confusions
+from mmseg_weakclip.apps.run_folder.schema import ROLES, SPLITS
+from mmseg_weakclip.apps.run_folder.store import RunFolder, read_run
 from mmseg_weakclip.common.files import write_atomically
 
 from .charts import training_chart
 from .compare import LEAST_SHARE, Comparison, compare_images, pairs_of
+from .confusions import find_confusions
 from .curves import Training, read_trainings
 from .gallery import Gallery, make_gallery
 from .score_charts import confusion_chart, ious_charts
@@ -54,7 +55,7 @@ def write_report(
 
 
 def render(
-    run: Run,
+    run: RunFolder,
     comparisons: Sequence[Comparison],
     gallery: Gallery,
     trainings: Sequence[Training],
@@ -127,7 +128,7 @@ def render(
     )
 
 
-def _score_table(run: Run) -> list[dict[str, Any]]:
+def _score_table(run: RunFolder) -> list[dict[str, Any]]:
     """Rows of the table of mean IoUs: a role on a split."""
     return [
         {'role': ROLES[role], 'key': role, 'split': split, 'scores': scores}
@@ -136,7 +137,7 @@ def _score_table(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _ious_charts(run: Run) -> dict[str, list[str]]:
+def _ious_charts(run: RunFolder) -> dict[str, list[str]]:
     charts = {}
     for split in SPLITS:
         scores = {
@@ -151,7 +152,7 @@ def _ious_charts(run: Run) -> dict[str, list[str]]:
     return charts
 
 
-def _confusions(run: Run) -> list[dict[str, Any]]:
+def _confusions(run: RunFolder) -> list[dict[str, Any]]:
     """Each confusion matrix, the last role on val first."""
     found = []
     for role in reversed(run.scores):
@@ -191,7 +192,7 @@ def _pairs(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     ]
 
 
-def _filter_classes(run: Run, gallery: Gallery) -> list[dict[str, Any]]:
+def _filter_classes(run: RunFolder, gallery: Gallery) -> list[dict[str, Any]]:
     """Classes to filter by, and how many of the images shown have them.
 
     The first class is the background, which nearly every image has.

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmseg_weakclip.apps.run_folder.read import ROLES
-from mmseg_weakclip.apps.run_folder.scores import SplitScores, normalize_rows
+from mmseg_weakclip.apps.run_folder.schema import ROLES, SplitScores
 
 from .charts import ROLE_COLORS, render_figure, shorten
+from .confusions import normalize_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmseg_weakclip.apps.run_folder.read import ROLES, SPLITS, Run, RunImage
-from mmseg_weakclip.apps.run_folder.scores import SplitScores, find_confusions
+from mmseg_weakclip.apps.run_folder.schema import (
+    ROLES,
+    SPLITS,
+    RunImage,
+    SplitScores,
+)
+from mmseg_weakclip.apps.run_folder.store import RunFolder
 
 from .compare import Comparison, pairs_of, rank
+from .confusions import find_confusions
 
 # The stage that writes the page is running while it does.
 OWN_STAGE = 'report'
@@ -42,7 +48,7 @@ class DataFacts:
     resized: int
 
 
-def describe_data(run: Run) -> DataFacts:
+def describe_data(run: RunFolder) -> DataFacts:
     """Count the images of a run that has some."""
     by_split = {
         split: [image for image in run.images if image.split == split]
@@ -87,7 +93,7 @@ def duration(seconds: float) -> str:
     return f'{minutes // 60} h {minutes % 60:02d} min'
 
 
-def best_split(run: Run) -> tuple[str, dict[str, SplitScores]] | None:
+def best_split(run: RunFolder) -> tuple[str, dict[str, SplitScores]] | None:
     """The split to quote, and its scores by role: val before train."""
     for split in ('val', *SPLITS):
         found = {
@@ -100,7 +106,7 @@ def best_split(run: Run) -> tuple[str, dict[str, SplitScores]] | None:
     return None
 
 
-def summarize(run: Run, comparisons: Sequence[Comparison]) -> list[str]:
+def summarize(run: RunFolder, comparisons: Sequence[Comparison]) -> list[str]:
     """What was run, how good it is, and what to look at, in sentences."""
     return [
         *_what_was_run(run),
@@ -109,7 +115,7 @@ def summarize(run: Run, comparisons: Sequence[Comparison]) -> list[str]:
     ]
 
 
-def _what_was_run(run: Run) -> list[str]:
+def _what_was_run(run: RunFolder) -> list[str]:
     stages = [stage for stage in run.stages if stage.name != OWN_STAGE]
     finished = [stage for stage in stages if stage.state == 'finished']
     chosen = [
@@ -149,7 +155,7 @@ def _what_was_run(run: Run) -> list[str]:
     return lines
 
 
-def _how_good(run: Run) -> list[str]:
+def _how_good(run: RunFolder) -> list[str]:
     if not run.images:
         return []
     if not run.scores:
@@ -193,7 +199,9 @@ def _how_good(run: Run) -> list[str]:
     return [*lines, f'{line}.']
 
 
-def _what_to_look_at(run: Run, comparisons: Sequence[Comparison]) -> list[str]:
+def _what_to_look_at(
+    run: RunFolder, comparisons: Sequence[Comparison]
+) -> list[str]:
     pairs = pairs_of(comparisons)
     if not pairs:
         return []

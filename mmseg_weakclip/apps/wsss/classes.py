@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mmseg_weakclip.apps.errors import WrongUse
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.common.masks import label_colors
 from mmseg_weakclip.common.names import (
     BACKGROUND,
@@ -55,10 +55,10 @@ class ClassList:
         try:
             index = NameIndex([info.name for info in self.classes])
         except ValueError as error:
-            raise WrongUse(str(error)) from error
+            raise UserError(str(error)) from error
         object.__setattr__(self, 'index', index)
         if not 0 < len(self.classes) <= MAX_CLASSES:
-            raise WrongUse(
+            raise UserError(
                 f'{len(self.classes)} classes; masks hold 1 to {MAX_CLASSES}'
             )
 
@@ -90,19 +90,19 @@ def read_classes(spec: str) -> ClassList:
             file with a name per line, or names between commas.
 
     Raises:
-        WrongUse: No such file, or something in it is wrong.
+        UserError: No such file, or something in it is wrong.
     """
     path = Path(spec)
     if path.suffix in ('.yaml', '.yml'):
         if not path.is_file():
-            raise WrongUse(f'--classes {spec} does not exist')
+            raise UserError(f'--classes {spec} does not exist')
         return parse_classes(_load_yaml(path), spec)
     try:
         names = read_vocabulary(spec)
     except (OSError, ValueError) as error:
-        raise WrongUse(f'--classes: {error}') from error
+        raise UserError(f'--classes: {error}') from error
     if len(names) == 1 and ',' not in spec and names[0] == spec:
-        raise WrongUse(
+        raise UserError(
             f'--classes {spec} is no file, no known list '
             f'({", ".join(VOCABULARIES)}) and a single name; for one class '
             f'write "{spec},"'
@@ -115,7 +115,7 @@ def _load_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding='utf-8-sig'))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         message = ' '.join(str(error).split())
-        raise WrongUse(f'{path} is not valid YAML: {message}') from error
+        raise UserError(f'{path} is not valid YAML: {message}') from error
 
 
 def parse_classes(content: Any, source: str) -> ClassList:
@@ -127,14 +127,14 @@ def parse_classes(content: Any, source: str) -> ClassList:
         source: The file, for messages.
 
     Raises:
-        WrongUse: It is something else.
+        UserError: It is something else.
     """
     if not isinstance(content, Mapping) or not content.get('classes'):
-        raise WrongUse(f'{source} has no list `classes`')
+        raise UserError(f'{source} has no list `classes`')
     _check_keys(content, FILE_KEYS, source)
     entries = content['classes']
     if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise WrongUse(f'{source}: `classes` is no list')
+        raise UserError(f'{source}: `classes` is no list')
     classes = [_parse_class(entry, source) for entry in entries]
     if classes[0].name == BACKGROUND:
         classes = classes[1:]
@@ -148,7 +148,7 @@ def _parse_class(entry: Any, source: str) -> ClassInfo:
     if not isinstance(entry, Mapping):
         return plain_class(*_strings([entry], f'{source}: a class'))
     if 'name' not in entry:
-        raise WrongUse(f'{source}: the class {dict(entry)} has no `name`')
+        raise UserError(f'{source}: the class {dict(entry)} has no `name`')
     (name,) = _strings([entry['name']], f'{source}: a name')
     where = f'{source}: {name!r}'
     _check_keys(entry, CLASS_KEYS, where)
@@ -169,7 +169,7 @@ def _parse_class(entry: Any, source: str) -> ClassInfo:
 def _check_keys(entry: Mapping, known: set[str], where: str) -> None:
     unknown = sorted(str(key) for key in set(entry) - known)
     if unknown:
-        raise WrongUse(
+        raise UserError(
             f'{where} has `{unknown[0]}`; known are {", ".join(sorted(known))}'
         )
 
@@ -177,11 +177,11 @@ def _check_keys(entry: Mapping, known: set[str], where: str) -> None:
 def _strings(values: Any, where: str) -> list[str]:
     """Names, stripped; numbers count as names, true and false do not."""
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise WrongUse(f'{where} is no list')
+        raise UserError(f'{where} is no list')
     for value in values:
         wanted = isinstance(value, (str, int)) and not isinstance(value, bool)
         if not wanted or not str(value).strip():
-            raise WrongUse(
+            raise UserError(
                 f'{where}: {value!r} is no name; write it in quotes'
             )
     return [str(value).strip() for value in values]
@@ -199,7 +199,7 @@ def _parse_color(color: Any, where: str) -> tuple[int, int, int]:
         and all(isinstance(v, int) and 0 <= v <= 255 for v in color)
     ):
         return tuple(color)
-    raise WrongUse(
+    raise UserError(
         f'{where}: the color {color!r} is neither [r, g, b] of 0 to 255 nor '
         '"#rrggbb"'
     )

@@ -1,39 +1,54 @@
-"""The flags of the one command, and what they mean together."""
+"""From a folder of tagged images to masks and a trained segmenter.
+
+    weakclip run --images photos --labels labels.csv --work-dir out
+
+checks the data, has CLIP mark the classes (seeds), refines that to pseudo
+masks, trains a stock segmenter of mmseg on them, predicts every image with it,
+scores where you have masks, and writes out/report.html. Each stage is an
+ordinary config in out/configs.
+
+labels.csv has the columns image and labels ("dog;sofa"). --resume goes on
+where a run was stopped, and does again only what depends on what has changed.
+"""
 
 import argparse
+import contextlib
 import difflib
 import os
-from typing import NoReturn
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-import open_clip
+from mmseg_weakclip.apps.errors import StageFailed, UserError
+from mmseg_weakclip.models.clip.local_models import local_tags
 
-from mmseg_weakclip.apps.errors import WrongUse
-from mmseg_weakclip.apps.run_folder.manifest import Manifest
+from .options import CRFS, METHODS, PUBLISHED_CLIP, SEGMENTERS, Options
 
-from .options import Options
-from .segmenter_configs import SEGMENTERS
-from .stages import METHODS
-
-CRFS = ('none', 'voc12', 'coco14')
+if TYPE_CHECKING:
+    from .manifest import Manifest
+    from .stage_server import StageServer
 
 
 class Parser(argparse.ArgumentParser):
     """One line of what is wrong, in place of the usage."""
 
     def error(self, message: str) -> NoReturn:
-        raise WrongUse(f'{message} (--help lists all options)')
+        raise UserError(f'{message} (--help lists all options)')
 
 
 def parse_args(
-    description: str, argv: list[str] | None = None
+    argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
     """Read the flags; those that are not given are not in the result.
 
     Raises:
-        WrongUse: They are wrong.
+        UserError: They are wrong.
     """
     parser = Parser(
-        description=description,
+        prog=prog,
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
@@ -47,7 +62,7 @@ def parse_args(
         '--labels',
         metavar='FILE',
         help='CSV with the columns image and labels, or any label file that '
-        'tools/dataset_converters/image_labels.py reads',
+        '`weakclip labels` reads',
     )
     data.add_argument(
         '--classes',
@@ -78,6 +93,11 @@ def parse_args(
         help='go on without images that can not be read',
     )
     method = parser.add_argument_group('method')
+    method.add_argument(
+        '--profile',
+        help='settings to start from: photos or toyland (default: as --clip '
+        'needs)',
+    )
     method.add_argument('--method', help=f'{", ".join(METHODS)}')
     method.add_argument('--clip', help='model of open_clip')
     method.add_argument(
@@ -123,11 +143,11 @@ def parse_args(
     return parser.parse_args(argv)
 
 
-def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    """See that a choice is known.
+def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Check that a choice is known.
 
     Raises:
-        WrongUse: It is not; the nearest that is stands in the message.
+        UserError: It is not; the message has the nearest that is.
     """
     if value in known:
         return
@@ -135,15 +155,19 @@ def one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     hint = f'known: {", ".join(known)}'
     if near:
         hint = f'did you mean {near[0]}?'
-    raise WrongUse(f'--{name} {value} is unknown; {hint}')
+    raise UserError(f'--{name} {value} is unknown; {hint}')
 
 
-def read_options(args: argparse.Namespace, before: Manifest | None) -> Options:
+def read_options(
+    args: argparse.Namespace, before: 'Manifest | None'
+) -> Options:
     """The options of this call, those of an earlier one below them.
 
     Raises:
-        WrongUse: They do not fit together.
+        UserError: They do not fit together.
     """
+    from .profiles import choose_profile
+
     given = {
         key: value
         for key, value in vars(args).items()
@@ -156,20 +180,173 @@ def read_options(args: argparse.Namespace, before: Manifest | None) -> Options:
         given = {**before.options.to_json(), **given}
     for name in ('images', 'labels'):
         if given.get(name) is None:
-            raise WrongUse(f'--{name} is missing (--help lists all options)')
+            raise UserError(f'--{name} is missing (--help lists all options)')
     options = Options.from_json(given)
-    one_of('method', options.method, METHODS)
-    one_of('segmenter', options.segmenter, tuple(SEGMENTERS))
+    require_choice('method', options.method, METHODS)
+    require_choice('segmenter', options.segmenter, tuple(SEGMENTERS))
     if options.crf is not None:
-        one_of('crf', options.crf, CRFS)
-    options = options.with_clip_defaults()
-    if options.clip is not None:
-        one_of('clip', options.clip, tuple(open_clip.list_models()))
+        require_choice('crf', options.crf, CRFS)
+    options = options.with_clip_defaults(choose_profile(options).clip)
+    _check_clip(options.clip)
     if not 0 <= options.val_share < 1:
-        raise WrongUse(f'--val-share {options.val_share} is not in [0, 1)')
+        raise UserError(f'--val-share {options.val_share} is not in [0, 1)')
     for name in ('iterations', 'method_iterations', 'batch_size', 'max_side',
                  'clip_size', 'segmenter_size'):  # fmt: skip
         value = getattr(options, name)
         if value is not None and value < 1:
-            raise WrongUse(f'--{name.replace("_", "-")} {value} is below 1')
+            raise UserError(f'--{name.replace("_", "-")} {value} is below 1')
     return options
+
+
+def _check_clip(name: str | None) -> None:
+    """Check that open_clip knows a model, without its import where it can."""
+    if name is None or name == PUBLISHED_CLIP or local_tags(name):
+        return
+    import open_clip
+
+    require_choice('clip', name, tuple(open_clip.list_models()))
+
+
+@contextlib.contextmanager
+def stage_server(options: Options) -> 'Iterator[StageServer | None]':
+    """Start the server that forks the stages, where that is safe.
+
+    A process must not be forked behind CUDA, and Macs forbid it behind most
+    libraries.
+    """
+    from .preflight import may_have_gpus
+    from .stage_server import StageServer
+
+    on_cpu = options.gpus == 0 or options.gpus is None and not may_have_gpus()
+    if not on_cpu or sys.platform != 'linux':
+        yield None
+        return
+    with StageServer({'CUDA_VISIBLE_DEVICES': ''}) as server:
+        yield server
+
+
+def run_command(args: argparse.Namespace) -> None:
+    """Check what the user gave, print the plan, and run the stages.
+
+    Raises:
+        UserError: Something has to be put right by the user.
+        StageFailed: A stage ended with an error.
+        KeyboardInterrupt: The user stopped it.
+    """
+    from .manifest import Manifest
+
+    folder = Path(args.work_dir).absolute()
+    before = Manifest.load(folder)
+    resumed = getattr(args, 'resume', False)
+    dry = getattr(args, 'dry_run', False)
+    if before is not None and not (resumed or dry):
+        raise UserError(
+            f'{folder} holds a run already; add --resume to go on with it, '
+            'or choose another --work-dir'
+        )
+    if before is None and resumed:
+        print(f'{folder} holds no run yet; this is its first')
+    options = read_options(args, before)
+    with contextlib.ExitStack() as stack:
+        server = None
+        if not dry:
+            server = stack.enter_context(stage_server(options))
+        run_pipeline(
+            options, before, getattr(args, 'until', None), dry, server
+        )
+
+
+def run_pipeline(
+    options: Options,
+    before: 'Manifest | None',
+    until: str | None,
+    dry: bool,
+    server: 'StageServer | None',
+) -> None:
+    """Read the sources, print the plan, and run the stages.
+
+    Args:
+        options: What the user asks for.
+        before: What an earlier start of the run has done.
+        until: Stage to stop behind, or None.
+        dry: Stop behind the plan.
+        server: Forks the stages, or None.
+    """
+    from mmseg_weakclip.common.files import lock_folder
+
+    from .classes import read_classes
+    from .execute import Launcher
+    from .manifest import Manifest
+    from .pipeline import Pipeline
+    from .plan import describe_plan, stage_bytes
+    from .preflight import check_disk, check_folder
+    from .prepare import estimate_sizes, read_sources
+    from .run import Run
+    from .stages import checkpoint_name, stages_of
+
+    folder = Path(options.work_dir)
+    stages = stages_of(options.method)
+    if until is not None:
+        require_choice('until', until, tuple(stage.name for stage in stages))
+    classes = read_classes(options.classes) if options.classes else None
+    sources = read_sources(options, classes)
+    run = Run.begin(folder, options, sources.classes)
+    planned = run.with_images(estimate_sizes(sources, options))
+    check_disk(folder, sum(stage_bytes(planned, stage) for stage in stages))
+    print('\n'.join(['the plan:', *describe_plan(planned, stages)]))
+    if dry:
+        return
+    check_folder(folder)
+    with contextlib.ExitStack() as stack:
+        try:
+            lock = stack.enter_context(lock_folder(folder))
+        except BlockingIOError as error:
+            raise UserError(
+                f'another process works in {folder}; wait for it or stop it'
+            ) from error
+        manifest = Manifest(folder, options, [])
+        if before is not None:
+            manifest.stages = before.stages
+        manifest.match(stages)
+        manifest.save()
+        settings = {} if run.gpus else {'CUDA_VISIBLE_DEVICES': ''}
+        launcher = Launcher((lock,), settings, server)
+        pipeline = Pipeline(run, sources, stages, manifest, launcher)
+        pipeline.run_stages(until)
+    trained = pipeline.stages['segmenter']
+    checkpoint = folder / checkpoint_name(pipeline.run, trained)
+    print(f'\n{next_steps(folder, until, checkpoint)}')
+
+
+def next_steps(folder: Path, until: str | None, checkpoint: Path) -> str:
+    """Return what to look at, and the commands to go on with."""
+    if until is not None:
+        words = ['weakclip', 'run', '--work-dir', str(folder), '--resume']
+        return f'stopped behind {until}; go on: {shlex.join(words)}'
+    words = [
+        *('weakclip', 'demo', 'DIR', '--config'),
+        *(str(folder / 'configs/predict.py'), '--checkpoint', str(checkpoint)),
+    ]
+    return (
+        f'look at      {folder / "report.html"}\n'
+        f'masks        {folder / "results"}\n'
+        f'more images  {shlex.join(words)}'
+    )
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run the command; see ``--help``."""
+    try:
+        args = parse_args(argv, prog)
+        run_command(args)
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except StageFailed as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        words = ['weakclip', 'run', '--work-dir', args.work_dir, '--resume']
+        print(f'\nstopped; go on: {shlex.join(words)}', file=sys.stderr)
+        return 130
+    return 0

@@ -1,4 +1,4 @@
-"""How the tools of the stages are called."""
+"""How the commands of the stages are called."""
 
 import socket
 import sys
@@ -10,23 +10,26 @@ from .stages import Stage, checkpoint_name
 
 # Views are averaged where CLIP makes maps; the segmenter sees images once.
 SINGLE_VIEW = ('predict',)
+WEAKCLIP = (sys.executable, '-m', 'mmseg_weakclip')
 
 
-def stage_command(run: Run, stage: Stage, stages: dict[str, Stage]) -> list:
-    """The command of a stage that a tool does.
+def stage_command(
+    run: Run, stage: Stage, stages: dict[str, Stage]
+) -> list[str]:
+    """Return the command of a stage.
 
     Args:
         run: The run.
         stage: The stage.
-        stages: All of them by name.
+        stages: All stages by name.
     """
     if stage.kind == 'report':
-        return [sys.executable, 'tools/report.py', str(run.folder)]
+        return [*WEAKCLIP, 'report', str(run.folder)]
     config = str(config_path(run, stage))
     if stage.kind == 'refine':
         return [
-            sys.executable,
-            'tools/refine_seeds.py',
+            *WEAKCLIP,
+            'refine',
             str(run.folder / stage.source),
             str(run.folder / stage.folder),
             '--config',
@@ -34,8 +37,7 @@ def stage_command(run: Run, stage: Stage, stages: dict[str, Stage]) -> list:
             '--workers',
             str(max(1, run.workers)),
         ]
-    words = ['tools/train.py' if stage.kind == 'train' else 'tools/test.py']
-    words.append(config)
+    words = ['train' if stage.kind == 'train' else 'test', config]
     if stage.weights:
         name = checkpoint_name(run, stages[stage.weights])
         words.append(str(run.folder / name))
@@ -52,10 +54,11 @@ def stage_command(run: Run, stage: Stage, stages: dict[str, Stage]) -> list:
             *(sys.executable, '-m', 'torch.distributed.run'),
             *('--nproc_per_node', str(run.gpus)),
             *('--master_port', str(_free_port())),
+            *('-m', 'mmseg_weakclip'),
             *words,
             *('--launcher', 'pytorch'),
         ]
-    return [sys.executable, *words]
+    return [*WEAKCLIP, *words]
 
 
 def _free_port() -> int:
@@ -65,7 +68,7 @@ def _free_port() -> int:
 
 
 def outputs_exist(run: Run, stage: Stage) -> bool:
-    """Whether what a stage leaves is there at all."""
+    """Return whether what a stage leaves is there at all."""
     if stage.kind == 'train':
         return (run.folder / checkpoint_name(run, stage)).is_file()
     if stage.kind in ('test', 'refine'):

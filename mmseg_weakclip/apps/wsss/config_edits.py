@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import open_clip
 from mmengine.config import Config
 
 from mmseg_weakclip.datasets.configs import iter_dicts
@@ -42,6 +41,10 @@ def set_clip(model: dict, name: str, weights: str | None) -> None:
 
 def fit_to_clip(model: dict, name: str) -> None:
     """Fit WeakCLIP's pyramid to the width and the depth of a CLIP."""
+    import open_clip
+
+    import mmseg_weakclip.models.clip.weights  # noqa: F401  (local models)
+
     settings = open_clip.get_model_config(name)
     vision = settings['vision_cfg']
     width, layers = vision['width'], vision['layers']

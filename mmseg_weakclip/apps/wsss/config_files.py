@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg_weakclip.apps.run_folder.manifest import StageRecord
+from mmseg_weakclip.apps.run_folder.schema import StageRecord
 from mmseg_weakclip.common.files import (
     digest_bytes,
     digest_file,
@@ -40,7 +40,7 @@ def write_config(run: Run, stage: Stage, record: StageRecord) -> bool:
     found = digest_file(path)
     if path.is_file() and record.written_config not in (None, found):
         return True
-    text = f'# {stage.title.capitalize()}.\n{_how(stage, path)}\n'
+    text = f'# {stage.title.capitalize()}.\n{usage_comment(stage, path)}\n'
     text += stage.config(run).pretty_text
     content = text.encode()
     record.written_config = digest_bytes(content)
@@ -50,14 +50,17 @@ def write_config(run: Run, stage: Stage, record: StageRecord) -> bool:
     return False
 
 
-def _how(stage: Stage, path: Path) -> str:
-    tool = {
-        'train': f'tools/train.py {path}',
-        'test': f'tools/test.py {path}'
+def usage_comment(stage: Stage, path: Path) -> str:
+    """Return the lines of a config that say how to use it by hand."""
+    words = {
+        'train': f'train {path}',
+        'test': f'test {path}'
         + (' CHECKPOINT' if stage.weights else ' --tta'),
-        'refine': f'tools/refine_seeds.py SEEDS OUT --config {path}',
+        'refine': f'refine SEEDS OUT --config {path}',
     }[stage.kind]
-    return f'# By hand: python {tool}\n# Edits stay, and are used by --resume.'
+    return (
+        f'# By hand: weakclip {words}\n# Edits stay, and are used by --resume.'
+    )
 
 
 def digest_config(path: Path, folder: Path) -> str:

@@ -21,13 +21,13 @@ JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class CopyJob:
+class CopyTask:
     """One image, and its mask if it has one.
 
     Attributes:
-        image_id: Its id.
+        image_id: Id of the image.
         source: The user's file.
-        folder: Of ``images/`` and ``truth/``.
+        folder: Folder with ``images/`` and ``truth/``.
         max_side: Longer images are made smaller, in pixels.
         truth: The user's mask, or None.
         palette: RGB of all classes.
@@ -42,100 +42,96 @@ class CopyJob:
 
 
 @dataclass(frozen=True)
-class Copied:
-    """What became of it.
+class CopyResult:
+    """Outcome of copying one image.
 
     Attributes:
         image_id: Its id.
         file: Name of the image in ``images/``; '' if it can't be read.
-        width, height: Of that, as viewers show it.
-        original_width, original_height: Of the user's file.
-        digest: Of its content.
-        error: Why it can't be read.
+        size: Height and width of that, in pixels, as viewers show it.
+        original_size: Height and width of the user's file.
+        digest: Digest of the user's file.
+        error: Why it can't be used; '' if it can.
     """
 
     image_id: str
     file: str = ''
-    width: int = 0
-    height: int = 0
-    original_width: int = 0
-    original_height: int = 0
+    size: tuple[int, int] = (0, 0)
+    original_size: tuple[int, int] = (0, 0)
     digest: str = ''
     error: str = ''
 
 
-def copy_image(job: CopyJob) -> Copied:
+def copy_image(task: CopyTask) -> CopyResult:
     """Decode an image, and put it where the stages find it.
 
     Images are linked, or copied where links are not allowed; those that are
     too long are scaled and kept as JPEG, EXIF rotation applied.
     """
     try:
-        content = Path(job.source).read_bytes()
-        image = decode_color_image(content, job.source)
-        size = decode_image_size(content, job.source)
+        content = Path(task.source).read_bytes()
+        image = decode_color_image(content, task.source)
+        size = decode_image_size(content, task.source)
     except (OSError, ValueError) as error:
-        return Copied(job.image_id, error=' '.join(str(error).split()))
+        return CopyResult(task.image_id, error=' '.join(str(error).split()))
     if image.shape[:2] != size:
-        return Copied(
-            job.image_id,
-            error=f'{job.source} decodes to another size than it states',
+        return CopyResult(
+            task.image_id,
+            error=f'{task.source} decodes to another size than it states',
         )
-    folder = Path(job.folder)
-    scale = job.max_side / max(size)
+    folder = Path(task.folder)
+    scale = task.max_side / max(size)
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in size[::-1])
         small = cv2.resize(
             image, (width, height), interpolation=cv2.INTER_AREA
         )
-        name = f'{job.image_id}.jpg'
+        name = f'{task.image_id}.jpg'
         quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         shrunk = cv2.imencode('.jpg', small, quality)[1].tobytes()
         # A link of an earlier run is replaced, not written through.
         write_atomically(folder / 'images' / name, shrunk)
     else:
         height, width = size
-        name = job.image_id + Path(job.source).suffix.lower()
-        link_file(Path(job.source), folder / 'images' / name)
+        name = task.image_id + Path(task.source).suffix.lower()
+        link_file(Path(task.source), folder / 'images' / name)
     try:
-        if job.truth is not None:
-            copy_truth(job, size, (height, width))
+        if task.truth is not None:
+            copy_truth(task, size, (height, width))
     except (OSError, ValueError) as error:
-        return Copied(job.image_id, error=' '.join(str(error).split()))
-    return Copied(
-        job.image_id,
+        return CopyResult(task.image_id, error=' '.join(str(error).split()))
+    return CopyResult(
+        task.image_id,
         name,
-        width,
-        height,
-        size[1],
-        size[0],
+        (height, width),
+        size,
         digest_bytes(content),
     )
 
 
 def copy_truth(
-    job: CopyJob, size: tuple[int, int], wanted: tuple[int, int]
+    task: CopyTask, size: tuple[int, int], wanted: tuple[int, int]
 ) -> None:
     """Check a mask and put it beside the images.
 
     Args:
-        job: With the mask.
+        task: With the mask.
         size: Height and width of the user's image.
         wanted: Those of the image that the stages read.
 
     Raises:
         ValueError: It is damaged, of another size, or has unknown ids.
     """
-    mask = read_mask(job.truth)
-    check_mask_size(mask, job.truth, size, job.source)
-    check_mask_ids(mask, job.truth, range(len(job.palette)))
-    path = Path(job.folder) / 'truth' / f'{job.image_id}.png'
+    mask = read_mask(task.truth)
+    check_mask_size(mask, task.truth, size, task.source)
+    check_mask_ids(mask, task.truth, range(len(task.palette)))
+    path = Path(task.folder) / 'truth' / f'{task.image_id}.png'
     mask = mask.astype(np.uint8)
     if mask.shape != wanted:
         mask = cv2.resize(
             mask, wanted[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
-    write_atomically(path, encode_mask(mask, job.palette))
+    write_atomically(path, encode_mask(mask, task.palette))
 
 
 def link_file(source: Path, path: Path) -> None:

@@ -1,7 +1,6 @@
-"""Running a stage's tool, so that nothing outlives this process."""
+"""Run a stage's command, so that nothing outlives this process."""
 
 import codecs
-import ctypes
 import os
 import re
 import signal
@@ -11,12 +10,17 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, Protocol, TextIO
 
 from mmseg_weakclip.apps.errors import StageFailed
 
-# Linux: a signal for the child when its parent dies in any way.
-PR_SET_PDEATHSIG = 1
+from .stage_server import (
+    Ended,
+    StageServer,
+    die_with_parent,
+    package_environment,
+)
+
 ERROR = re.compile(r'^(?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*')
 TAIL = 200
 # Of ru_maxrss: bytes on a Mac, KiB elsewhere.
@@ -25,96 +29,160 @@ MEMORY_PER_GIB = 1 << (30 if sys.platform == 'darwin' else 20)
 
 @dataclass(frozen=True)
 class Usage:
-    """What a tool took.
+    """Memory that a command took.
 
     Attributes:
-        peak_memory_gib: Of its largest process.
-        peak_gpu_gib: As it says itself; None without a GPU.
+        peak_memory_gib: Peak of its largest process.
+        peak_gpu_gib: Peak on the GPU, as it says itself; None without one.
     """
 
     peak_memory_gib: float
     peak_gpu_gib: float | None
 
 
+class Process(Protocol):
+    """A running command: its group, and its end."""
+
+    group: int
+
+    def wait(self) -> Ended:
+        """Wait for the end."""
+
+
+@dataclass(frozen=True)
+class Forked:
+    """A command that a stage server runs."""
+
+    server: StageServer
+    group: int
+
+    def wait(self) -> Ended:
+        """Wait for the end."""
+        return self.server.wait()
+
+
+@dataclass(frozen=True)
+class Spawned:
+    """A command in an interpreter of its own."""
+
+    group: int
+
+    def wait(self) -> Ended:
+        """Wait for the end."""
+        _, status, usage = os.wait4(self.group, 0)
+        return Ended(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts the commands of the stages.
+
+    Attributes:
+        keep_open: File descriptors that they hold as long as they live.
+        settings: Variables of their environment.
+        server: Forks commands of ``weakclip``; None starts interpreters.
+    """
+
+    keep_open: tuple[int, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    server: StageServer | None = None
+
+    def start(self, command: Sequence[str], output: int) -> Process:
+        """Start a command that prints to a file descriptor."""
+        own = [sys.executable, '-m', 'mmseg_weakclip']
+        if self.server is not None and list(command[:3]) == own:
+            pid = self.server.start(command[3:], output, self.keep_open)
+            return Forked(self.server, pid)
+        process = subprocess.Popen(
+            command,
+            env=package_environment(self.settings),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=self.keep_open,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+        # Waited for by its number, for its memory.
+        process.returncode = 0
+        return Spawned(process.pid)
+
+
 def run_tool(
-    command: Sequence[str],
-    log: Path,
-    label: str,
-    cwd: Path,
-    keep_open: Sequence[int] = (),
-    settings: Mapping[str, str] | None = None,
+    launcher: Launcher, command: Sequence[str], log: Path, label: str
 ) -> Usage:
-    """Run a command, show how far it is, and keep what it prints.
+    """Run a command, show its progress, and keep what it prints.
 
     Args:
+        launcher: Starts it.
         command: Its words.
         log: File that its output is added to.
-        label: For the progress line.
-        cwd: Folder that it works in.
-        keep_open: File descriptors that it holds as long as it lives.
-        settings: More variables of its environment.
+        label: What stands before the progress.
 
     Raises:
-        StageFailed: It ended with an error; the message has its last words.
+        StageFailed: It ended with an error; the message says which.
         KeyboardInterrupt: The user stopped it; it is stopped, too.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     progress = ProgressLine(label)
     tail: list[str] = []
-    environment = {**os.environ, 'PYTHONUNBUFFERED': '1', **(settings or {})}
-    environment['PYTHONPATH'] = os.pathsep.join(
-        filter(None, (str(cwd), environment.get('PYTHONPATH')))
-    )
-    with (
-        log.open('a', encoding='utf-8') as file,
-        subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            pass_fds=tuple(keep_open),
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        ) as process,
-    ):
+    source, output = os.pipe()
+    with log.open('a', encoding='utf-8') as file, open(source, 'rb') as pipe:
         try:
-            for line, is_whole in _read_lines(process):
+            process = launcher.start(command, output)
+        finally:
+            os.close(output)
+        try:
+            for line, is_whole in _read_lines(pipe):
                 progress.show(line)
                 if is_whole:
                     file.write(f'{line}\n')
                     file.flush()
                     tail = [*tail[-TAIL:], line]
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            ended = process.wait()
         except BaseException:
-            # Also its workers, which are of its session.
-            os.killpg(process.pid, signal.SIGTERM)
+            # Also its workers, which are of its group.
+            os.killpg(process.group, signal.SIGTERM)
             raise
         finally:
             progress.close()
-    if process.returncode:
+    if ended.code:
         raise StageFailed(
-            f'{label} failed: {last_words(tail, process.returncode)} '
+            f'{label} failed: {error_summary(tail, ended.code)} '
             f'(all of it: {log})'
         )
     gpu = progress.peak_gpu_mib / 1024 if progress.peak_gpu_mib else None
     return Usage(
-        round(usage.ru_maxrss / MEMORY_PER_GIB, 2), gpu and round(gpu, 2)
+        round(ended.max_rss / MEMORY_PER_GIB, 2), gpu and round(gpu, 2)
     )
 
 
-def _die_with_parent() -> None:
-    if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def capture(launcher: Launcher, command: Sequence[str]) -> tuple[int, str]:
+    """Run a short command.
+
+    Args:
+        launcher: Starts it.
+        command: Its words.
+
+    Returns:
+        Its exit code, and the last line that it printed.
+    """
+    source, output = os.pipe()
+    with open(source, 'rb') as pipe:
+        try:
+            process = launcher.start(command, output)
+        finally:
+            os.close(output)
+        lines = pipe.read().decode(errors='replace').split('\n')
+    code = process.wait().code
+    return code, next((li for li in reversed(lines) if li.strip()), '')
 
 
-def _read_lines(process: subprocess.Popen) -> Iterator[tuple[str, bool]]:
+def _read_lines(pipe: BinaryIO) -> Iterator[tuple[str, bool]]:
     """Lines as they come; those that are overwritten are not whole."""
     decode = codecs.getincrementaldecoder('utf-8')('replace').decode
     rest = ''
-    while chunk := process.stdout.read1(1 << 16):
+    while chunk := pipe.read1(1 << 16):
         rest += decode(chunk)
         *lines, rest = re.split(r'(\r\n|\n|\r)', rest)
         for text, end in zip(lines[::2], lines[1::2]):
@@ -124,8 +192,8 @@ def _read_lines(process: subprocess.Popen) -> Iterator[tuple[str, bool]]:
         yield rest, True
 
 
-def last_words(lines: Sequence[str], code: int) -> str:
-    """What an error was, from the end of a log."""
+def error_summary(lines: Sequence[str], code: int) -> str:
+    """Return what an error was, from the end of a log."""
     for line in reversed(lines):
         if ERROR.match(line.strip()):
             return line.strip()

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from mmseg_weakclip.apps.errors import WrongUse, count
+from mmseg_weakclip.apps.errors import UserError, count
 from mmseg_weakclip.datasets.labels.image_labels import IMAGE_SUFFIXES
 
 # What file systems, lists of ids and other trainers stumble over.
@@ -24,11 +24,11 @@ def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> list[str]:
             are: that of the run, that of the masks.
 
     Raises:
-        WrongUse: It is missing, no folder, or holds no image.
+        UserError: It is missing, no folder, or holds no image.
     """
     if not folder.is_dir():
         what = 'is a file' if folder.is_file() else 'does not exist'
-        raise WrongUse(f'--images {folder} {what}; give a folder of images')
+        raise UserError(f'--images {folder} {what}; give a folder of images')
     found = []
     # Real paths: links may lead back, or around.
     seen = {path.resolve() for path in leave_out}
@@ -46,7 +46,7 @@ def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> list[str]:
                 path = Path(root, name).relative_to(folder)
                 found.append(path.as_posix())
     if not found:
-        raise WrongUse(
+        raise UserError(
             f'--images {folder} holds no image ({", ".join(IMAGE_SUFFIXES)})'
         )
     return sorted(found)
@@ -65,7 +65,7 @@ def assign_ids(paths: Iterable[str]) -> dict[str, str]:
         Id by path, in the order of the paths.
 
     Raises:
-        WrongUse: Two paths differ only in what ids can't hold.
+        UserError: Two paths differ only in what ids can't hold.
     """
     ids = {path: _clean(PurePosixPath(path).stem) for path in paths}
     for spelled in (_with_folders, _with_suffix):
@@ -79,7 +79,7 @@ def assign_ids(paths: Iterable[str]) -> dict[str, str]:
     for path, name in ids.items():
         other = first.setdefault(name.casefold(), path)
         if other != path:
-            raise WrongUse(f'{other} and {path} are too alike; rename one')
+            raise UserError(f'{other} and {path} are too alike; rename one')
     return ids
 
 
@@ -128,7 +128,7 @@ class ImageFinder:
             where: Which file, and where in it, for the message.
 
         Raises:
-            WrongUse: Several images have that name.
+            UserError: Several images have that name.
         """
         parts = PurePosixPath(name.strip().replace('\\', '/')).parts
         # Folders that the images' own folder stands in are not known here.
@@ -138,7 +138,7 @@ class ImageFinder:
                 paths = self._paths.get(spelling, set())
                 if len(paths) > 1:
                     several = sorted(paths)
-                    raise WrongUse(
+                    raise UserError(
                         f'{where}: {name!r} may be any of '
                         f'{count(len(several), "image")}, '
                         f'{several[0]} or {several[1]}; give the folder too'

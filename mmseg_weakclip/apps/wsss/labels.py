@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmseg_weakclip.apps.errors import WrongUse, count
+from mmseg_weakclip.apps.errors import UserError, count
 from mmseg_weakclip.common.names import BACKGROUND, name_key
 from mmseg_weakclip.datasets.labels.formats import (
     detect_format,
@@ -54,13 +54,13 @@ def read_labelling(
             alphabetical order.
 
     Raises:
-        WrongUse: The file can't be read, names unknown classes or no image
+        UserError: The file can't be read, names unknown classes or no image
             that is there, or seems to misspell a class.
     """
     try:
         rows, columns = _read_rows(path, classes)
     except (OSError, ValueError) as error:
-        raise WrongUse(' '.join(str(error).split())) from error
+        raise UserError(' '.join(str(error).split())) from error
     if classes is None:
         classes = _classes_of(path, rows, columns)
     found: dict[str, set[int]] = defaultdict(set)
@@ -78,7 +78,7 @@ def read_labelling(
         image: tuple(sorted(found[image])) for image in images if found[image]
     }
     if not labels:
-        raise WrongUse(
+        raise UserError(
             f'{path} gives none of the {count(len(images), "image")} a class; '
             f'it names {count(len(rows), "image", rows[0].image)}, the images '
             f'are called like {images[0]}'
@@ -92,10 +92,10 @@ def _read_rows(
 ) -> tuple[list[LabelRow], Sequence[str] | None]:
     """All lines, and the classes that the file itself lists."""
     if not path.exists():
-        raise WrongUse(f'--labels {path} does not exist')
+        raise UserError(f'--labels {path} does not exist')
     kind = detect_format(path)
     if kind == 'masks':
-        raise WrongUse(
+        raise UserError(
             f'--labels {path} is a folder of masks, pixel truth that no '
             'training may see; give image labels (tools/dataset_converters/'
             'image_labels.py derives them), and masks as --truth'
@@ -126,9 +126,9 @@ def _class_id(name: str, row: LabelRow, path: Path, classes: ClassList) -> int:
         hint = f'did you mean {nearest[0]!r}?'
     else:
         hint = f'the classes are {", ".join(classes.names[1:][:10])}'
-    raise WrongUse(
+    raise UserError(
         f'{_where(path, row)}: {name!r} of image {row.image!r} is none of the '
-        f'{count(len(classes.classes), "class")[:-1]}es; {hint}'
+        f'{count(len(classes.classes), "class", "classes")}; {hint}'
     )
 
 
@@ -146,10 +146,10 @@ def _classes_of(
     if columns is not None:
         return ClassList(tuple(plain_class(name) for name in columns))
     if not spellings:
-        raise WrongUse(f'{path} names no class')
+        raise UserError(f'{path} names no class')
     if BACKGROUND in spellings:
         row = lines[BACKGROUND]
-        raise WrongUse(
+        raise UserError(
             f'{_where(path, row)}: the background is no label; leave the cell '
             'empty'
         )
@@ -164,7 +164,7 @@ def _classes_of(
         if near:
             right = spellings[near[0]].most_common(1)[0][0]
             wrong = spellings[key].most_common(1)[0][0]
-            raise WrongUse(
+            raise UserError(
                 f'{_where(path, lines[key])}: {wrong!r} stands there '
                 f'{count(total, "time")}, {right!r} {totals[near[0]]} times; '
                 f'correct it, or list both classes with --classes'

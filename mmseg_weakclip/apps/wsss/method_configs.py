@@ -5,8 +5,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_weakclip.models.clip.vocabulary import resolve_names
-
 from .classes import ClassInfo
 from .config_edits import (
     TEST_KEYS,
@@ -23,50 +21,29 @@ from .config_edits import (
 from .options import RANDOM
 from .run import Run
 
-TOY = 'toyclip'
-# Configs whose settings the stages start from: of photos, and of the small
-# CLIP in this repository.
-BASES = {
-    'excel': ('excel/training_free_voc12_no-tse.py', 'toyland/seeds.py'),
-    'clipes': ('seeds/grad-cam_vit-b16_voc12.py', 'toyland/clipes.py'),
-    'classifier': ('cam/cam_r50_1xb16-5e_voc12-512x512.py', 'toyland/cam.py'),
-    'clims': ('clims_voc.py', 'toyland/clims.py'),
-    'weakclip': ('weakclip_voc.py', 'toyland/weakclip.py'),
-    'masks': (
-        'weakclip/weakclip_vit-b16-fpn_2xb8-20k_voc12-512x512_masks.py',
-        'toyland/weakclip_masks.py',
-    ),
-}  # fmt: skip
-CRF = (
-    'voc12',
-    dict(gaussian_sxy=1.0, bilateral_sxy=20.0, bilateral_srgb=13.0),
-)
 # Side of the class maps that are kept, in pixels to a value.
 SCORE_STRIDE = 2
 TRUTH = ('LoadTruthIfPresent',)
 
 
-def is_toy(run: Run) -> bool:
-    """Whether the run uses the small CLIP of this repository."""
-    return run.options.clip == TOY
-
-
 def load_base(run: Run, name: str) -> Config:
-    """A config of BASES, before any edit."""
-    return Config.fromfile(run.root / 'configs' / BASES[name][is_toy(run)])
+    """Return a config that the profile names, before any edit."""
+    return Config.fromfile(run.root / 'configs' / run.profile.bases[name])
 
 
 def crf_settings(run: Run) -> str | dict[str, Any] | None:
-    """The dense CRF's parameters; None for none."""
+    """Return the dense CRF's parameters; None for none."""
     if run.options.crf == 'none':
         return None
-    return run.options.crf or CRF[is_toy(run)]
+    return run.options.crf or run.profile.crf
 
 
-def words_for_background(run: Run) -> list[str]:
+def background_prompts(run: Run) -> list[str]:
     """The user's words, or scenery that is no class of the user's."""
     if run.classes.background is not None:
         return list(run.classes.background)
+    from mmseg_weakclip.models.clip.vocabulary import resolve_names
+
     taken = {
         word.casefold()
         for info in run.classes.classes
@@ -80,7 +57,7 @@ def words_for_background(run: Run) -> list[str]:
     ]
 
 
-def chose_prompts(info: ClassInfo) -> bool:
+def has_custom_prompts(info: ClassInfo) -> bool:
     return info.prompts != (info.name,)
 
 
@@ -91,8 +68,8 @@ def set_model(cfg: Config, run: Run) -> None:
     set_names(
         cfg.model,
         [info.prompts for info in run.classes.classes],
-        words_for_background(run),
-        own_words=any(map(chose_prompts, run.classes.classes)),
+        background_prompts(run),
+        own_words=any(map(has_custom_prompts, run.classes.classes)),
     )
     if options.clip is not None:
         weights = options.clip_weights
@@ -252,5 +229,5 @@ def set_machine(cfg: Config, run: Run) -> None:
 
 def set_test_batch(loader: dict[str, Any], run: Run) -> None:
     """Have a loader of whole images take one at a time if sizes differ."""
-    if len({(entry.width, entry.height) for entry in run.entries}) > 1:
+    if len({image.size for image in run.images}) > 1:
         loader['batch_size'] = 1

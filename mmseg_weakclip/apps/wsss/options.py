@@ -1,12 +1,28 @@
-"""What a user asks for."""
+"""What a user asks for: options, and the choices that they have."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from mmseg_weakclip.models.clip.local_models import local_tags
+
 PUBLISHED_CLIP = 'ViT-B-16-quickgelu'
-CLIP_WEIGHTS = {'toyclip': 'toyland'}
 RANDOM = 'random'
 RANDOM_NOTE = 'CLIP has random weights: masks and scores mean nothing.'
+
+
+METHODS = ('excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip')
+CRFS = ('none', 'voc12', 'coco14')
+# Files of configs/segmenters, by what a user calls them.
+SEGMENTERS = {
+    'deeplabv1_resnet38d': 'deeplabv1_resnet38d_4xb4-40k_voc12-448x448',
+    'deeplabv2_r101': 'deeplabv2_r101_2xb10-30k_voc12-321x321',
+    'deeplabv3plus_r50': 'deeplabv3plus_r50_4xb4-20k_voc12-512x512',
+    'deeplabv3plus_r101': 'deeplabv3plus_r101_4xb4-20k_voc12-512x512',
+    'fpn_small': 'fpn-small_r18_1xb16-3k_voc12-128x128',
+    'segformer_b2': 'segformer_mit-b2_4xb4-20k_voc12-512x512',
+    'segmenter_deit-s': 'segmenter_deit-s16_4xb2-40k_voc12-512x512',
+    'upernet_deit-s': 'upernet_deit-s16_4xb4-20k_voc12-512x512',
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,7 @@ class Options:
     truth: str | None = None
     val_list: str | None = None
     val_share: float = 0.1
+    profile: str | None = None
     method: str = 'excel'
     segmenter: str = 'deeplabv3plus_r50'
     clip: str | None = None
@@ -48,13 +65,19 @@ class Options:
         values = {key: v for key, v in values.items() if key in known}
         return cls(**{**values, 'notes': tuple(values.get('notes', ()))})
 
-    def with_clip_defaults(self) -> 'Options':
-        """Weights where only a CLIP was named, and what to say of them."""
+    def with_clip_defaults(self, default: str | None = None) -> 'Options':
+        """Return options with weights where only a CLIP was named.
+
+        A note says what to think of random ones.
+
+        Args:
+            default: The profile's CLIP; None leaves it to the configs.
+        """
         clip, weights = self.clip, self.clip_weights
-        if clip is None and weights is not None:
-            clip = PUBLISHED_CLIP
+        if clip is None:
+            clip = default if weights is None else default or PUBLISHED_CLIP
         if weights is None and clip is not None:
-            weights = CLIP_WEIGHTS.get(clip, 'openai')
+            (weights, *_) = [*local_tags(clip), 'openai']
         notes = tuple(n for n in self.notes if n != RANDOM_NOTE)
         if weights == RANDOM:
             notes += (RANDOM_NOTE,)

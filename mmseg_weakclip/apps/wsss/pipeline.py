@@ -1,4 +1,4 @@
-"""The run itself: stage after stage, each done once."""
+"""Run the stages, one after the other, each once."""
 
 import re
 import shutil
@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mmseg_weakclip.apps.errors import StageFailed
-from mmseg_weakclip.apps.run_folder.index import (
+from mmseg_weakclip.apps.errors import StageFailed, UserError
+from mmseg_weakclip.apps.run_folder.schema import (
     CLASSES,
     INDEX,
     LABELS,
-    describe_data,
+    SCORES,
+    StageRecord,
 )
-from mmseg_weakclip.apps.run_folder.manifest import Manifest, StageRecord
 from mmseg_weakclip.common.files import (
     digest_file,
     digest_masks,
@@ -21,15 +21,14 @@ from mmseg_weakclip.common.files import (
     digest_value,
 )
 
-from .commands import outputs_exist, stage_command
+from .commands import WEAKCLIP, outputs_exist, stage_command
 from .config_files import config_path, digest_config, write_config
-from .execute import run_tool
-from .preflight import check_weights
-from .prepare import Sources, prepare_data
+from .execute import Launcher, capture, run_tool
+from .manifest import Manifest
+from .prepare import Sources, describe_data, prepare_data
 from .run import Run
 from .scoring import (
     RESULTS,
-    SCORES,
     collect_results,
     describe_scores,
     write_scores,
@@ -44,7 +43,7 @@ STEP_OUTPUTS = {
     'report': 'report.html',
 }
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 class Pipeline:
@@ -55,8 +54,8 @@ class Pipeline:
         sources: What the user gave.
         stages: All stages, in order.
         manifest: What is done.
-        lock: File descriptor that the tools keep open.
-        say: Tells the user something.
+        launcher: Starts the commands of the stages.
+        report: Tells the user something.
     """
 
     def __init__(
@@ -65,21 +64,21 @@ class Pipeline:
         sources: Sources,
         stages: list[Stage],
         manifest: Manifest,
-        lock: int,
-        say: Say = print,
+        launcher: Launcher,
+        report: Report = print,
     ) -> None:
         self.run = run
         self.sources = sources
         self.stages = {stage.name: stage for stage in stages}
         self.manifest = manifest
-        self.lock = lock
-        self.say = say
+        self.launcher = launcher
+        self.report = report
 
-    def go(self, until: str | None = None) -> None:
+    def run_stages(self, until: str | None = None) -> None:
         """Do all stages, or those up to one.
 
         Raises:
-            WrongUse: Something has to be put right by the user.
+            UserError: Something has to be put right by the user.
             StageFailed: A stage ended with an error.
             KeyboardInterrupt: The user stopped it.
         """
@@ -99,14 +98,14 @@ class Pipeline:
                 continue
             record = self.manifest.stages[stage.name]
             if write_config(self.run, stage, record):
-                self.say(f'{record.config} was edited, it is kept')
+                self.report(f'{record.config} was edited, it is kept')
         self.manifest.save()
 
     def _do(self, stage: Stage, label: str) -> None:
         record = self.manifest.stages[stage.name]
         inputs = self.inputs(stage)
         if self._is_done(stage, record, inputs):
-            self.say(f'{label}: done before')
+            self.report(f'{label}: done before')
             return
         if record.inputs and record.inputs != inputs:
             changed = sorted(
@@ -114,7 +113,7 @@ class Pipeline:
                 for key in inputs.keys() | record.inputs.keys()
                 if inputs.get(key) != record.inputs.get(key)
             )
-            self.say(f'{label}: begins anew, changed: {", ".join(changed)}')
+            self.report(f'{label}: begins anew, changed: {", ".join(changed)}')
             self._clear(stage)
         self._sweep(stage)
         self.manifest.begin(record, inputs)
@@ -130,7 +129,7 @@ class Pipeline:
             raise
         finally:
             self.manifest.end(record, state, start, output)
-        self.say(f'{label}: {record.seconds:.0f} s')
+        self.report(f'{label}: {record.seconds:.0f} s')
 
     def _is_done(
         self, stage: Stage, record: StageRecord, inputs: dict[str, str]
@@ -179,7 +178,8 @@ class Pipeline:
         """A digest of what a stage left; 'missing' if it left nothing."""
         folder = self.run.folder / stage.folder
         if stage.kind == 'data':
-            files = [folder / name for name in (INDEX, CLASSES, LABELS)]
+            names = (INDEX, CLASSES, LABELS)
+            files = [self.run.folder / name for name in names]
             return digest_value([digest_file(path) for path in files])
         if stage.kind == 'train':
             return digest_file(
@@ -210,28 +210,25 @@ class Pipeline:
     def _work(self, stage: Stage, record: StageRecord, label: str) -> None:
         run = self.run
         if stage.kind == 'data':
-            entries = prepare_data(
-                run.options, self.sources, run.data, run.workers
+            images = prepare_data(
+                run.options, self.sources, run.folder, run.workers
             )
-            self.run = run.with_entries(entries)
-            for line in describe_data(entries, run.classes):
-                self.say(f'  {line}')
+            self.run = run.with_images(images)
+            for line in describe_data(images, run.classes):
+                self.report(f'  {line}')
         elif stage.kind == 'score':
             for line in describe_scores(write_scores(run)):
-                self.say(f'  {line}')
+                self.report(f'  {line}')
         elif stage.kind == 'results':
             collect_results(run)
         else:
             record.command = stage_command(run, stage, self.stages)
             self.manifest.save()
             usage = run_tool(
+                self.launcher,
                 record.command,
                 run.folder / 'logs' / f'{stage.name}.log',
                 label,
-                run.root,
-                [self.lock],
-                # Where the user wants none, no tool may find any.
-                {} if run.gpus else {'CUDA_VISIBLE_DEVICES': ''},
             )
             record.peak_memory_gib = usage.peak_memory_gib
             record.peak_gpu_gib = usage.peak_gpu_gib
@@ -242,11 +239,15 @@ class Pipeline:
         """Have all weights that the stages start from.
 
         Raises:
-            WrongUse: Some can't be had.
+            UserError: Some can't be had.
         """
-        configs = {
-            stage.name: stage.config(self.run)
+        # What a user has edited counts, not what was written.
+        configs = [
+            str(config_path(self.run, stage))
             for stage in self.stages.values()
             if stage.config is not None
-        }
-        check_weights(configs)
+        ]
+        self.report('  checking the weights that the stages start from')
+        code, line = capture(self.launcher, [*WEAKCLIP, 'weights', *configs])
+        if code:
+            raise UserError(line.removeprefix('error: '))

@@ -1,19 +1,36 @@
-"""The first stage: check the data and lay it out for the others."""
+"""Check the data and lay it out for the other stages."""
 
-from collections.abc import Iterable
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmseg_weakclip.apps.errors import WrongUse, count
-from mmseg_weakclip.apps.run_folder.index import ImageEntry, write_index
-from mmseg_weakclip.common.workers import map_in_order, progress_bar
+from mmseg_weakclip.apps.errors import UserError, count
+from mmseg_weakclip.apps.run_folder.schema import (
+    DATA,
+    LABELS,
+    SPLITS,
+    RunClass,
+    RunImage,
+)
+from mmseg_weakclip.apps.run_folder.store import write_classes, write_images
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.common.images import read_image_size
+from mmseg_weakclip.common.workers import progress_bar
+from mmseg_weakclip.datasets.labels.image_labels import ImageLabels
 
 from .classes import ClassList
-from .copy_images import Copied, CopyJob, copy_image
+from .copy_images import CopyResult, CopyTask, copy_image
 from .images import assign_ids, find_images
 from .labels import Labelling, read_labelling
 from .options import Options
 from .sources import find_truth, read_val_list, split_by_hash
+
+# Headers that are read to know how large the images are.
+PROBED = 50
+UNKNOWN_SIZE = (480, 640)
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
         classes: As ``--classes`` gives them, or None.
 
     Raises:
-        WrongUse: Something in them has to be put right.
+        UserError: Something in them has to be put right.
     """
     own = [options.work_dir, options.truth]
     images = find_images(
@@ -56,7 +73,7 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
     truth: dict[str, Path] = {}
     if options.truth is not None:
         if classes is None:
-            raise WrongUse(
+            raise UserError(
                 '--truth needs --classes: the ids in masks are places in a '
                 'list of classes, which labels alone do not give'
             )
@@ -70,109 +87,210 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
     return Sources(ids, labelling, val, truth)
 
 
-def plan_entries(sources: Sources) -> list[ImageEntry]:
-    """The images of the run; file and size are not known yet.
+def list_images(sources: Sources) -> list[RunImage]:
+    """Return the images of a run; files and sizes are not known yet.
 
     Args:
         sources: What the user gave.
     """
     names = sources.classes.names
-    entries = []
+    images = []
     for path, image_id in sources.ids.items():
         labels = sources.labelling.labels.get(path, ())
         split = 'val' if path in sources.val else 'train'
         truth = f'truth/{image_id}.png' if path in sources.truth else None
-        entries.append(
-            ImageEntry(
+        images.append(
+            RunImage(
                 id=image_id,
                 source=path,
                 file='',
-                width=0,
-                height=0,
-                original_width=0,
-                original_height=0,
+                size=(0, 0),
+                original_size=(0, 0),
                 split=split if labels else 'unlabelled',
                 labels=tuple(names[i] for i in labels),
                 truth=truth,
-                digest='',
             )
         )
-    return entries
+    return images
+
+
+def estimate_sizes(sources: Sources, options: Options) -> list[RunImage]:
+    """Return the images of a run with sizes as some of them have them.
+
+    Args:
+        sources: What the user gave.
+        options: What the user asks for.
+    """
+    folder = Path(options.images)
+    images = list_images(sources)
+    step = max(1, len(images) // PROBED)
+    sizes = []
+    for image in images[::step]:
+        try:
+            sizes.append(read_image_size(str(folder / image.source)))
+        except (OSError, ValueError):
+            # The first stage names all damaged images.
+            sizes.append(UNKNOWN_SIZE)
+    planned = []
+    for number, image in enumerate(images):
+        size = sizes[(number // step) % len(sizes)]
+        scale = min(1.0, options.max_side / max(size))
+        height, width = (max(1, round(side * scale)) for side in size)
+        planned.append(
+            replace(image, size=(height, width), original_size=size)
+        )
+    return planned
 
 
 def prepare_data(
     options: Options, sources: Sources, folder: Path, workers: int
-) -> list[ImageEntry]:
+) -> list[RunImage]:
     """Decode every image once, and write ``data/``.
 
     Args:
-        options: Of the run.
+        options: What the user asks for.
         sources: What the user gave.
-        folder: ``data/``.
-        workers: Processes.
+        folder: The run's folder.
+        workers: Threads; OpenCV and Pillow decode without Python's lock.
 
     Returns:
         All images; those that can't be read are left out where the options
         say so.
 
     Raises:
-        WrongUse: Images or masks can't be read.
+        UserError: Images or masks can't be read.
     """
-    planned = plan_entries(sources)
+    data = folder / DATA
+    planned = list_images(sources)
     for name in ('images', 'truth'):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        (data / name).mkdir(parents=True, exist_ok=True)
     palette = tuple(tuple(color) for color in sources.classes.palette)
-    jobs = [
-        CopyJob(
-            entry.id,
-            str(Path(options.images, entry.source)),
-            str(folder),
+    tasks = [
+        CopyTask(
+            image.id,
+            str(Path(options.images, image.source)),
+            str(data),
             options.max_side,
-            str(sources.truth[entry.source]) if entry.truth else None,
+            str(sources.truth[image.source]) if image.truth else None,
             palette,
         )
-        for entry in planned
+        for image in planned
     ]
-    copied = {done.image_id: done for done in _copy(jobs, workers)}
-    entries, errors = [], []
-    for entry in planned:
-        done = copied[entry.id]
+    images, errors = [], []
+    for image, done in zip(planned, _copy(tasks, workers)):
         if done.error:
             errors.append(done.error)
         else:
-            entries.append(_complete(entry, done))
+            images.append(
+                replace(
+                    image,
+                    file=f'images/{done.file}',
+                    size=done.size,
+                    original_size=done.original_size,
+                    digest=done.digest,
+                )
+            )
     if errors and not options.skip_damaged:
-        raise WrongUse(
+        raise UserError(
             f'{count(len(errors), "file")} can not be used, the first: '
             f'{errors[0]} Mend or remove them, or go on without them by '
             '--skip-damaged'
         )
-    if not any(entry.split == 'train' for entry in entries):
-        raise WrongUse('no image with a label is left to train on')
-    kept = {Path(entry.file).name for entry in entries}
-    for path in (folder / 'images').iterdir():
-        if path.name not in kept:
-            path.unlink()
-    masks = {entry.id for entry in entries if entry.truth}
-    for path in (folder / 'truth').iterdir():
-        if path.stem not in masks:
-            path.unlink()
-    write_index(folder, entries, sources.classes)
-    return entries
-
-
-def _copy(jobs: list[CopyJob], workers: int) -> Iterable[Copied]:
-    results = map_in_order(copy_image, jobs, workers, __name__, chunk=8)
-    return progress_bar(len(jobs), results)
-
-
-def _complete(entry: ImageEntry, done: Copied) -> ImageEntry:
-    return replace(
-        entry,
-        file=f'images/{done.file}',
-        width=done.width,
-        height=done.height,
-        original_width=done.original_width,
-        original_height=done.original_height,
-        digest=done.digest,
+    if not any(image.split == 'train' for image in images):
+        raise UserError('no image with a label is left to train on')
+    _remove_others(
+        data / 'images', {Path(image.file).name for image in images}
     )
+    _remove_others(
+        data / 'truth',
+        {f'{image.id}.png' for image in images if image.truth},
+    )
+    write_data(folder, images, sources.classes)
+    return images
+
+
+def _copy(tasks: Sequence[CopyTask], workers: int) -> Iterator[CopyResult]:
+    """Copy images in threads, and yield the results in their order."""
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        yield from progress_bar(
+            len(tasks), pool.map(copy_image, tasks), 'check the data'
+        )
+
+
+def _remove_others(folder: Path, kept: set[str]) -> None:
+    with os.scandir(folder) as found:
+        for item in found:
+            if item.name not in kept:
+                os.unlink(item.path)
+
+
+def write_data(
+    folder: Path, images: Sequence[RunImage], classes: ClassList
+) -> None:
+    """Write all that the stages and the report read of the data.
+
+    The index comes last, so that it is there only when all else is.
+
+    Args:
+        folder: The run's folder.
+        images: All images, in order.
+        classes: Their classes.
+    """
+    lists: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for image in images:
+        lists[image.split].append(Path(image.file).name)
+    lists['labelled'] = lists['train'] + lists['val']
+    lists['all'] = lists['labelled'] + lists['unlabelled']
+    for name, files in lists.items():
+        text = ''.join(f'{file}\n' for file in files)
+        write_atomically(folder / DATA / f'{name}.txt', text.encode())
+    names = [info.name for info in classes.classes]
+    ids = {name: index for index, name in enumerate(names)}
+    labels = {
+        image.id: tuple(sorted(ids[name] for name in image.labels))
+        for image in images
+        if image.labels
+    }
+    path = folder / LABELS
+    ImageLabels(tuple(names), labels, str(path)).save(path)
+    displays = [classes.names[0], *(info.display for info in classes.classes)]
+    write_classes(
+        folder,
+        [
+            RunClass(name, display, (red, green, blue))
+            for name, display, (red, green, blue) in zip(
+                classes.names, displays, classes.palette
+            )
+        ],
+    )
+    write_images(folder, images)
+
+
+def describe_data(images: Sequence[RunImage], classes: ClassList) -> list[str]:
+    """Return what a user should know of the data, in a few lines."""
+    splits = Counter(image.split for image in images)
+    shrunk = sum(image.size != image.original_size for image in images)
+    lines = [
+        f'{len(images)} images: {splits["train"]} to train on, '
+        f'{splits["val"]} kept for validation, {splits["unlabelled"]} '
+        'without labels (predicted on only)',
+    ]
+    if shrunk:
+        lines.append(f'{shrunk} large images are worked on at a smaller size')
+    truth = sum(image.truth is not None for image in images)
+    lines.append(
+        f'{truth} images have masks, for scores only'
+        if truth
+        else 'no masks to score with'
+    )
+    counts = Counter(
+        name
+        for image in images
+        if image.split == 'train'
+        for name in image.labels
+    )
+    lines.append(
+        'training images of each class: '
+        + ', '.join(f'{i.name} {counts[i.name]}' for i in classes.classes)
+    )
+    return lines

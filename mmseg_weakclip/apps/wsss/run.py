@@ -3,11 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmseg_weakclip.apps.run_folder.index import ImageEntry, read_index
+from mmseg_weakclip.apps.run_folder.schema import DATA, RunImage
+from mmseg_weakclip.apps.run_folder.store import read_images
+from mmseg_weakclip.common.resources import resource_root
 
 from .classes import ClassList
 from .options import Options
 from .preflight import choose_gpus, choose_workers
+from .profiles import Profile, choose_profile
 
 
 @dataclass(frozen=True)
@@ -15,11 +18,11 @@ class Run:
     """A run of the pipeline.
 
     Attributes:
-        root: Of this repository, with ``configs/`` and ``tools/``.
-        folder: Of the run.
+        root: Folder that holds ``configs/``.
+        folder: The run's folder.
         options: What the user asks for.
         classes: All classes.
-        entries: All images; none before the data are prepared.
+        images: All images; none before the data are prepared.
         gpus: Number that the stages use; 0 is the CPU.
         workers: Processes that load or refine.
     """
@@ -28,36 +31,41 @@ class Run:
     folder: Path
     options: Options
     classes: ClassList
-    entries: list[ImageEntry]
+    images: list[RunImage]
     gpus: int
     workers: int
 
+    @property
+    def profile(self) -> Profile:
+        """Configs that the stages start from."""
+        return choose_profile(self.options)
+
     @classmethod
     def begin(
-        cls, root: Path, folder: Path, options: Options, classes: ClassList
+        cls, folder: Path, options: Options, classes: ClassList
     ) -> 'Run':
-        """A run on this machine, with the images of an earlier start.
+        """Return a run on this machine, with the images of an earlier start.
 
         Raises:
-            WrongUse: More GPUs are asked for than there are.
+            UserError: More GPUs are asked for than there are.
         """
         return cls(
-            root=root,
+            root=resource_root(),
             folder=folder,
             options=options,
             classes=classes,
-            entries=read_index(folder / 'data'),
+            images=read_images(folder),
             gpus=choose_gpus(options.gpus),
             workers=choose_workers(),
         )
 
-    def with_entries(self, entries: list[ImageEntry]) -> 'Run':
+    def with_images(self, images: list[RunImage]) -> 'Run':
         """The same with other images."""
-        return replace(self, entries=entries)
+        return replace(self, images=images)
 
     @property
     def data(self) -> Path:
-        return self.folder / 'data'
+        return self.folder / DATA
 
     @property
     def num_classes(self) -> int:
@@ -66,8 +74,8 @@ class Run:
 
     def number(self, *splits: str) -> int:
         """Images in these splits."""
-        return sum(entry.split in splits for entry in self.entries)
+        return sum(image.split in splits for image in self.images)
 
     @property
     def has_truth(self) -> bool:
-        return any(entry.truth for entry in self.entries)
+        return any(image.truth for image in self.images)

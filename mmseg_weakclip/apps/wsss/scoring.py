@@ -8,7 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from mmseg_weakclip.apps.run_folder.index import ImageEntry
+from mmseg_weakclip.apps.run_folder.schema import (
+    ROLES,
+    SCORES,
+    SPLITS,
+    RunImage,
+)
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.masks import encode_mask, read_mask
 from mmseg_weakclip.common.workers import progress_bar
@@ -16,8 +21,6 @@ from mmseg_weakclip.evaluation.areas import class_ious
 
 from .run import Run
 
-SCORES = 'scores.json'
-ROLES = {'seeds': 'seeds', 'masks': 'masks', 'predictions': 'predictions'}
 IGNORE_INDEX = 255
 
 
@@ -57,34 +60,34 @@ def areas_of(matrix: np.ndarray) -> np.ndarray:
 
 def score_masks(
     folder: Path,
-    entries: Sequence[ImageEntry],
+    images: Sequence[RunImage],
     data: Path,
     names: Sequence[str],
 ) -> dict[str, Any] | None:
-    """IoU of masks against the user's; None if none can be compared.
+    """Return the IoU of masks against the user's; None if there are none.
 
     Args:
-        folder: With ``masks/<id>.png``.
-        entries: Images; those without a mask in the folder, or without
+        folder: Folder with ``masks/<id>.png``.
+        images: Images; those without a mask in the folder, or without
             truth, don't count.
-        data: Where the truth lies.
-        names: Of all classes.
+        data: Folder of the truth.
+        names: Class names, background first.
     """
-    total, images = np.zeros((len(names), len(names) + 1), np.int64), 0
-    for entry in entries:
-        path = folder / 'masks' / f'{entry.id}.png'
-        if entry.truth is None or not path.is_file():
+    total, scored = np.zeros((len(names), len(names) + 1), np.int64), 0
+    for image in images:
+        path = folder / 'masks' / f'{image.id}.png'
+        if image.truth is None or not path.is_file():
             continue
         total += confusion_matrix(
-            read_mask(str(path)), read_mask(str(data / entry.truth)),
+            read_mask(str(path)), read_mask(str(data / image.truth)),
             len(names),
         )  # fmt: skip
-        images += 1
-    if not images:
+        scored += 1
+    if not scored:
         return None
     ious = class_ious(areas_of(total))
     return dict(
-        images=images,
+        images=scored,
         mIoU=round(float(np.nanmean(ious)), 2),
         IoU={
             name: None if np.isnan(iou) else round(float(iou), 2)
@@ -103,11 +106,11 @@ def write_scores(run: Run) -> dict[str, Any]:
     """
     names = run.classes.names
     roles: dict[str, dict[str, Any]] = {}
-    for role, folder in ROLES.items():
-        for split in ('train', 'val', 'unlabelled'):
+    for role in ROLES:
+        for split in SPLITS:
             scores = score_masks(
-                run.folder / folder,
-                [entry for entry in run.entries if entry.split == split],
+                run.folder / role,
+                [image for image in run.images if image.split == split],
                 run.data,
                 names,
             )
@@ -152,15 +155,17 @@ def collect_results(run: Run) -> dict[str, int]:
     for kind, source in KINDS.items():
         todo = [
             (entry, path)
-            for entry in run.entries
+            for entry in run.images
             if (
                 path := run.folder / source / 'masks' / f'{entry.id}.png'
             ).is_file()
         ]
         targets = result_paths([entry for entry, _ in todo])
-        for entry, path in progress_bar(len(todo), todo):
+        for entry, path in progress_bar(
+            len(todo), todo, kind.replace('_', ' ')
+        ):
             mask = read_mask(str(path))
-            wanted = entry.original_height, entry.original_width
+            wanted = entry.original_size
             if mask.shape != wanted:
                 mask = cv2.resize(
                     mask.astype(np.uint8),
@@ -174,7 +179,7 @@ def collect_results(run: Run) -> dict[str, int]:
     return written
 
 
-def result_paths(entries: list[ImageEntry]) -> dict[str, Path]:
+def result_paths(images: list[RunImage]) -> dict[str, Path]:
     """Where the mask of each image goes, below the folder of its kind.
 
     The user's path with the suffix .png; after the old suffix where two
@@ -182,7 +187,7 @@ def result_paths(entries: list[ImageEntry]) -> dict[str, Path]:
     """
     plain = {
         entry.id: PurePosixPath(entry.source).with_suffix('.png')
-        for entry in entries
+        for entry in images
     }
     seen: dict[str, int] = {}
     for path in plain.values():
@@ -194,5 +199,5 @@ def result_paths(entries: list[ImageEntry]) -> dict[str, Path]:
             if seen[str(plain[entry.id]).casefold()] == 1
             else f'{entry.source}.png'
         )
-        for entry in entries
+        for entry in images
     }

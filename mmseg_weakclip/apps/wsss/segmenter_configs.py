@@ -14,20 +14,10 @@ from .config_edits import (
     set_classes,
 )
 from .method_configs import describe_images, set_machine, set_test_batch
-from .preflight import replace_weights
+from .options import SEGMENTERS
 from .run import Run
+from .weights import replace_weights
 
-# Files of configs/segmenters, by what a user calls them.
-SEGMENTERS = {
-    'deeplabv1_resnet38d': 'deeplabv1_resnet38d_4xb4-40k_voc12-448x448',
-    'deeplabv2_r101': 'deeplabv2_r101_2xb10-30k_voc12-321x321',
-    'deeplabv3plus_r50': 'deeplabv3plus_r50_4xb4-20k_voc12-512x512',
-    'deeplabv3plus_r101': 'deeplabv3plus_r101_4xb4-20k_voc12-512x512',
-    'fpn_small': 'fpn-small_r18_1xb16-3k_voc12-128x128',
-    'segformer_b2': 'segformer_mit-b2_4xb4-20k_voc12-512x512',
-    'segmenter_deit-s': 'segmenter_deit-s16_4xb2-40k_voc12-512x512',
-    'upernet_deit-s': 'upernet_deit-s16_4xb4-20k_voc12-512x512',
-}
 # Sides of training crops, in pixels.
 SMALLEST_CROP, LARGEST_CROP, CROP_STEP = 64, 512, 32
 # Smaller images are enlarged to this short side, or small things would be
@@ -54,7 +44,7 @@ def crop_side(run: Run) -> int:
     """Side of a training crop: the median short side of the images."""
     if run.options.segmenter_size is not None:
         return run.options.segmenter_size
-    short = statistics.median(min(e.width, e.height) for e in run.entries)
+    short = statistics.median(min(image.size) for image in run.images)
     side = round(short / CROP_STEP) * CROP_STEP
     return max(SMALLEST_CROP, min(LARGEST_CROP, side))
 

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_weakclip.apps.errors import WrongUse, count
+from mmseg_weakclip.apps.errors import UserError, count
 from mmseg_weakclip.datasets.labels.id_lists import read_id_list
 
 from .images import ImageFinder
@@ -46,15 +46,15 @@ def read_val_list(path: Path, images: Sequence[str]) -> set[str]:
         images: Relative paths of all labelled images.
 
     Raises:
-        WrongUse: No such file, a name of no labelled image, or nothing is
+        UserError: No such file, a name of no labelled image, or nothing is
             left to train on.
     """
     try:
         listed = read_id_list(path)
     except OSError as error:
-        raise WrongUse(f'--val-list {path} does not exist') from error
+        raise UserError(f'--val-list {path} does not exist') from error
     except ValueError as error:
-        raise WrongUse(f'--val-list: {error}') from error
+        raise UserError(f'--val-list: {error}') from error
     finder = ImageFinder(images)
     chosen, unknown = set(), []
     for image in listed:
@@ -65,12 +65,12 @@ def read_val_list(path: Path, images: Sequence[str]) -> set[str]:
         else:
             chosen.add(found)
     if unknown:
-        raise WrongUse(
+        raise UserError(
             f'--val-list {path} names {count(len(unknown), "image")} without '
             f'labels or not there, the first {unknown[0]}'
         )
     if len(chosen) == len(images):
-        raise WrongUse(f'--val-list {path} leaves no image to train on')
+        raise UserError(f'--val-list {path} leaves no image to train on')
     return chosen
 
 
@@ -85,17 +85,17 @@ def find_truth(folder: Path, images: Sequence[str]) -> dict[str, Path]:
         Mask by path of the image.
 
     Raises:
-        WrongUse: No such folder, no PNG in it, or none belongs to an image.
+        UserError: No such folder, no PNG in it, or none belongs to an image.
     """
     if not folder.is_dir():
-        raise WrongUse(f'--truth {folder} is no folder')
+        raise UserError(f'--truth {folder} is no folder')
     masks = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob('*')
         if path.suffix.lower() == '.png'
     )
     if not masks:
-        raise WrongUse(f'--truth {folder} holds no PNG')
+        raise UserError(f'--truth {folder} holds no PNG')
     finder = ImageFinder(images)
     found: dict[str, Path] = {}
     for mask in masks:
@@ -103,7 +103,7 @@ def find_truth(folder: Path, images: Sequence[str]) -> dict[str, Path]:
         if image is not None:
             found[image] = folder / mask
     if not found:
-        raise WrongUse(
+        raise UserError(
             f'--truth {folder}: no mask is called like an image; the first '
             f'mask is {masks[0]}, the first image {images[0]}'
         )

@@ -21,8 +21,6 @@ from .segmenter_configs import (
     segmenter_iterations,
 )
 
-METHODS = ('excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip')
-
 
 @dataclass(frozen=True)
 class Stage:

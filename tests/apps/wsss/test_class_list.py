@@ -1,6 +1,6 @@
 import pytest
 
-from mmseg_weakclip.apps.errors import WrongUse
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.classes import parse_classes, read_classes
 from mmseg_weakclip.common.masks import label_colors
 
@@ -63,7 +63,7 @@ def test_names_and_known_lists(tmp_path):
     ],
 )
 def test_wrong_content(content, message):
-    with pytest.raises(WrongUse, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         parse_classes(content, 'c.yaml')
     assert '\n' not in str(caught.value)
 
@@ -77,12 +77,12 @@ def test_wrong_content(content, message):
     ],
 )
 def test_wrong_spec(spec, message):
-    with pytest.raises(WrongUse, match=message):
+    with pytest.raises(UserError, match=message):
         read_classes(spec)
 
 
 def test_broken_yaml(tmp_path):
     path = tmp_path / 'c.yml'
     path.write_text('classes: [a\nb: c]')
-    with pytest.raises(WrongUse, match=r'c\.yml is not valid YAML.*line 2'):
+    with pytest.raises(UserError, match=r'c\.yml is not valid YAML.*line 2'):
         read_classes(str(path))

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mmseg_weakclip.apps.errors import StageFailed, WrongUse
+from mmseg_weakclip.apps.errors import StageFailed, UserError
 from mmseg_weakclip.apps.wsss.execute import (
     describe_progress,
     last_words,
@@ -151,14 +151,14 @@ def lock_at_once(folder):
 
 def test_one_run_in_a_folder(tmp_path):
     with lock_folder(tmp_path) as lock:
-        with pytest.raises(WrongUse, match='another process works in'):
+        with pytest.raises(UserError, match='another process works in'):
             lock_at_once(tmp_path)
         # A tool of a killed run still holds it.
         child = subprocess.Popen(
             python('import time; time.sleep(60)'), pass_fds=[lock]
         )
     try:
-        with pytest.raises(WrongUse):
+        with pytest.raises(UserError):
             lock_at_once(tmp_path)
     finally:
         child.kill()

@@ -1,6 +1,6 @@
 import pytest
 
-from mmseg_weakclip.apps.errors import WrongUse
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.images import (
     ImageFinder,
     assign_ids,
@@ -38,7 +38,7 @@ def test_what_a_run_wrote_is_no_image(tmp_path):
 def test_no_images(tmp_path, name, message):
     (tmp_path / 'file.png').touch()
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(WrongUse, match=rf'{name} {message}'):
+    with pytest.raises(UserError, match=rf'{name} {message}'):
         find_images(tmp_path / name)
 
 
@@ -60,7 +60,7 @@ def test_no_images(tmp_path, name, message):
 )
 def test_ids(paths, ids):
     if len(set(ids)) < len(ids):
-        with pytest.raises(WrongUse, match='too alike'):
+        with pytest.raises(UserError, match='too alike'):
             assign_ids(paths)
     else:
         assert list(assign_ids(paths).values()) == ids
@@ -83,7 +83,7 @@ def test_finder():
     for name in ('my b', 'My B.png', 'other/my b.png'):
         assert finder.find(name, 'list') == 'y/My B.PNG'
     assert finder.find('c.jpg', 'list') is None
-    with pytest.raises(WrongUse, match=r"l\.csv, line 3: 'a\.jpg' .* folder"):
+    with pytest.raises(UserError, match=r"l\.csv, line 3: 'a\.jpg' .* folder"):
         finder.find('a.jpg', 'l.csv, line 3')
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mmseg_weakclip.apps.errors import WrongUse
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.classes import read_classes
 from mmseg_weakclip.apps.wsss.labels import read_labelling
 
@@ -75,7 +75,7 @@ MANY = ''.join(f'{i},dog\n' for i in range(20))
     ],
 )
 def test_wrong_files(read, text, classes, message):
-    with pytest.raises(WrongUse, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read(text, classes)
     assert 'labels.csv' in str(caught.value)
     assert '\n' not in str(caught.value)
@@ -89,10 +89,10 @@ def test_two_frequent_names_that_look_alike_are_two_classes(read):
 
 def test_masks_are_refused(tmp_path):
     (tmp_path / 'x.png').touch()
-    with pytest.raises(WrongUse, match='pixel truth.*--truth'):
+    with pytest.raises(UserError, match='pixel truth.*--truth'):
         read_labelling(tmp_path, IMAGES, None)
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(WrongUse, match='x.csv does not exist'):
+    with pytest.raises(UserError, match='x.csv does not exist'):
         read_labelling(tmp_path / 'x.csv', IMAGES, None)

@@ -3,13 +3,13 @@ import os
 
 import numpy as np
 import pytest
+from mmseg_weakclip.apps.run_folder.index import describe_data, read_index
+from mmseg_weakclip.apps.wsss.planning import planned_entries
 from PIL import Image
 
-from mmseg_weakclip.apps.errors import WrongUse
-from mmseg_weakclip.apps.run_folder.index import describe_data, read_index
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.classes import read_classes
 from mmseg_weakclip.apps.wsss.options import Options
-from mmseg_weakclip.apps.wsss.planning import planned_entries
 from mmseg_weakclip.apps.wsss.prepare import prepare_data, read_sources
 
 ROWS = 'image,labels\na,cat\nb,dog;cat\nc,cat\nd,dog\ne,\n'
@@ -82,7 +82,7 @@ def test_what_is_gone_goes_and_what_is_touched_is_the_same(options, tmp_path):
 def test_damaged_images(options, tmp_path):
     for name in ('a.jpg', 'f.jpg'):
         (tmp_path / 'photos' / name).write_bytes(b'\xff\xd8\xff')
-    with pytest.raises(WrongUse, match=r'2 files .*a\.jpg.*--skip-damaged'):
+    with pytest.raises(UserError, match=r'2 files .*a\.jpg.*--skip-damaged'):
         prepare(options, tmp_path)
     assert not (tmp_path / 'data/index.json').exists()
     options = Options.from_json(dict(options.to_json(), skip_damaged=True))
@@ -99,7 +99,7 @@ def test_truth_goes_into_its_own_folder(options, tmp_path):
     options = Options.from_json(
         dict(options.to_json(), truth=str(tmp_path / 'masks'))
     )
-    with pytest.raises(WrongUse, match='--truth needs --classes'):
+    with pytest.raises(UserError, match='--truth needs --classes'):
         prepare(options, tmp_path)
     _, entries = prepare(options, tmp_path, read_classes('cat,dog'))
     assert {e.id for e in entries if e.truth} == {'a', 'c'}

@@ -1,6 +1,6 @@
 import pytest
 
-from mmseg_weakclip.apps.errors import WrongUse
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.sources import read_val_list, split_by_hash
 
 IMAGES = [f'{i:03d}.jpg' for i in range(200)]
@@ -48,5 +48,5 @@ def test_wrong_list(tmp_path, text, message):
     path = tmp_path / 'val.txt'
     if text is not None:
         path.write_text(text)
-    with pytest.raises(WrongUse, match=message):
+    with pytest.raises(UserError, match=message):
         read_val_list(path, IMAGES)

@@ -1,0 +1,292 @@
+"""Reading and writing of a run's folder: the one place that does either."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmseg_weakclip.common.files import write_atomically
+
+from .schema import (
+    CLASSES,
+    DATA,
+    INDEX,
+    MANIFEST,
+    ROLES,
+    SCORES,
+    SPLITS,
+    STATES,
+    VERSION,
+    RunClass,
+    RunError,
+    RunImage,
+    SplitScores,
+    StageRecord,
+    from_record,
+    require,
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run, as far as it has come.
+
+    Attributes:
+        folder: Where it lies.
+        options: What it was called with.
+        versions: Versions of Python and the packages.
+        notes: What readers must know.
+        stages: All stages, in order.
+        classes: All classes, id = position; empty before the data is ready.
+        images: All images; empty before the data is ready.
+        scores: Role -> split -> scores; empty before, or without any truth.
+    """
+
+    folder: Path
+    options: dict[str, Any]
+    versions: dict[str, str]
+    notes: tuple[str, ...]
+    stages: tuple[StageRecord, ...]
+    classes: tuple[RunClass, ...] = ()
+    images: tuple[RunImage, ...] = ()
+    scores: dict[str, dict[str, SplitScores]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the classes."""
+        return [info.name for info in self.classes]
+
+    def mask_path(self, role: str, image_id: str) -> Path:
+        """Return the file of a mask, which need not be there."""
+        return self.folder / role / 'masks' / f'{image_id}.png'
+
+    def image_path(self, image: RunImage) -> Path:
+        """Return the file that the stages read."""
+        return self.folder / DATA / image.file
+
+    def truth_path(self, image: RunImage) -> Path | None:
+        """Return the user's mask of an image, or None."""
+        return self.folder / DATA / image.truth if image.truth else None
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        RunError: The file can't be read, or holds no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunError(f'{path} cannot be read: {error.strerror}') from error
+    except ValueError as error:
+        raise RunError(f'{path} is no JSON: {error}') from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a run, its stages as :class:`StageRecord`.
+
+    Raises:
+        RunError: It is missing or damaged, or has another version.
+    """
+    path = folder / MANIFEST
+    content = read_json(path)
+    version = require(content, 'version', str(path))
+    if version != VERSION:
+        raise RunError(
+            f'{path} has version {version}; this is made for {VERSION}'
+        )
+    for name in ('options', 'notes', 'versions'):
+        require(content, name, str(path))
+    stages = []
+    for place, record in enumerate(require(content, 'stages', str(path)), 1):
+        where = f'{path}: stage {place}'
+        require(record, 'name', where)
+        stage = from_record(StageRecord, record, f'{where} ({record["name"]})')
+        if stage.state not in STATES:
+            raise RunError(
+                f'{where} ({stage.name}): state {stage.state!r} is none of '
+                f'{STATES}'
+            )
+        stages.append(stage)
+    return {**content, 'stages': stages}
+
+
+def write_manifest(
+    folder: Path,
+    options: dict[str, Any],
+    notes: Sequence[str],
+    versions: dict[str, str],
+    stages: Sequence[StageRecord],
+) -> None:
+    """Write the manifest of a run."""
+    content = dict(
+        version=VERSION,
+        options=options,
+        notes=list(notes),
+        versions=versions,
+        stages=[asdict(record) for record in stages],
+    )
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    write_atomically(folder / MANIFEST, text.encode())
+
+
+def read_images(folder: Path) -> list[RunImage]:
+    """Return the images of a run; none where there is no index yet.
+
+    Raises:
+        RunError: The index is damaged.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        return []
+    images = []
+    for place, record in enumerate(read_json(path)):
+        image_id = require(record, 'id', f'{path}: image {place}')
+        where = f'{path}: image {image_id!r}'
+        image = RunImage.from_json(record, where)
+        if image.split not in SPLITS:
+            raise RunError(
+                f'{where}: split {image.split!r} is none of {SPLITS}'
+            )
+        images.append(image)
+    return images
+
+
+def write_images(folder: Path, images: Sequence[RunImage]) -> None:
+    """Write the index of a run; it is there only when all else is."""
+    _write_list(folder / INDEX, [image.to_json() for image in images])
+
+
+def read_classes(folder: Path) -> list[RunClass]:
+    """Return the classes of a run.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    path = folder / CLASSES
+    classes = []
+    for place, record in enumerate(read_json(path)):
+        where = f'{path}: class {place}'
+        color = tuple(require(record, 'color', where))
+        classes.append(
+            from_record(RunClass, {**record, 'color': color}, where)
+        )
+    return classes
+
+
+def write_classes(folder: Path, classes: Sequence[RunClass]) -> None:
+    """Write the classes of a run."""
+    _write_list(folder / CLASSES, [asdict(info) for info in classes])
+
+
+def _write_list(path: Path, content: list[dict[str, Any]]) -> None:
+    text = json.dumps(content, ensure_ascii=False, indent=0)
+    write_atomically(path, text.encode())
+
+
+def read_scores(
+    folder: Path, names: Sequence[str]
+) -> dict[str, dict[str, SplitScores]]:
+    """Return scores by role and split, in the order of both.
+
+    Args:
+        folder: The run's folder.
+        names: Names of all classes, (K,).
+
+    Raises:
+        RunError: The file is damaged, or about other classes.
+    """
+    path = folder / SCORES
+    if not path.is_file():
+        return {}
+    found = require(read_json(path), 'roles', str(path))
+    return {
+        role: {
+            split: _read_split(
+                found[role][split], names, f'{path}: {role}, {split}'
+            )
+            for split in SPLITS
+            if split in found[role]
+        }
+        for role in ROLES
+        if found.get(role)
+    }
+
+
+def _read_split(record: Any, names: Sequence[str], where: str) -> SplitScores:
+    by_name = require(record, 'IoU', where)
+    if set(by_name) != set(names):
+        differing = sorted(set(by_name) ^ set(names))
+        raise RunError(
+            f'{where}: IoU and classes.json differ in the classes {differing}'
+        )
+    try:
+        confusion = np.array(require(record, 'confusion', where), np.int64)
+    except (TypeError, ValueError) as error:
+        raise RunError(f'{where}: confusion is no table: {error}') from error
+    if confusion.shape != (len(names), len(names)):
+        raise RunError(
+            f'{where}: confusion must be {len(names)} x {len(names)}'
+        )
+    return SplitScores(
+        images=require(record, 'images', where),
+        miou=require(record, 'mIoU', where),
+        ious=tuple(by_name[name] for name in names),
+        confusion=confusion,
+    )
+
+
+def read_run(folder: str | Path) -> RunFolder:
+    """Read a run's folder; pieces that come later in a run may be missing.
+
+    Raises:
+        RunError: It is no folder of a run, or a piece of it is damaged.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(f'{folder} is no folder')
+    manifest = read_manifest(folder)
+    for stage in manifest['stages']:
+        made = stage.folder and folder / stage.folder
+        if stage.state == 'finished' and made and not made.is_dir():
+            raise RunError(
+                f'{folder / MANIFEST}: {stage.name} is finished, but {made} '
+                'is not there'
+            )
+    classes: list[RunClass] = []
+    images: list[RunImage] = []
+    # Both or neither: a run may have ended before its data was ready.
+    if (folder / CLASSES).exists() or (folder / INDEX).exists():
+        classes = read_classes(folder)
+        read_json(folder / INDEX)
+        images = read_images(folder)
+        _check_images(folder, images, [info.name for info in classes])
+    return RunFolder(
+        folder=folder,
+        options=manifest['options'],
+        versions=manifest['versions'],
+        notes=tuple(manifest['notes']),
+        stages=tuple(manifest['stages']),
+        classes=tuple(classes),
+        images=tuple(images),
+        scores=read_scores(folder, [info.name for info in classes]),
+    )
+
+
+def _check_images(
+    folder: Path, images: Sequence[RunImage], names: Sequence[str]
+) -> None:
+    """Check that files and classes of the images are there."""
+    if not images:
+        raise RunError(f'{folder / INDEX} lists no images')
+    for image in images:
+        where = f'{folder / INDEX}: image {image.id!r}'
+        if unknown := [name for name in image.labels if name not in names]:
+            raise RunError(f'{where}: {CLASSES} has no {unknown}')
+        for file in filter(None, (image.file, image.truth)):
+            if not (folder / DATA / file).is_file():
+                raise RunError(f'{where}: {folder / DATA / file} is not there')

@@ -1,0 +1,174 @@
+"""A process that has imported everything, and forks one for each stage.
+
+Importing torch, mmseg and open_clip takes five seconds, which each stage would
+pay again. On Linux one process pays once, while the data are being checked;
+a stage is a fork of it, as fresh as a new interpreter that has just imported
+the package: nothing has been computed in the server, and it has no threads.
+
+Requests are JSON over a socket, with the file that a stage prints to; the
+server answers with the process id, and at the end with its status and memory.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE_PARENT = Path(__file__).resolve().parents[3]
+LIMIT = 1 << 20
+# Linux: a signal for the child when its parent dies in any way.
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent is gone."""
+    if sys.platform == 'linux':
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def package_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a stage, in which the package is found.
+
+    Args:
+        settings: Variables to set besides.
+    """
+    environment = {**os.environ, 'PYTHONUNBUFFERED': '1', **settings}
+    environment['PYTHONPATH'] = os.pathsep.join(
+        filter(None, (str(PACKAGE_PARENT), environment.get('PYTHONPATH')))
+    )
+    return environment
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a stage's process ended.
+
+    Attributes:
+        code: Exit code; -N for a process that was killed by signal N.
+        max_rss: Peak memory of its largest process, in units of
+            ``ru_maxrss``.
+    """
+
+    code: int
+    max_rss: int
+
+
+class StageServer:
+    """The server, as the main process knows it.
+
+    Args:
+        settings: Variables of its environment.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._socket, theirs = socket.socketpair(
+            socket.AF_UNIX, socket.SOCK_SEQPACKET
+        )
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, '-m', __name__, str(theirs.fileno())],
+                env=package_environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    def start(
+        self, words: Sequence[str], output: int, keep_open: Sequence[int] = ()
+    ) -> int:
+        """Start a command of ``weakclip``.
+
+        Args:
+            words: The words behind ``weakclip``.
+            output: File descriptor for what it prints.
+            keep_open: File descriptors that it holds as long as it lives.
+
+        Returns:
+            Its process id, which is also that of its group.
+        """
+        request = json.dumps(dict(words=list(words), cwd=os.getcwd()))
+        descriptors = [output, *keep_open]
+        socket.send_fds(self._socket, [request.encode()], descriptors)
+        return int(self._receive()['pid'])
+
+    def wait(self) -> Ended:
+        """Wait for the end of the command that was started."""
+        return Ended(**self._receive())
+
+    def _receive(self) -> dict[str, int]:
+        answer = self._socket.recv(LIMIT)
+        if not answer:
+            return dict(code=-signal.SIGKILL, max_rss=0, pid=0)
+        return json.loads(answer)
+
+    def __enter__(self) -> 'StageServer':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server and what it still runs."""
+        self._socket.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        self._process.wait()
+
+
+def serve(channel: socket.socket) -> int:
+    """Import the package, then fork a process for each request.
+
+    Returns:
+        The exit code: in a forked process that of its command.
+    """
+    import mmseg.engine
+    import mmseg.visualization  # noqa: F401
+
+    import mmseg_weakclip.parts  # noqa: F401
+
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 8)
+        if not request:
+            return 0
+        output = descriptors[0]
+        pid = os.fork()
+        if not pid:
+            channel.close()
+            return _run(json.loads(request), output)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        channel.send(json.dumps(dict(pid=pid)).encode())
+        _, status, usage = os.wait4(pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        answer = dict(code=code, max_rss=usage.ru_maxrss)
+        channel.send(json.dumps(answer).encode())
+
+
+def _run(request: dict, output: int) -> int:
+    """Be the process of a command."""
+    os.setsid()
+    die_with_parent()
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.chdir(request['cwd'])
+    sys.argv = ['weakclip', *request['words']]
+    from mmseg_weakclip.apps.cli import main
+
+    return main(request['words'])
+
+
+if __name__ == '__main__':
+    die_with_parent()
+    with socket.socket(fileno=int(sys.argv[1])) as own:
+        sys.exit(serve(own))

@@ -1,0 +1,152 @@
+"""Weights that models start from: found, replaced, and checked.
+
+    weakclip weights CONFIG ...
+
+loads all weights that the models of some configs start from, downloads them
+where need be, and says which file to put where if that is not possible.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from mmengine.config import Config
+
+from mmseg_weakclip.apps.errors import UserError
+from mmseg_weakclip.datasets.configs import iter_dicts
+
+# Backbones whose weights timm brings.
+TIMM = 'TIMMBackbone'
+
+
+def clip_models(model: dict) -> set[tuple[str, str | None]]:
+    """The CLIPs that a config uses: name and weights of each."""
+    return {
+        (part['model'], part['pretrained'])
+        for part in iter_dicts(model)
+        if 'pretrained' in part and isinstance(part.get('model'), str)
+    }
+
+
+def starting_weights(model: dict) -> Iterator[str]:
+    """What a model's parts start from: checkpoints, or ``timm:<name>``."""
+    for part in iter_dicts(model):
+        init = part.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            yield init['checkpoint']
+        weights = part.get('pretrained')
+        if part.get('type') == TIMM:
+            if weights is True:
+                yield f'timm:{part["model_name"]}'
+            if part.get('checkpoint_path'):
+                yield part['checkpoint_path']
+        elif isinstance(weights, str) and 'model' not in part:
+            yield weights
+
+
+def replace_weights(model: dict, source: str | None) -> None:
+    """Have a model's parts start from another file, or from random weights.
+
+    Args:
+        model: Its config.
+        source: The file; None for random weights.
+    """
+    for part in iter_dicts(model):
+        init = part.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            if source is None:
+                part.pop('init_cfg')
+            else:
+                init['checkpoint'] = source
+        if part.get('type') == TIMM:
+            if part.get('pretrained'):
+                part.update(pretrained=False, checkpoint_path=source or '')
+        elif isinstance(part.get('pretrained'), str) and 'model' not in part:
+            part['pretrained'] = source
+
+
+def check_weights(models: Sequence[dict[str, Any]]) -> None:
+    """Load, and download where need be, all that models start from.
+
+    Args:
+        models: Configs of the models.
+
+    Raises:
+        UserError: Some weights can't be had; the message says which file to
+            put where.
+    """
+    from mmseg_weakclip.models.clip.weights import load_clip
+
+    clips: set[tuple[str, str | None]] = set()
+    others: set[str] = set()
+    for model in models:
+        clips |= clip_models(model)
+        others |= set(starting_weights(model))
+    for name, weights in sorted(clips, key=str):
+        try:
+            load_clip(name, weights)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f'CLIP {name}: {_flat(error)}. Or give a file of weights: '
+                '--clip-weights FILE'
+            ) from error
+    for source in sorted(others):
+        try:
+            _load(source)
+        except Exception as error:  # every loader and network has its own
+            raise UserError(
+                f'the weights {source} can not be had ({_flat(error)}); '
+                f'{_where_to_put(source)}, or train from random weights by '
+                '--segmenter-weights none'
+            ) from error
+
+
+def _load(source: str) -> None:
+    """Fetch weights into the cache that their loader has."""
+    if source.startswith('timm:'):
+        import timm
+
+        timm.create_model(source.removeprefix('timm:'), pretrained=True)
+    else:
+        from mmengine.runner import CheckpointLoader
+
+        CheckpointLoader.load_checkpoint(source, map_location='cpu')
+
+
+def _flat(error: BaseException) -> str:
+    return ' '.join(str(error).split()).rstrip('.')
+
+
+def _where_to_put(source: str) -> str:
+    name = Path(urlparse(source).path).name or source
+    if '://' not in source:
+        return f'{source} must be a file'
+    home = os.environ.get('TORCH_HOME', '~/.cache/torch')
+    if source.startswith('http'):
+        return f'put {name} into {home}/hub/checkpoints'
+    return (
+        'fetch it where there is a network, and give the file by '
+        '--segmenter-weights FILE'
+    )
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Check the weights of configs; see ``--help``."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('configs', nargs='+', metavar='CONFIG')
+    args = parser.parse_args(argv)
+    models = [Config.fromfile(path).get('model') for path in args.configs]
+    try:
+        check_weights([model for model in models if model])
+    except UserError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
