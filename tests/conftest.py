@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import re
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +14,8 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-import mmseg_weakclip  # noqa: F401  (registers every class)
+import mmseg_weakclip.parts  # noqa: F401  (registers every class)
+from mmseg_weakclip.apps.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get('MMSEG_WEAKCLIP_DATA', ROOT / '../shared/data'))
@@ -61,9 +64,13 @@ def repo() -> Path:
 
 @pytest.fixture(scope='session')
 def load_tool(repo) -> Callable[[str], ModuleType]:
-    """Import a script by its path below tools/."""
+    """Import a script by its path below tools/, or the command it calls."""
 
     def load(name: str) -> ModuleType:
+        text = (repo / 'tools' / name).read_text()
+        if command := re.search(r"main\(\['([\w-]+)'", text):
+            place = COMMANDS[command[1]][0]
+            return importlib.import_module(f'mmseg_weakclip.apps.{place}')
         spec = importlib.util.spec_from_file_location(
             f'tool_{Path(name).stem}', repo / 'tools' / name
         )
@@ -72,6 +79,20 @@ def load_tool(repo) -> Callable[[str], ModuleType]:
         return module
 
     return load
+
+
+@pytest.fixture(scope='session')
+def run_here() -> Callable[[str], None]:
+    """Run a script in this process, with ``sys.argv`` as it is."""
+
+    def run(path: str) -> None:
+        try:
+            runpy.run_path(path, run_name='__main__')
+        except SystemExit as end:
+            if end.code:
+                raise
+
+    return run
 
 
 @pytest.fixture(scope='session')

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -60,7 +59,7 @@ def tool_command(repo):
 
 
 @pytest.fixture(scope='session')
-def run_tool(world, tool_command):
+def run_tool(world, tool_command, run_here):
     """Run a tool in this process; returns its Runner."""
     runs = itertools.count()
 
@@ -89,7 +88,7 @@ def run_tool(world, tool_command):
             patch.setattr(torch.cuda, 'is_available', lambda: False)
             patch.setattr('mmengine.device.utils.DEVICE', 'cpu')
             try:
-                runpy.run_path(command[0], run_name='__main__')
+                run_here(command[0])
             finally:
                 torch.set_num_threads(threads)
         return runners[0]
@@ -171,7 +170,7 @@ def checkpoint(trained) -> Path:
 
 
 @pytest.fixture
-def run_demo(repo, tmp_path, monkeypatch):
+def run_demo(repo, tmp_path, monkeypatch, run_here):
     """Run tools/demo.py in this process; returns its folder of results."""
 
     def run(*arguments) -> Path:
@@ -183,7 +182,7 @@ def run_demo(repo, tmp_path, monkeypatch):
             'argv',
             [tool, *device, '--out', str(out), *map(str, arguments)],
         )
-        runpy.run_path(tool, run_name='__main__')
+        run_here(tool)
         return out
 
     return run
@@ -198,7 +197,9 @@ def refused_demo(run_demo, capsys):
             run_demo(*arguments)
         assert error.value.code == 2
         captured = capsys.readouterr().err
-        (line,) = [li for li in captured.splitlines() if 'demo.py:' in li]
+        (line,) = [
+            li for li in captured.splitlines() if 'weakclip demo:' in li
+        ]
         assert captured.endswith(f'{line}\n')
         return line
 

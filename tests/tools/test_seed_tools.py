@@ -1,7 +1,6 @@
 """Seeds of toyland: made once, then scored and refined from their files."""
 
 import re
-import runpy
 import sys
 
 import numpy as np
@@ -28,14 +27,14 @@ def seeds(run_tool, tmp_path_factory):
 
 
 @pytest.fixture
-def run(repo, world, monkeypatch):
+def run(repo, world, monkeypatch, run_here):
     """Run a tool in the world, as from the command line."""
 
     def run(name, *arguments):
         tool = str(repo / f'tools/{name}.py')
         monkeypatch.chdir(world)
         monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-        runpy.run_path(tool, run_name='__main__')
+        run_here(tool)
 
     return run
 

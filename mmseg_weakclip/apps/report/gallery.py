@@ -137,7 +137,7 @@ def make_card(
         roles: Masks to show, or to say that they lack.
     """
     image = comparison.image
-    photo = read_photo(image)
+    photo = read_photo(run, image)
     size = thumbnail_size(image.size)
     masks = read_masks(run, image)
     pictures = []

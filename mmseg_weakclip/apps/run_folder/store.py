@@ -254,7 +254,8 @@ def read_run(folder: str | Path) -> RunFolder:
         made = stage.folder and folder / stage.folder
         if stage.state == 'finished' and made and not made.is_dir():
             raise RunError(
-                f'{folder / MANIFEST}: {stage.name} is finished, but {made} '
+                f'{folder / MANIFEST}: stage ({stage.name}) is finished, but '
+                f'{made} '
                 'is not there'
             )
     classes: list[RunClass] = []

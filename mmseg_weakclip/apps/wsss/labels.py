@@ -80,8 +80,8 @@ def read_labelling(
     if not labels:
         raise UserError(
             f'{path} gives none of the {count(len(images), "image")} a class; '
-            f'it names {count(len(rows), "image", rows[0].image)}, the images '
-            f'are called like {images[0]}'
+            f'it names {count(len(rows), "image")} (the first: '
+            f'{rows[0].image}), the images are called like {images[0]}'
         )
     empty = [image for image in images if image in found and not found[image]]
     return Labelling(classes, labels, absent, empty)

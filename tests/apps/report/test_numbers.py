@@ -11,16 +11,17 @@ from mmseg_weakclip.apps.report.compare import (
     pairs_of,
     rank,
 )
+from mmseg_weakclip.apps.report.confusions import (
+    find_confusions,
+    normalize_rows,
+)
 from mmseg_weakclip.apps.report.summary import (
     describe_data,
     duration,
     summarize,
 )
-from mmseg_weakclip.apps.run_folder.read import RunImage, read_run
-from mmseg_weakclip.apps.run_folder.scores import (
-    find_confusions,
-    normalize_rows,
-)
+from mmseg_weakclip.apps.run_folder.schema import RunImage
+from mmseg_weakclip.apps.run_folder.store import read_run
 
 REFINED = ('masks', 'predictions')
 SCORED = ('predictions', 'truth')

@@ -19,8 +19,8 @@ from mmseg_weakclip.apps.report.score_charts import (
     confusion_chart,
     ious_charts,
 )
-from mmseg_weakclip.apps.run_folder.read import ClassInfo, read_run
-from mmseg_weakclip.apps.run_folder.scores import SplitScores
+from mmseg_weakclip.apps.run_folder.schema import RunClass, SplitScores
+from mmseg_weakclip.apps.run_folder.store import read_run
 
 VOID = {'meta', 'link', 'img', 'input', 'br'}
 
@@ -236,7 +236,7 @@ def test_large_images_are_shrunk(run_folder, edit):
 
 
 def test_pixels_without_a_class_are_white():
-    classes = [ClassInfo('x', (0, 0, 0)), ClassInfo('y', (1, 2, 3))]
+    classes = [RunClass('x', 'x', (0, 0, 0)), RunClass('y', 'y', (1, 2, 3))]
     mask = np.array([[0, 1, 255]], np.uint8)
     picture = gallery.paint(mask, classes, (1, 3)).convert('RGB')
     expected = [[0, 0, 0], [1, 2, 3], [255, 255, 255]]

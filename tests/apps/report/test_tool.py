@@ -42,7 +42,7 @@ def test_one_line_and_exit_code_2(run, run_folder, tmp_path):
     ):
         code, _, errors = run(*arguments)
         assert code == 2
-        assert errors.startswith('report.py: ')
+        assert errors.startswith('weakclip report: ')
         assert message in errors
         assert errors.count('\n') == 1
     code, _, errors = run(run_folder, '--images', -1)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from mmseg_weakclip.apps.run_folder.index import ImageEntry
+from mmseg_weakclip.apps.run_folder.schema import RunImage
 from mmseg_weakclip.apps.wsss.classes import read_classes
 from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.apps.wsss.run import Run
@@ -49,14 +49,12 @@ def make_run(repo, tmp_path):
 
     def make(classes='cat,dog,teddy bear', sizes=((640, 480),), **options):
         entries = [
-            ImageEntry(
+            RunImage(
                 id=str(i),
                 source=f'{i}.jpg',
                 file=f'images/{i}.jpg',
-                width=width,
-                height=height,
-                original_width=width,
-                original_height=height,
+                size=(height, width),
+                original_size=(height, width),
                 split='val' if i == 0 else 'train',
                 labels=('cat',),
                 truth='truth/0.png' if i == 0 else None,
@@ -71,7 +69,7 @@ def make_run(repo, tmp_path):
                 images='photos', labels='labels.csv', work_dir='out', **options
             ).with_clip_defaults(),
             classes=read_classes(classes),
-            entries=entries,
+            images=entries,
             gpus=0,
             workers=2,
         )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_weakclip.apps.wsss.copy_images import CopyJob, copy_image
+from mmseg_weakclip.apps.wsss.copy_images import CopyTask, copy_image
 from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.common.masks import read_mask
 
@@ -13,10 +13,10 @@ PALETTE = ((0, 0, 0), (9, 9, 9), (8, 8, 8))
 
 
 @pytest.fixture
-def job(tmp_path):
+def task(tmp_path):
     for name in ('images', 'truth'):
         (tmp_path / name).mkdir()
-    return CopyJob('x', '', str(tmp_path), 100, None, PALETTE)
+    return CopyTask('x', '', str(tmp_path), 100, None, PALETTE)
 
 
 def save(path, size, mode='RGB', exif=None, **kwargs):
@@ -37,25 +37,25 @@ def turned(orientation):
     return exif
 
 
-def test_small_images_are_linked(job, tmp_path):
+def test_small_images_are_linked(task, tmp_path):
     source = save(tmp_path / 'My Cat.PNG', (60, 40))
-    done = copy_image(dataclasses.replace(job, source=source))
-    assert (done.file, done.width, done.height) == ('x.png', 60, 40)
+    done = copy_image(dataclasses.replace(task, source=source))
+    assert (done.file, done.size[1], done.size[0]) == ('x.png', 60, 40)
     assert (tmp_path / 'images/x.png').resolve() == tmp_path / 'My Cat.PNG'
 
 
 @pytest.mark.parametrize('orientation', [1, 6, 8])
 def test_large_photos_become_smaller_as_viewers_show_them(
-    job, tmp_path, orientation
+    task, tmp_path, orientation
 ):
     rows, columns = np.mgrid[:200, :400]
     pixels = np.stack([rows, columns // 2, 200 - rows], -1).astype(np.uint8)
     source = str(tmp_path / 'big.jpg')
     Image.fromarray(pixels).save(source, exif=turned(orientation), quality=95)
-    done = copy_image(dataclasses.replace(job, source=source))
+    done = copy_image(dataclasses.replace(task, source=source))
     size = (100, 50) if orientation == 1 else (50, 100)
-    assert (done.width, done.height) == size
-    assert (done.original_width, done.original_height) == tuple(
+    assert (done.size[1], done.size[0]) == size
+    assert (done.original_size[1], done.original_size[0]) == tuple(
         4 * side for side in size
     )
     small = read_color_image(str(tmp_path / 'images' / done.file))
@@ -65,45 +65,45 @@ def test_large_photos_become_smaller_as_viewers_show_them(
     assert np.abs(small.astype(int) - wanted).mean() < 3
 
 
-def test_a_link_of_before_is_not_written_through(job, tmp_path):
+def test_a_link_of_before_is_not_written_through(task, tmp_path):
     source = save(tmp_path / 'a.jpg', (60, 40))
     before = (tmp_path / 'a.jpg').read_bytes()
-    job = dataclasses.replace(job, source=source)
-    copy_image(job)
-    done = copy_image(dataclasses.replace(job, max_side=30))
-    assert done.width == 30
+    task = dataclasses.replace(task, source=source)
+    copy_image(task)
+    done = copy_image(dataclasses.replace(task, max_side=30))
+    assert done.size[1] == 30
     assert (tmp_path / 'a.jpg').read_bytes() == before
     assert not (tmp_path / 'images/x.jpg').is_symlink()
 
 
 @pytest.mark.parametrize('mode', ['L', 'I;16'])
-def test_other_depths(job, tmp_path, mode):
+def test_other_depths(task, tmp_path, mode):
     source = save(tmp_path / 'a.png', (40, 40), mode)
-    done = copy_image(dataclasses.replace(job, source=source))
+    done = copy_image(dataclasses.replace(task, source=source))
     assert not done.error
     image = read_color_image(str(tmp_path / 'images' / done.file))
     assert image.shape == (40, 40, 3)
     assert image.dtype == np.uint8
 
 
-def test_damaged_files_are_named(job, tmp_path):
+def test_damaged_files_are_named(task, tmp_path):
     (tmp_path / 'bad.jpg').write_bytes(b'no image')
     source = str(tmp_path / 'bad.jpg')
-    done = copy_image(dataclasses.replace(job, source=source))
+    done = copy_image(dataclasses.replace(task, source=source))
     assert 'bad.jpg' in done.error
     assert not list((tmp_path / 'images').iterdir())
 
 
-def test_truth_goes_along(job, tmp_path):
+def test_truth_goes_along(task, tmp_path):
     source = save(tmp_path / 'a.jpg', (400, 200), exif=turned(6))
     mask = np.zeros((400, 200), np.uint8)
     mask[:200, 100:] = 2
     mask[300:] = 255
     Image.fromarray(mask).save(tmp_path / 'a_mask.png')
-    job = dataclasses.replace(
-        job, source=source, truth=str(tmp_path / 'a_mask.png')
+    task = dataclasses.replace(
+        task, source=source, truth=str(tmp_path / 'a_mask.png')
     )
-    assert not copy_image(job).error
+    assert not copy_image(task).error
     small = read_mask(str(tmp_path / 'truth/x.png'))
     np.testing.assert_array_equal(small, mask[2::4, 2::4])
 
@@ -117,10 +117,10 @@ def test_truth_goes_along(job, tmp_path):
         ((400, 200), 3, r'ids \[3\]'),
     ],
 )
-def test_truth_that_does_not_fit(job, tmp_path, size, value, message):
+def test_truth_that_does_not_fit(task, tmp_path, size, value, message):
     source = save(tmp_path / 'a.jpg', (400, 200), exif=turned(6))
     Image.fromarray(np.full(size, value, np.uint8)).save(tmp_path / 'm.png')
-    job = dataclasses.replace(
-        job, source=source, truth=str(tmp_path / 'm.png')
+    task = dataclasses.replace(
+        task, source=source, truth=str(tmp_path / 'm.png')
     )
-    assert message.replace('\\', '') in copy_image(job).error
+    assert message.replace('\\', '') in copy_image(task).error

@@ -7,13 +7,17 @@ import time
 
 import pytest
 
-from mmseg_weakclip.apps.errors import StageFailed, UserError
+from mmseg_weakclip.apps.errors import StageFailed
 from mmseg_weakclip.apps.wsss.execute import (
+    Launcher,
+    capture,
     describe_progress,
-    last_words,
+    error_summary,
     run_tool,
 )
+from mmseg_weakclip.apps.wsss.stage_server import StageServer
 from mmseg_weakclip.common.files import lock_folder
+from mmseg_weakclip.version import __version__
 
 TRAIN = (
     '11/21 23:46:59 - mmengine - INFO - Iter(train) [ 50/600]  base_lr: '
@@ -59,29 +63,29 @@ def test_output_is_kept_and_memory_told(tmp_path):
         'print(sys.stdin.read() == "", "Zoë")'
     )
     log = tmp_path / 'logs/x.log'
-    usage = run_tool(python(code), log, 'x', tmp_path)
+    usage = run_tool(Launcher(), python(code), log, 'x')
     assert usage.peak_memory_gib > 0.29
     assert usage.peak_gpu_gib is None
     assert log.read_text().split('\n') == [
         'one', '2/2', 'two', 'True Zoë', ''
     ]  # fmt: skip
-    run_tool(python('print("again")'), log, 'x', tmp_path)
+    run_tool(Launcher(), python('print("again")'), log, 'x')
     assert log.read_text().endswith('True Zoë\nagain\n')
 
 
-def test_failure_has_its_last_words(tmp_path):
+def test_failure_has_its_error_summary(tmp_path):
     code = 'raise ValueError("the file x is damaged")'
     with pytest.raises(StageFailed, match='x failed: ValueError: the file x'):
-        run_tool(python(code), tmp_path / 'x.log', 'x', tmp_path)
+        run_tool(Launcher(), python(code), tmp_path / 'x.log', 'x')
 
 
-def test_last_words():
-    assert last_words(['a', 'torch.OutOfMemoryError: CUDA', 'b'], 1) == (
+def test_error_summary():
+    assert error_summary(['a', 'torch.OutOfMemoryError: CUDA', 'b'], 1) == (
         'torch.OutOfMemoryError: CUDA'
     )
-    assert last_words(['a', ' b ', ''], 1) == 'b'
-    assert last_words([], 3) == 'exit code 3'
-    assert last_words(['a'], -9) == 'killed by SIGKILL'
+    assert error_summary(['a', ' b ', ''], 1) == 'b'
+    assert error_summary([], 3) == 'exit code 3'
+    assert error_summary(['a'], -9) == 'killed by SIGKILL'
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ def test_an_interrupt_stops_the_tool_and_its_children(tmp_path, interrupts):
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        run_tool(python(code), log, 'x', tmp_path)
+        run_tool(Launcher(), python(code), log, 'x')
     child = int(log.read_text())
     assert is_gone(child)
 
@@ -132,9 +136,9 @@ def test_a_killed_run_leaves_no_tool_behind(tmp_path, repo):
     tool = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
     code = (
         'from pathlib import Path\n'
-        'from mmseg_weakclip.apps.wsss.execute import run_tool\n'
-        f'run_tool([{sys.executable!r}, "-c", {tool!r}], '
-        f'Path({str(log)!r}), "x", Path({str(tmp_path)!r}))'
+        'from mmseg_weakclip.apps.wsss.execute import Launcher, run_tool\n'
+        f'run_tool(Launcher(), [{sys.executable!r}, "-c", {tool!r}], '
+        f'Path({str(log)!r}), "x")'
     )
     with subprocess.Popen(python(code), cwd=repo) as run:
         while not (log.is_file() and log.read_text().endswith('\n')):
@@ -151,16 +155,57 @@ def lock_at_once(folder):
 
 def test_one_run_in_a_folder(tmp_path):
     with lock_folder(tmp_path) as lock:
-        with pytest.raises(UserError, match='another process works in'):
+        with pytest.raises(BlockingIOError):
             lock_at_once(tmp_path)
         # A tool of a killed run still holds it.
         child = subprocess.Popen(
             python('import time; time.sleep(60)'), pass_fds=[lock]
         )
     try:
-        with pytest.raises(UserError):
+        with pytest.raises(BlockingIOError):
             lock_at_once(tmp_path)
     finally:
         child.kill()
         child.wait()
     lock_at_once(tmp_path)
+
+
+@pytest.fixture
+def launcher():
+    """Start commands of weakclip as forks of a server."""
+    with StageServer({'CUDA_VISIBLE_DEVICES': ''}) as server:
+        yield Launcher(server=server)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='Linux only')
+def test_commands_are_forked(launcher, tmp_path, capsys):
+    """Output, exit codes and errors are those of an interpreter."""
+    weakclip = [sys.executable, '-m', 'mmseg_weakclip']
+    code, line = capture(launcher, [*weakclip, '--version'])
+    assert (code, line) == (0, f'mmseg_weakclip {__version__}')
+    code, line = capture(launcher, [*weakclip, 'nonsense'])
+    assert code == 2
+    assert "unknown command 'nonsense'" in line
+    code, line = capture(launcher, [*weakclip, 'test'])
+    assert code == 2
+    assert 'arguments are required: config' in line
+    log = tmp_path / 'x.log'
+    with pytest.raises(StageFailed, match='FileNotFoundError: .*absent.py'):
+        run_tool(launcher, [*weakclip, 'train', 'absent.py'], log, 'x')
+    assert 'Traceback' in log.read_text()
+    # Other commands have an interpreter of their own.
+    assert capture(launcher, python('print(1 + 1)')) == (0, '2')
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='Linux only')
+def test_a_stage_ends_with_its_server(tmp_path):
+    server = StageServer({})
+    read, write = os.pipe()
+    # Waits for what never comes.
+    fifo = tmp_path / 'config.py'
+    os.mkfifo(fifo)
+    pid = server.start(['train', str(fifo)], write)
+    os.close(write)
+    os.close(read)
+    server.close()
+    assert is_gone(pid)

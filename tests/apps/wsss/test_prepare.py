@@ -3,14 +3,18 @@ import os
 
 import numpy as np
 import pytest
-from mmseg_weakclip.apps.run_folder.index import describe_data, read_index
-from mmseg_weakclip.apps.wsss.planning import planned_entries
 from PIL import Image
 
 from mmseg_weakclip.apps.errors import UserError
+from mmseg_weakclip.apps.run_folder.store import read_images
 from mmseg_weakclip.apps.wsss.classes import read_classes
 from mmseg_weakclip.apps.wsss.options import Options
-from mmseg_weakclip.apps.wsss.prepare import prepare_data, read_sources
+from mmseg_weakclip.apps.wsss.prepare import (
+    describe_data,
+    estimate_sizes,
+    prepare_data,
+    read_sources,
+)
 
 ROWS = 'image,labels\na,cat\nb,dog;cat\nc,cat\nd,dog\ne,\n'
 
@@ -35,17 +39,17 @@ def options(tmp_path):
 
 def prepare(options, tmp_path, classes=None):
     sources = read_sources(options, classes)
-    entries = prepare_data(options, sources, tmp_path / 'data', 0)
+    entries = prepare_data(options, sources, tmp_path, 2)
     return sources, entries
 
 
 def test_what_the_stages_find(options, tmp_path):
     sources, entries = prepare(options, tmp_path)
     data = tmp_path / 'data'
-    assert read_index(data) == entries
+    assert read_images(tmp_path) == entries
     by_id = {entry.id: entry for entry in entries}
-    assert by_id['c'].width == 100
-    assert by_id['c'].original_width == 200
+    assert by_id['c'].size[1] == 100
+    assert by_id['c'].original_size[1] == 200
     assert by_id['d'].source == 'deep/d.jpg'
     assert {e.id for e in entries if e.split == 'unlabelled'} == {'e', 'f'}
     lists = {
@@ -118,7 +122,7 @@ def test_truth_goes_into_its_own_folder(options, tmp_path):
 def test_a_plan_without_decoding(options, tmp_path):
     sources = read_sources(options, None)
     (tmp_path / 'photos/f.jpg').write_bytes(b'')
-    entries = planned_entries(sources, options)
-    sizes = {entry.id: (entry.width, entry.height) for entry in entries}
-    assert sizes['a'] == (60, 40)
-    assert sizes['c'] == (100, 150)
+    entries = estimate_sizes(sources, options)
+    sizes = {entry.id: entry.size for entry in entries}
+    assert sizes['a'] == (40, 60)
+    assert sizes['c'] == (150, 100)

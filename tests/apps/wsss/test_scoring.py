@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from mmseg_weakclip.apps.run_folder.index import ImageEntry
+from mmseg_weakclip.apps.run_folder.schema import RunImage
 from mmseg_weakclip.apps.wsss.scoring import (
     areas_of,
     confusion_matrix,
@@ -12,9 +12,9 @@ from mmseg_weakclip.evaluation.areas import class_areas
 
 
 def entry(name, source='', truth=None):
-    return ImageEntry(
-        name, source or f'{name}.jpg', f'images/{name}.jpg', 4, 2, 4, 2,
-        'val', ('a',), truth, ''
+    return RunImage(
+        name, source or f'{name}.jpg', f'images/{name}.jpg', (2, 4), (2, 4),
+        'val', ('a',), truth
     )  # fmt: skip
 
 

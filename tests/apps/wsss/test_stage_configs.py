@@ -4,14 +4,14 @@ from mmengine.dataset import Compose
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.apps.wsss.config_edits import drop_transforms
-from mmseg_weakclip.apps.wsss.method_configs import words_for_background
-from mmseg_weakclip.apps.wsss.preflight import starting_weights
+from mmseg_weakclip.apps.wsss.method_configs import background_prompts
+from mmseg_weakclip.apps.wsss.options import METHODS, SEGMENTERS
 from mmseg_weakclip.apps.wsss.segmenter_configs import (
-    SEGMENTERS,
     load_segmenter,
     segmenter_iterations,
 )
-from mmseg_weakclip.apps.wsss.stages import METHODS, checkpoint_name, stages_of
+from mmseg_weakclip.apps.wsss.stages import checkpoint_name, stages_of
+from mmseg_weakclip.apps.wsss.weights import starting_weights
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 CLIPS = ('toyclip', None)
@@ -99,7 +99,7 @@ def test_words(make_run, tmp_path):
         'classes: [{name: Trees, prompts: [oak]}, sky]\n'
     )
     run = make_run(classes=str(tmp_path / 'c.yaml'))
-    words = words_for_background(run)
+    words = background_prompts(run)
     assert 'water' in words
     assert not {'tree', 'sky'} & set(words)
     text = configs_of(run, 'excel')['seeds'].model.decode_head.text
