@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import map_in_order, progress_bar
 from mmseg_weakclip.datasets.captions import superpixel_jobs as jobs
 from mmseg_weakclip.datasets.captions.dataset import CaptionDataset
@@ -91,7 +92,7 @@ def jobs_of(dataset: Any) -> tuple[Callable[..., Any], list, int]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))

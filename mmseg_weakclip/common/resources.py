@@ -1,6 +1,10 @@
 """Where configs and tools are: in the checkout, or inside the package."""
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # mmseg's plugins have copies of both there when they are installed.
@@ -48,3 +52,51 @@ def find_config(name: str) -> Path:
     )
     hint = f'; did you mean {", ".join(close[:3])}?' if close else ''
     raise FileNotFoundError(f'there is no config {name}{hint}')
+
+
+def add_config_scopes() -> None:
+    """Let a config anywhere build on ours, or on mmsegmentation's.
+
+    mmengine resolves ``_base_ = 'mmseg_weakclip::folder/name.py'`` for the
+    packages of a table only, and asks for the name of their distribution:
+    mmsegmentation's is another one in the maintained releases.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    MODULE2PACKAGE['mmseg_weakclip'] = 'mmseg_weakclip'
+    for name in ('mmsegmentation', 'onedl-mmsegmentation'):
+        try:
+            version(name)
+        except PackageNotFoundError:
+            continue
+        MODULE2PACKAGE['mmseg'] = name
+        break
+
+
+def read_config(name: str | Path) -> Config:
+    """Read a config: a file, or one of this package by its name.
+
+    Args:
+        name: See :func:`find_config`.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    add_config_scopes()
+    config = Config.fromfile(find_config(str(name)))
+    _leave_scope(config._cfg_dict)
+    return config
+
+
+def _leave_scope(value: Any) -> None:
+    """Take back the scope that mmengine gives the types of our configs.
+
+    Our parts are in mmseg's registries; there are none of ours.
+    """
+    if isinstance(value, dict):
+        if value.get('_scope_') == PACKAGE.name:
+            del value['_scope_']
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for inner in value:
+            _leave_scope(inner)

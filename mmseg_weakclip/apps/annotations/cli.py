@@ -30,11 +30,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.names import read_vocabulary
+from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import map_in_order, progress_bar
 from mmseg_weakclip.datasets.configs import config_metainfo
 from mmseg_weakclip.datasets.labels.id_lists import read_id_list
@@ -146,7 +145,7 @@ def read_classes(args: argparse.Namespace) -> MaskClasses:
     """Classes of a config, or of a file."""
     if args.config is None:
         return MaskClasses(read_vocabulary(args.classes), 1)
-    meta = config_metainfo(Config.fromfile(args.config))
+    meta = config_metainfo(read_config(args.config))
     if meta is None:
         raise ValueError(f'no data set of {args.config} names classes')
     return MaskClasses.of(meta['classes'])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from mmseg_weakclip.common.resources import read_config
+
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that users of mmseg know from both tools."""
@@ -42,7 +44,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config that the common arguments name, overrides applied."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)

@@ -12,12 +12,13 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
+from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import progress_bar
 from mmseg_weakclip.datasets.checks.dataset import check_dataset, count_samples
 from mmseg_weakclip.datasets.checks.problems import (
@@ -74,7 +75,7 @@ def parse_args(
 
 def check_config(args: argparse.Namespace) -> list[Problem]:
     """Build the data set of one split and check it."""
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg_weakclip.common.resources import find_config
+from mmseg_weakclip.common.resources import find_config, read_config
 
 SETTING = re.compile(r'(\w+)\s*=')
 
@@ -50,7 +50,7 @@ def flatten_config(path: Path) -> str:
     Args:
         path: The config.
     """
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     cfg.setdefault('custom_imports', dict(imports=['mmseg_weakclip']))
     comments: dict[str, list[str]] = defaultdict(list)
     for file in iter_files(path):

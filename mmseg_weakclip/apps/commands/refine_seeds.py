@@ -24,6 +24,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
+from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import progress_bar, worker_context
 from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
 from mmseg_weakclip.pseudo_masks.refiner import (
@@ -94,7 +95,7 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run the command; see ``--help``."""
     args = parse_args(argv, prog)
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     settings = read_settings(args, cfg)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = DATASETS.build(cfg.test_dataloader.dataset)

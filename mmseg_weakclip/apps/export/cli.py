@@ -23,12 +23,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from torch import Tensor
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.engine.loading import TrainedSegmentor, load_segmentor
 
 from .check import SIZES, TOLERANCE, TRACED, compare, random_images
@@ -113,7 +114,7 @@ def read_images(paths: Sequence[str]) -> list[Tensor]:
 
 
 def load(args: argparse.Namespace) -> TrainedSegmentor:
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
     return load_segmentor(cfg, args.checkpoint)
