@@ -44,6 +44,7 @@ from .coco import (
     annotate_instances,
     annotate_panoptic,
     instances_file,
+    mask_library,
     panoptic_file,
 )
 from .regions import UNITS
@@ -250,10 +251,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     args = parse_args(argv, prog)
     export = export_yolo if args.format == 'yolo-seg' else export_coco
     try:
+        if args.segmentation == 'compressed-rle':
+            mask_library()
         classes = read_classes(args)
         sources = find_sources(args.masks, args.images)
         export(args, sources, classes)
-    except (OSError, ValueError) as error:
+    except (OSError, ImportError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print(f'{len(sources)} masks in {args.out / LAST_FILES[args.format]}')

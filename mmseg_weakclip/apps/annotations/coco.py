@@ -9,6 +9,8 @@ ignored ones (255) are in no annotation.
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,7 @@ from PIL import Image
 from mmseg_weakclip.common.masks import label_colors
 
 from .polygons import outline
-from .regions import Region, find_regions
-from .rle import compress_runs, encode_runs
+from .regions import Region, connected_regions
 from .sources import MaskClasses, MaskSource
 
 SEGMENTATIONS = ('polygons', 'rle', 'compressed-rle')
@@ -29,7 +30,7 @@ class RegionOptions:
     """How a mask is cut.
 
     Attributes:
-        unit: See ``find_regions``.
+        unit: See ``connected_regions``.
         min_area: See there.
         segmentation: One of ``SEGMENTATIONS``.
     """
@@ -76,9 +77,37 @@ def segmentation_of(
         return [ring.ravel().tolist() for ring in outline(region)]
     mask = np.zeros(size, bool)
     region.paste(mask, True)
-    runs = encode_runs(mask)
-    counts = compress_runs(runs) if kind == 'compressed-rle' else runs
-    return dict(size=list(size), counts=counts)
+    if kind == 'rle':
+        return dict(size=list(size), counts=encode_runs(mask))
+    encoded = mask_library().encode(np.asfortranarray(mask.astype(np.uint8)))
+    return dict(size=list(size), counts=encoded['counts'].decode())
+
+
+def encode_runs(mask: np.ndarray) -> list[int]:
+    """Return the run lengths of a mask, (H, W), column by column.
+
+    Runs are in turn of zeros and of ones; the first, of zeros, may be empty.
+    """
+    pixels = (mask != 0).ravel(order='F')
+    ends = np.flatnonzero(np.diff(pixels)) + 1
+    first = [0] if pixels.size and pixels[0] else []
+    edges = np.concatenate([[0], first, ends, [pixels.size]]).astype(int)
+    return np.diff(edges).tolist()
+
+
+def mask_library() -> ModuleType:
+    """Return COCO's own library for masks.
+
+    Raises:
+        ImportError: It is not installed.
+    """
+    try:
+        return import_module('pycocotools.mask')
+    except ImportError as error:
+        raise ImportError(
+            'compressed run lengths need pycocotools: '
+            "pip install 'mmseg_weakclip[convert]'"
+        ) from error
 
 
 def annotate_instances(
@@ -100,7 +129,7 @@ def annotate_instances(
             bbox=region.bbox,
             iscrowd=0,
         )
-        for region in find_regions(
+        for region in connected_regions(
             mask, classes.ids, options.unit, options.min_area
         )
     ]
@@ -120,7 +149,7 @@ def annotate_panoptic(
     """
     mask = source.read(classes)
     regions = list(
-        find_regions(mask, classes.ids, options.unit, options.min_area)
+        connected_regions(mask, classes.ids, options.unit, options.min_area)
     )
     colors = np.array(label_colors(len(regions) + 1), np.uint8)
     picture = np.zeros((*mask.shape, 3), np.uint8)

@@ -45,7 +45,7 @@ class Region:
         image[rows, self.left : self.left + width][self.pixels] = value
 
 
-def find_regions(
+def connected_regions(
     mask: np.ndarray,
     class_ids: Iterable[int],
     unit: str = 'component',

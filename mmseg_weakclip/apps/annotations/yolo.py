@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from .coco import RegionOptions
 from .polygons import outline
-from .regions import find_regions
+from .regions import connected_regions
 from .sources import MaskClasses, MaskSource
 
 # Of coordinates: a hundredth of a pixel in images of 10,000.
@@ -27,7 +27,7 @@ def yolo_labels(
     mask = source.read(classes)
     height, width = mask.shape
     lines = []
-    for region in find_regions(
+    for region in connected_regions(
         mask, classes.ids, 'component', options.min_area
     ):
         (ring,) = outline(region)

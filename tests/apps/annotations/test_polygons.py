@@ -9,7 +9,7 @@ from mmseg_weakclip.apps.annotations.polygons import (
     outline,
     signed_area,
 )
-from mmseg_weakclip.apps.annotations.regions import find_regions
+from mmseg_weakclip.apps.annotations.regions import connected_regions
 
 
 def fill(ring, shape, rule='even-odd'):
@@ -26,7 +26,7 @@ def fill(ring, shape, rule='even-odd'):
 
 
 def rings_of(mask, unit='component'):
-    return [outline(region) for region in find_regions(mask, [1], unit)]
+    return [outline(region) for region in connected_regions(mask, [1], unit)]
 
 
 def as_mask(*rows):

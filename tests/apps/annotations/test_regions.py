@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmseg_weakclip.apps.annotations.regions import Region, find_regions
+from mmseg_weakclip.apps.annotations.regions import Region, connected_regions
 
 MASK = np.array(
     [
@@ -18,7 +18,7 @@ MASK = np.array(
 def described(**kwargs):
     return [
         (region.class_id, region.bbox, region.area)
-        for region in find_regions(MASK, [1, 2, 3], **kwargs)
+        for region in connected_regions(MASK, [1, 2, 3], **kwargs)
     ]
 
 
@@ -47,7 +47,7 @@ def test_small_ones_are_left_out():
 
 def test_pasted_together_they_are_the_mask():
     image = np.zeros(MASK.shape, np.uint8)
-    for region in find_regions(MASK, [1, 2]):
+    for region in connected_regions(MASK, [1, 2]):
         region.paste(image, region.class_id)
     assert np.array_equal(image, np.where(MASK == 255, 0, MASK))
 

@@ -1,14 +1,16 @@
-"""COCO's run lengths beside a pixel by pixel count."""
+"""Run lengths as COCO's own library reads and writes them."""
+
+import sys
 
 import numpy as np
 import pytest
 
-from mmseg_weakclip.apps.annotations.rle import (
-    compress_runs,
-    decode_runs,
-    decompress_runs,
+from mmseg_weakclip.apps.annotations.coco import (
     encode_runs,
+    mask_library,
+    segmentation_of,
 )
+from mmseg_weakclip.apps.annotations.regions import Region
 
 
 def naive_runs(mask):
@@ -27,38 +29,28 @@ def test_random_masks(share):
     rng = np.random.default_rng(0)
     for height, width in [(1, 1), (3, 7), (11, 4), (60, 90)]:
         mask = rng.random((height, width)) < share
-        runs = encode_runs(mask)
-        assert runs == naive_runs(mask)
-        assert np.array_equal(decode_runs(runs, mask.shape), mask)
-        assert decompress_runs(compress_runs(runs)) == runs
+        assert encode_runs(mask) == naive_runs(mask)
+
+
+@pytest.mark.parametrize('kind', ['rle', 'compressed-rle'])
+def test_cocos_own_library_reads_them(kind):
+    library = pytest.importorskip('pycocotools.mask')
+    pixels = np.random.default_rng(0).random((5, 7)) < 0.5
+    size = (11, 13)
+    entry = segmentation_of(Region(1, pixels, 3, 2), size, kind)
+    if kind == 'rle':
+        entry = library.frPyObjects(entry, *size)
+    expected = np.zeros(size, np.uint8)
+    expected[2:7, 3:10] = pixels
+    assert np.array_equal(library.decode(entry), expected)
 
 
 def test_by_hand():
-    mask = np.array([[0, 1, 1], [0, 1, 0]])
-    assert encode_runs(mask) == [2, 3, 1]
-    # '2', '3', '1' are single groups of five bits, from '0' on.
-    assert compress_runs([2, 3, 1]) == '231'
-    # 100 = 3 * 32 + 4: the group 4 with the bit of another, then 3.
-    assert compress_runs([100]) == chr(48 + 32 + 4) + '3'
-    # 16 has the sign's bit in its only group, and needs a second one.
-    assert compress_runs([16]) == chr(48 + 32 + 16) + '0'
-    # The fourth is told by its difference to the second, -2 = 30 of 32.
-    assert compress_runs([1, 5, 1, 3]) == '151' + chr(48 + 30)
-    assert decompress_runs('151' + chr(48 + 30)) == [1, 5, 1, 3]
+    assert encode_runs(np.array([[0, 1, 1], [0, 1, 0]])) == [2, 3, 1]
+    assert encode_runs(np.ones((2, 2))) == [0, 4]
 
 
-def test_what_cocos_own_library_writes():
-    """What pycocotools 2.0.11 writes of a frame."""
-    mask = np.zeros((20, 12), np.uint8)
-    mask[2:18, 3:11] = 1
-    mask[5:9, 4:9] = 0
-    text = 'n1`04C060J060J060J060J060700b0'
-    assert compress_runs(encode_runs(mask)) == text
-    assert np.array_equal(
-        decode_runs(decompress_runs(text), mask.shape), mask == 1
-    )
-
-
-def test_wrong_size():
-    with pytest.raises(ValueError, match='6 pixels for a mask of 2 x 2'):
-        decode_runs([1, 5], (2, 2))
+def test_without_the_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pycocotools.mask', None)
+    with pytest.raises(ImportError, match=r'mmseg_weakclip\[convert\]'):
+        mask_library()
