@@ -1,6 +1,6 @@
-# make demo   the whole pipeline on the embedded toy world
+# make demo   the one command on the embedded toy world, to its end
 # make test   the test suite
-# make lint   ruff
+# make lint   ruff, and the floors of the package
 # make docs   the documentation, site/index.html
 # Each makes .venv first, once, with the exact versions that CI passes with.
 # PYTHON=python3.12 picks another interpreter, CONSTRAINTS= takes the newest
@@ -9,11 +9,17 @@ PYTHON ?= python3
 CONSTRAINTS ?= requirements/constraints.txt
 VENV := .venv
 READY := $(VENV)/ready
+DEMO := work_dirs/demo
 
 .PHONY: demo test lint docs clean
 
 demo: $(READY)
-	$(VENV)/bin/python tools/toyland_demo.py
+	test -d $(DEMO)/photos || $(VENV)/bin/weakclip toyland --out $(DEMO)/voc \
+	    --plain $(DEMO)
+	$(VENV)/bin/weakclip run --images $(DEMO)/photos \
+	    --labels $(DEMO)/labels.csv --classes $(DEMO)/classes.yaml \
+	    --truth $(DEMO)/masks --work-dir $(DEMO)/out --resume \
+	    --profile toyland --segmenter fpn_small
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
@@ -22,6 +28,7 @@ test: $(READY)
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check mmseg_weakclip tools tests benchmarks
+	$(VENV)/bin/lint-imports
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict

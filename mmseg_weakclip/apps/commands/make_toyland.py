@@ -5,6 +5,7 @@ labels.csv, classes.yaml, and masks of the validation scenes.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from mmseg_weakclip.toyland.writer import write_plain, write_toyland
@@ -50,15 +51,23 @@ def parse_args(
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Run the command; see ``--help``."""
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Draw toyland; see ``--help``."""
     args = parse_args(argv, prog)
-    wrote = write_toyland(args.out, args.train, args.val, args.size, args.seed)
+    try:
+        wrote = write_toyland(
+            args.out, args.train, args.val, args.size, args.seed
+        )
+        if args.plain is not None:
+            write_plain(args.out, args.plain)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
     print(
-        f'\n{args.out}: {args.train} training and {args.val} validation '
+        f'{args.out}: {args.train} training and {args.val} validation '
         f'scenes of {args.size} x {args.size} pixels'
         + ('' if wrote else ' (were there already)')
     )
     if args.plain is not None:
-        write_plain(args.out, args.plain)
         print(f'{args.plain}: photos, labels.csv, classes.yaml, masks')
+    return 0

@@ -22,7 +22,7 @@ from mmseg_weakclip.pseudo_masks.store import MaskStore, sum_areas
 from mmseg_weakclip.toyland.objects import CLASSES
 from mmseg_weakclip.toyland.writer import IMAGES, LISTS, MASKS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DATA = Path('data/toyland')
 SEEDS = DATA / 'seeds'
 CONFIGS = Path('configs/toyland')
