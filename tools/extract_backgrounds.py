@@ -23,7 +23,7 @@ from mmseg.registry import DATASETS
 from torch import Tensor
 
 from mmseg_weakclip.datasets.transforms import LoadImageLabels, find_transform
-from mmseg_weakclip.engine import runner as command_line
+from mmseg_weakclip.apps.commands import arguments as command_line
 from mmseg_weakclip.models.clims.extractor import (
     ExtractionSettings,
     TextEncoder,

@@ -11,7 +11,10 @@ from mmengine.structures import PixelData
 from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
 
-from mmseg_weakclip.engine.runner import add_common_arguments, load_config
+from mmseg_weakclip.apps.commands.arguments import (
+    add_common_arguments,
+    load_config,
+)
 from mmseg_weakclip.models.segmenters import resnet38d
 
 # Neither square nor a multiple of 16 or 32.

@@ -179,7 +179,7 @@ def test_nothing_to_train_needs_no_checkpoint(toyland, picture, run_demo):
 @pytest.mark.parametrize(
     ('config', 'weights', 'message'),
     [
-        ('weakclip.py', None, r'is trained \(.*give its --checkpoint'),
+        ('weakclip.py', None, r'is trained \(.*give its checkpoint'),
         ('weakclip.py', 'no.pth', 'no.pth does not exist'),
         ('weakclip.py', 'text', 'text is no checkpoint'),
         ('weakclip.py', 'stock', 'is of another model than .*weakclip.py'),

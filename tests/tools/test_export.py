@@ -95,13 +95,13 @@ def test_nothing_is_written_that_differs(
     tool, config, checkpoint, tmp_path, monkeypatch, capsys
 ):
     """As if the trace had kept its size."""
-    honest = tool.export.load_torchscript
+    honest = tool.load_torchscript
 
     def cheating(content):
         predict = honest(content)
         return lambda images: predict(images) + 0.002 * (len(images) == 3)
 
-    monkeypatch.setattr(tool.export, 'load_torchscript', cheating)
+    monkeypatch.setattr(tool, 'load_torchscript', cheating)
     before = sorted(tmp_path.iterdir())
     assert run(tool, config, checkpoint, '--format', 'torchscript') == 1
     captured = capsys.readouterr()
@@ -113,7 +113,7 @@ def test_nothing_is_written_that_differs(
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (('--format', 'torchscript'), 'its model is trained'),
+        (('--format', 'torchscript'), 'describes a model that is trained'),
         (('no.pth', '--format', 'torchscript'), 'no.pth'),
         (
             ('--format', 'torchscript', '--image', 'no.jpg'),
