@@ -75,7 +75,7 @@ class DenseStream:
         self.values: Tensor | None = None
         self.value_scale = 1
 
-    def visit(
+    def update(
         self,
         index: int,
         block: nn.Module,
@@ -117,7 +117,7 @@ class DenseStream:
         if self.dense.ffn or self.dense_grid != self.grid:
             self.values = None
 
-    def finish(self, x: Tensor) -> Tensor:
+    def output(self, x: Tensor) -> Tensor:
         """The dense stream with the class token of the plain one.
 
         Args:

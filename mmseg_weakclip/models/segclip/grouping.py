@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
-from mmseg_weakclip.models.clip.regions import Groups
+from mmseg_weakclip.models.segclip.encoder import Groups
 
 from .patch_decoder import STD, init_linear
 

@@ -8,12 +8,15 @@ from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
 from mmseg_weakclip.models.cam.base import TextHead
-from mmseg_weakclip.models.clip.regions import RegionTokens, find_regions
 from mmseg_weakclip.models.clip.text_bank import (
     best_of_class,
     check_open_vocabulary,
 )
 from mmseg_weakclip.models.samples import captions_of, stack_superpixels
+from mmseg_weakclip.models.segclip.encoder import (
+    RegionTokens,
+    require_region_tokens,
+)
 
 from .regions import (
     CaptionEncoder,
@@ -121,7 +124,7 @@ class RegionTextHead(TextHead):
                 'RegionTextHead has nothing to learn from: set contrastive='
                 "dict(type='ImageTextContrastiveLoss')"
             )
-        regions = find_regions(inputs, type(self).__name__)
+        regions = require_region_tokens(inputs, type(self).__name__)
         captions = captions_of(batch_data_samples)
         texts, num_cut = self.encode_captions(captions, self.text)
         with torch.no_grad():
@@ -170,7 +173,7 @@ class RegionTextHead(TextHead):
 
     def forward(self, inputs: tuple) -> Tensor:
         """See :meth:`predict`."""
-        regions = find_regions(inputs, type(self).__name__)
+        regions = require_region_tokens(inputs, type(self).__name__)
         self._check_text()
         text = self.text()
         with torch.autocast(text.device.type, enabled=False):

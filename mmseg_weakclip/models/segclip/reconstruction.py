@@ -8,12 +8,12 @@ from mmseg.utils import ConfigType, SampleList
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
-from mmseg_weakclip.models.clip.regions import (
+from mmseg_weakclip.models.clip.vision import run_block
+from mmseg_weakclip.models.segclip.encoder import (
     Groups,
     RegionTokens,
-    find_regions,
+    require_region_tokens,
 )
-from mmseg_weakclip.models.clip.vision import run_block
 
 from .masking import (
     check_mask_ratio,
@@ -149,7 +149,7 @@ class MaskedReconstructionHead(BaseModule):
             ValueError: There are no regions, they are of another size, or an
                 image has one patch only.
         """
-        tokens = find_regions(inputs, type(self).__name__)
+        tokens = require_region_tokens(inputs, type(self).__name__)
         self._check_sizes(tokens)
         batch, num_patches, _ = tokens.patches.shape
         order = random_order(batch, num_patches, tokens.patches.device)
@@ -184,7 +184,9 @@ class MaskedReconstructionHead(BaseModule):
             order: Places of patches, the V visible ones first, (B, N).
         """
         visible = order[:, : count_visible(order.shape[1], self.mask_ratio)]
-        seen, _ = tokens.encoder.see(take_patches(tokens.patches, visible))
+        seen, _ = tokens.encoder.encode_patches(
+            take_patches(tokens.patches, visible)
+        )
         features = self.mixer(tokens.encoder.group(seen))
         return self.decoder(features, order, tokens.grid)
 
