@@ -23,6 +23,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['mmseg_weakclip', 'mmseg_weakclip.*']),
     package_data={
+        'mmseg_weakclip.models.clip': ['*.json'],
         'mmseg_weakclip.models.clims': ['*.json'],
         'mmseg_weakclip.models.excel': ['descriptions/*.json'],
         'mmseg_weakclip.report': ['templates/*'],

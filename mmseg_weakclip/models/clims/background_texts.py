@@ -33,8 +33,8 @@ class BackgroundTexts(TextBank):
     Args:
         model: Name of the open_clip model.
         pretrained: See :func:`load_clip`.
-        source: Name of a list in ``BACKGROUND_LISTS``, texts, a mapping from
-            class names to texts, or the path of a cache (``*.json``).
+        source: Name of a list in ``background_lists.json``, texts, a mapping
+            from class names to texts, or the path of a cache (``*.json``).
         names: K foreground classes; None until :meth:`set_names`.
         template: With ``{}`` for the text.
         top: Largest number of texts of a pair, the first ones; None for all.

@@ -25,7 +25,7 @@ class TemplateText(TextBank):
         names: A name for each class, or several (synonyms); None until
             :meth:`set_names`.
         templates: A template with ``{}`` for the name, several, or a name
-            from ``vocabulary.py`` or mmseg (``'imagenet'``, ``'vild'``).
+            from ``words.json`` or mmseg (``'imagenet'``, ``'vild'``).
         synonyms: ``'mean'`` or ``'keep'``.
         kwargs: See :class:`TextBank`.
 

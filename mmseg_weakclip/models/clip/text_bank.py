@@ -27,9 +27,9 @@ class TextBank(BaseModule):
         model: Name of the open_clip model.
         pretrained: See :func:`load_clip`.
         aliases: What to say instead of some names: a table, or the name of
-            one in ``vocabulary.py``.
+            one in ``words.json``.
         background_words: More names, behind those of the classes: what else
-            images show. A list, or the name of one in ``vocabulary.py``.
+            images show. A list, or the name of one in ``words.json``.
         foreground_only: Whether a class called ``background`` is left out.
         frozen: Whether the text tower stays as it is, or which parts do.
     """
