@@ -92,7 +92,7 @@ class CLIPViT(BaseModule):
         super().__init__(init_cfg)
         self.tower = VisionTower(
             load_clip(model, pretrained).visual,
-            frozen,
+            frozen=frozen,
             reloadable=pretrained is not None,
             position_mode=position_mode,
             class_embedding_repeats=class_embedding_repeats,

@@ -123,7 +123,7 @@ class ClassMaps(nn.Module):
         """Maps of all texts, as they come, (B, M, h, w)."""
         if self.grad_cam is None:
             return patch_text_similarity(
-                tokens, text, self.norm_axis, self.redundancy
+                tokens, text, self.norm_axis, redundancy=self.redundancy
             )
         return softmax_grad_cam(
             tokens, text, labels, self.num_foreground, **self.grad_cam
