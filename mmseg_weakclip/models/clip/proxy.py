@@ -8,11 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .similarity import centred_similarity, positive_softmax
-from .vision import CLIPTower
-
-# Mean and deviation of images for CLIP, RGB, 0..255.
-CLIP_MEAN = (122.771, 116.746, 104.094)
-CLIP_STD = (68.501, 66.632, 70.323)
+from .vision import CLIP_MEAN, CLIP_STD, CLIPTower
 
 
 @MODELS.register_module()

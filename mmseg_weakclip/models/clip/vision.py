@@ -13,6 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Mean and deviation of images for CLIP, RGB, 0..255.
+CLIP_MEAN = (122.771, 116.746, 104.094)
+CLIP_STD = (68.501, 66.632, 70.323)
+
 
 def fingerprint(module: nn.Module) -> Tensor:
     """Return a checksum of all parameters, a scalar int64 tensor."""

@@ -137,7 +137,7 @@ class RegionEncoder:
         return self.tower.embed(tokens.amax(1)), self.tower.embed(tokens)
 
     def _grad_mode(self) -> AbstractContextManager:
-        """A frozen tower needs no graph before something is trained."""
+        """Return no_grad for a frozen tower, before something is trained."""
         return torch.no_grad() if self.tower.frozen else nullcontext()
 
 
@@ -192,7 +192,7 @@ class GroupingCLIPViT(CLIPViT):
                 f'blocks ({depth}) and above all of out_indices='
                 f'{tuple(self.out_indices)}'
             )
-        # In this order stand the parameters in older optimiser states.
+        # The order of parameters in optimiser states of older checkpoints.
         self.group = MODELS.build(group)
         self.adapter = MODELS.build(adapter) if adapter else None
         self.group_after = group_after
