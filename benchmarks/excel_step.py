@@ -63,9 +63,9 @@ def second_pass(
         for index, block in enumerate(tower.blocks):
             normed = block.ln_1(x)
             qkv = project_qkv(block.attn, normed)
-            stream.visit(index, block, x, normed, qkv)
+            stream.update(index, block, x, normed, qkv)
             x = finish_block(block, x, attend(qkv))
-        embedded = tower.embed(stream.finish(x))
+        embedded = tower.embed(stream.output(x))
     return replace(tokens, patch_embeddings=to_map(embedded[:, 1:], grid))
 
 

@@ -55,6 +55,7 @@ from .models.losses.region_background import BackgroundSuppressionLoss
 from .models.losses.region_nce import InfoNCERegionLoss
 from .models.losses.region_text import BackgroundTextLoss, ObjectTextLoss
 from .models.losses.superpixel_kl import SuperpixelKLLoss
+from .models.segclip.encoder import GroupingCLIPViT
 from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
 from .models.segclip.head import RegionTextHead
 from .models.segclip.reconstruction import MaskedReconstructionHead
@@ -97,6 +98,7 @@ __all__ = [
     'DeepLabV2Head',
     'FelzenszwalbSuperpixels',
     'GradCAMHead',
+    'GroupingCLIPViT',
     'ImageTextContrastiveLoss',
     'InfoNCERegionLoss',
     'IntraCorrelationHead',

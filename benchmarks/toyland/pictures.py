@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmseg_weakclip.common.masks import label_colors
 from mmseg_weakclip.common.overlay import tile_pictures
-from mmseg_weakclip.models.clip.regions import find_regions
+from mmseg_weakclip.models.segclip.encoder import require_region_tokens
 from mmseg_weakclip.models.segclip.regions import region_map
 
 
@@ -51,7 +51,7 @@ def draw_groups(
             inputs=[sample['inputs']], data_samples=[sample['data_samples']]
         )
         data = model.data_preprocessor(batch, False)
-        regions = find_regions(model.extract_feat(data['inputs']), 'a picture')
+        regions = require_region_tokens(model.extract_feat(data['inputs']), 'a picture')
         size = data['inputs'].shape[-2:]
         ids = region_map(regions.groups.soft, regions.grid, size)[0]
         predicted = model.test_step(batch)[0].pred_sem_seg.data[0]

@@ -1,4 +1,4 @@
-"""What heads read from the samples of a batch."""
+"""Images, labels and captions that heads read from the samples."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,16 @@ class MissingLabelsError(ValueError):
 
 
 def stack_images(batch_data_samples: SampleList) -> Tensor:
-    """The augmented RGB images of a batch, uint8, (B, 3, H, W).
+    """Stack the augmented RGB images of a batch.
+
+    Args:
+        batch_data_samples: Samples with ``img``.
+
+    Returns:
+        uint8, (B, 3, H, W).
 
     Raises:
-        ValueError: The samples have none.
+        ValueError: The samples have no images.
     """
     if 'img' not in batch_data_samples[0]:
         raise ValueError(
@@ -28,10 +34,16 @@ def stack_images(batch_data_samples: SampleList) -> Tensor:
 
 
 def stack_superpixels(batch_data_samples: SampleList) -> Tensor:
-    """The superpixels of a batch: ids, int64, (B, H, W); -1 is padding.
+    """Stack the superpixels of a batch.
+
+    Args:
+        batch_data_samples: Samples with ``superpixels``.
+
+    Returns:
+        Ids, int64, (B, H, W); -1 is padding.
 
     Raises:
-        ValueError: A sample has none, or they differ in size.
+        ValueError: A sample has no superpixels, or their sizes differ.
     """
     for sample in batch_data_samples:
         if 'superpixels' not in sample:
@@ -52,10 +64,13 @@ def stack_superpixels(batch_data_samples: SampleList) -> Tensor:
 
 
 def captions_of(batch_data_samples: SampleList) -> list[str]:
-    """The caption of each sample.
+    """Return the caption of each sample.
+
+    Args:
+        batch_data_samples: Samples with ``caption``.
 
     Raises:
-        ValueError: A sample has none, or an empty one.
+        ValueError: A sample has no caption, or an empty one.
     """
     for sample in batch_data_samples:
         if not (sample.metainfo.get('caption') or '').strip():
@@ -68,7 +83,7 @@ def captions_of(batch_data_samples: SampleList) -> list[str]:
 
 
 def image_ids(batch_data_samples: SampleList) -> list[str]:
-    """``img_id`` of each sample, or the stem of its file."""
+    """Return ``img_id`` of each sample, or the stem of its file."""
     return [
         sample.metainfo.get('img_id') or Path(sample.img_path).stem
         for sample in batch_data_samples
@@ -78,17 +93,17 @@ def image_ids(batch_data_samples: SampleList) -> list[str]:
 def foreground_labels(
     metas: Sequence[dict], num_classes: int, user: str
 ) -> list[tuple[int, ...]]:
-    """Image labels as ids of foreground classes, from 0.
+    """Return image labels as ids of foreground classes, from 0.
 
     Args:
-        metas: Meta information of each image; ``image_labels`` are ids of
-            classes, of which 0 is the background.
-        num_classes: K, background included.
-        user: Who asks, for the messages.
+        metas: Meta information of each image; ``image_labels`` are class
+            ids, of which 0 is the background.
+        num_classes: Number of classes, background included.
+        user: Name of the caller, for the messages.
 
     Raises:
-        MissingLabelsError: An image comes without labels.
-        ValueError: A label is no foreground class.
+        MissingLabelsError: An image has no labels.
+        ValueError: A label is not the id of a foreground class.
     """
     for meta in metas:
         path = meta.get('img_path', 'an image')

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from mmseg_weakclip.models.clip.vocabulary import ALIASES, BACKGROUND_WORDS
+from mmseg_weakclip.models.clip.vocabulary import word_tables
 
 # Ids as they stand in the files: the first class, the last, no class.
 IDS = {
@@ -92,7 +92,7 @@ def test_tables_of_words_speak_of_real_classes():
         )
         for name in DATASETS.get(dataset).METAINFO['classes']
     }
-    for table, entries in ALIASES.items():
+    for table, entries in word_tables('aliases').items():
         assert set(entries) <= names, table
 
 
@@ -104,13 +104,13 @@ def test_tables_of_words_speak_of_real_classes():
     ],
 )
 def test_background_words_name_no_class(aliases, words, dataset):
-    table = ALIASES[aliases]
+    table = word_tables('aliases')[aliases]
     spoken = {
         word
         for name in DATASETS.get(dataset).METAINFO['classes']
         for word in table.get(name, (name,))
     }
-    assert not spoken & set(BACKGROUND_WORDS[words])
+    assert not spoken & set(word_tables('background_words')[words])
 
 
 def test_one_preset_a_file(configs):

@@ -27,7 +27,7 @@ TEXT = dict(type='TemplateText', **CLIP, names=CLASSES[1:])
 PARTS = dict(
     regions=dict(
         backbone=dict(
-            type='CLIPViT',
+            type='GroupingCLIPViT',
             **CLIP,
             out_indices=(4,),
             group=dict(type='SemanticGroup', channels=128, num_heads=4),

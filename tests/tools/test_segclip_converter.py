@@ -39,7 +39,7 @@ def build_model(seed) -> nn.Module:
     model = nn.Module()
     model.backbone = MODELS.build(
         dict(
-            type='CLIPViT',
+            type='GroupingCLIPViT',
             out_indices=(0,),
             group=dict(type='SemanticGroup', channels=128, num_centers=5),
             group_after=GROUP_AFTER,

@@ -10,7 +10,7 @@ model = dict(
         seg_pad_val=255,
         size=(224, 224)),
     backbone=dict(
-        type='CLIPViT',
+        type='GroupingCLIPViT',
         **clip,
         out_indices=(9,),
         frozen=['conv1', 'class_embedding', 'positional_embedding', 'ln_pre'],

@@ -1,1 +1,1 @@
-"""Heads that turn features and tags into class activation maps."""
+"""Heads that turn features and image labels into activation maps."""

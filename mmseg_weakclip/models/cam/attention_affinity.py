@@ -17,22 +17,23 @@ class AttentionAffinity(nn.Module):
     """Class-aware attention-based affinity (CLIP-ES, CVPR 2023).
 
     The attention of the last blocks, averaged, made doubly stochastic and
-    squared, spreads each class map over patches that look alike; only
-    patches inside the boxes around the class's own activation may give.
+    squared, spreads each class map over similar patches. Only values of
+    patches inside the boxes around the activation of the class are spread.
 
     Args:
         box_threshold: Share of the maximum above which a patch opens a box;
             CLIP-ES has 0.4 for VOC and 0.7 for COCO.
-        rounds: Alternating normalisations.
-        layers: How many of the blocks in ``tokens.attention`` are averaged,
+        rounds: Number of pairs of normalisations.
+        layers: Number of blocks in ``tokens.attention`` that are averaged,
             counted from the last; None takes all.
-        relation_layers: From how many a learnt relation picks, in the same
-            way. WeCLIP averages 8 blocks before and picks from 6 for VOC, 10
-            for COCO.
-        layer_weights: Of all those blocks, the first of them first; None
-            gives all the same. ExCEL's code has maps summed over 12 heads in
-            five blocks and averaged in the sixth: ``(1, 12, 12, 12, 12,
-            12)``.
+        relation_layers: Number of blocks among which a learnt relation
+            selects, counted from the last; None takes all. WeCLIP averages
+            8 blocks without a relation and selects among 6 for VOC, 10 for
+            COCO.
+        layer_weights: Weights of the blocks in ``tokens.attention``, in order;
+            None weighs all the same. ExCEL's code has maps summed over 12
+            heads in five blocks and averaged in the sixth: ``(1, 12, 12, 12,
+            12, 12)``.
 
     Raises:
         ValueError: A number of blocks is below 1.
@@ -65,18 +66,21 @@ class AttentionAffinity(nn.Module):
         tokens: CLIPTokens,
         relation: Tensor | None = None,
     ) -> Tensor:
-        """(B, K, h, w) in [0, 1] -> (B, K, h, w), not normalised.
+        """Spread class maps along the attention.
 
         Args:
-            cams: Class maps.
-            tokens: CLIP's view of the batch, with attention.
-            relation: A learnt one, (B, N, N) in [0, 1] without the class
-                token: see :func:`select_layers`. None takes the mean of the
-                layers.
+            cams: Class maps in [0, 1], (B, K, h, w).
+            tokens: Output of CLIP, with attention.
+            relation: Learnt relation in [0, 1] without the class token,
+                (B, N, N); see :func:`select_layers`. None takes the mean of
+                the layers.
+
+        Returns:
+            (B, K, h, w), not normalised.
 
         Raises:
-            ValueError: The tokens hold no attention, that of fewer blocks
-                than asked for, or not of as many as there are weights.
+            ValueError: The tokens hold no attention, or that of too few
+                blocks for the layers or weights.
         """
         if tokens.attention is None:
             raise ValueError(

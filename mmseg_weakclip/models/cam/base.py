@@ -1,4 +1,4 @@
-"""What heads share that read a frozen CLIP and train nothing."""
+"""Base classes of heads that classify by text embeddings."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -25,8 +25,9 @@ class TextHead(BaseDecodeHead):
     """Base of the decode heads whose classes are texts, not weights.
 
     Args:
-        num_classes: K, background included.
+        num_classes: Number of classes K, background included.
         text: Config of a text bank.
+        init_cfg: Initialisation of the head.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class TextHead(BaseDecodeHead):
 
 
 class TrainingFreeHead(TextHead):
-    """Base of the decode heads that train nothing; see :class:`TextHead`."""
+    """Base of the decode heads without training; see :class:`TextHead`."""
 
     def loss(
         self,
@@ -57,7 +58,7 @@ class TrainingFreeHead(TextHead):
         batch_data_samples: SampleList,
         train_cfg: ConfigType,
     ) -> dict[str, Tensor]:
-        """Not for training.
+        """Raise an error: there is nothing to train.
 
         Raises:
             RuntimeError: Always.
@@ -71,19 +72,20 @@ class TrainingFreeHead(TextHead):
 class TrainingFreeCAMHead(TrainingFreeHead):
     """Base of the decode heads that read CAMs out of a frozen CLIP.
 
-    The head fits into a stock ``EncoderDecoder`` over a ``CLIPViT`` with
+    The head works in a stock ``EncoderDecoder`` over a ``CLIPViT`` with
     ``with_tokens=True`` and predicts scores: channel 0 is the background,
     the others are CAMs in [0, 1] of the image's own classes, zero for all
     others. Image labels must travel with the samples.
 
     Args:
-        num_classes: K, background included.
+        num_classes: Number of classes K, background included.
         text: Config of a text bank of the K - 1 foreground classes.
-        background: How the background is scored: ``dict(threshold=t)`` for
-            a constant, or ``dict(power=a)`` for (1 - max CAM) ** a. Chosen
-            by hand; no pixel truth takes part.
+        background: Score of the background: ``dict(threshold=t)`` for a
+            constant, or ``dict(power=a)`` for (1 - max CAM) ** a. Chosen by
+            hand, without pixel labels.
         affinity: Arguments of :class:`AttentionAffinity`; None leaves the
-            CAMs as they are.
+            CAMs unchanged.
+        init_cfg: Initialisation of the head.
 
     Raises:
         ValueError: The bank has another number of classes.
@@ -110,28 +112,32 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
     ) -> Tensor:
-        """CAMs before normalisation.
+        """Compute CAMs before normalisation.
 
         Args:
-            tokens: CLIP's view of the batch.
-            text: Embeddings of K - 1 classes and M background words,
-                unit length, (K - 1 + M, E).
-            labels: For each image the ids (0-based, in ``text``) of its
-                classes.
+            tokens: Output of CLIP for the batch.
+            text: Unit embeddings of K - 1 classes and M background words,
+                (K - 1 + M, E).
+            labels: Ids of the classes of each image, from 0, as in ``text``.
 
         Returns:
-            (B, K - 1, h, w); larger means more likely. Classes that an
-            image does not have may hold anything finite.
+            (B, K - 1, h, w); larger means more likely. Maps of
+            absent classes may have any finite values.
         """
 
     def predict(
         self, inputs: tuple, batch_img_metas: list[dict], test_cfg: ConfigType
     ) -> Tensor:
-        """Scores at the size of the network's input, (B, K, H, W).
+        """Predict scores at the size of the network's input, (B, K, H, W).
+
+        Args:
+            inputs: Output of the backbone, tokens last.
+            batch_img_metas: Meta information with ``image_labels``.
+            test_cfg: Not used.
 
         Raises:
-            ValueError: CLIP's tokens or the image labels are missing, or
-                a label is no foreground class.
+            ValueError: CLIP's tokens or the image labels are missing, or a
+                label is not a foreground class.
         """
         labels = foreground_labels(
             batch_img_metas, self.num_classes, type(self).__name__
@@ -141,12 +147,12 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         return torch.cat([background_score(cams, **self.background), cams], 1)
 
     def forward(self, inputs: tuple) -> Tensor:
-        """CAMs of all classes, gated by no label, (B, K - 1, h, w)."""
+        """Return CAMs of all classes without labels, (B, K - 1, h, w)."""
         everything = tuple(range(self.num_classes - 1))
         return self._run(inputs, [everything] * len(inputs[0]))
 
     def _run(self, inputs: tuple, labels: Sequence[tuple[int, ...]]) -> Tensor:
-        """CAMs in [0, 1], (B, K - 1, h, w)."""
+        """Return CAMs in [0, 1], (B, K - 1, h, w)."""
         tokens = find_tokens(inputs, type(self).__name__)
         text = self._text()
         with torch.autocast(text.device.type, enabled=False):

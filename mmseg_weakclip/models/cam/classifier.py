@@ -1,4 +1,4 @@
-"""Class activation maps of an image classifier, the baseline of all seeds."""
+"""Class activation maps of an image classifier, the baseline."""
 
 from collections.abc import Sequence
 
@@ -20,12 +20,12 @@ from mmseg_weakclip.models.samples import foreground_labels
 def multi_hot(
     labels: Sequence[tuple[int, ...]], num_classes: int, device: torch.device
 ) -> Tensor:
-    """Labels of B images as a table, bool, (B, num_classes).
+    """Return labels of B images as a table, bool, (B, num_classes).
 
     Args:
-        labels: Ids of each image's classes, from 0.
-        num_classes: Columns.
-        device: Of the table.
+        labels: Class ids of each image, from 0.
+        num_classes: Number of columns.
+        device: Device of the table.
     """
     table = torch.zeros(len(labels), num_classes, dtype=torch.bool)
     for row, own in zip(table, labels):
@@ -35,30 +35,31 @@ def multi_hot(
 
 @MODELS.register_module()
 class CAMHead(BaseDecodeHead):
-    """A classifier whose weights, put to every place, are maps (CAM).
+    """Image classifier whose last layer gives a map of each class (CAM).
 
     Zhou et al., "Learning Deep Features for Discriminative Localization"
-    (CVPR 2016), in the order of today: the 1 x 1 convolution comes first,
-    the mean over places after it; both are linear. Trained with a multi-label
+    (CVPR 2016), in today's order: the 1 x 1 convolution comes before the
+    mean over positions; both are linear. Trained with a multi-label
     soft margin loss on image labels, over any backbone of mmseg.
 
-    Under a test it predicts scores: channel 0 is the background, the others
+    In a test it predicts scores: channel 0 is the background, the others
     are the positive maps of the image's own classes, divided by their
     maximum. ``CAMTTAModel`` takes the maps of all views together before they
     are divided.
 
     Args:
-        num_classes: K, background included.
-        in_channels: Of the features.
-        in_index: Which of the backbone's features.
-        background: How the background is scored; see
-            :func:`background_score`. CLIMS has 0.15 for VOC.
-        dropout_ratio: Of the features in training.
+        num_classes: Number of classes K, background included.
+        in_channels: Channels of the features.
+        in_index: Index of the features among those of the backbone.
+        background: Score of the background; see :func:`background_score`.
+            CLIMS has a threshold of 0.15 for VOC.
+        dropout_ratio: Dropout ratio of the features in training.
         loss_weight: Factor of the loss.
+        init_cfg: Initialisation of the head.
 
     Attributes:
-        predicts: ``'scores'``, or ``'maps'`` for positive maps as they come
-            behind an empty channel 0.
+        predicts: ``'scores'``, or ``'maps'`` for positive maps that are not
+            normalised, behind an empty channel 0.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class CAMHead(BaseDecodeHead):
         self.predicts = 'scores'
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Maps of the foreground classes, any sign, (B, K - 1, h, w)."""
+        """Return maps of foreground classes, any sign, (B, K - 1, h, w)."""
         return self.cls_seg(self._transform_inputs(inputs))
 
     def loss(
@@ -98,15 +99,17 @@ class CAMHead(BaseDecodeHead):
         batch_data_samples: SampleList,
         train_cfg: ConfigType,
     ) -> dict[str, Tensor]:
-        """Loss of the image labels, and the share that is recognised.
+        """Return the loss of the image labels, and their accuracy.
 
         Args:
             inputs: Features of the backbone.
-            batch_data_samples: With ``image_labels``. Pixels are not read.
+            batch_data_samples: Samples with ``image_labels``; pixel labels
+                are not read.
             train_cfg: Not used.
 
         Raises:
-            ValueError: Image labels are missing or are no foreground class.
+            ValueError: An image has no labels, or one that is not a
+                foreground class.
         """
         logits = self.forward(inputs).float().mean((2, 3))
         target = self._present(batch_data_samples, logits.device)
@@ -117,7 +120,7 @@ class CAMHead(BaseDecodeHead):
         )
 
     def _present(self, samples: SampleList, device: torch.device) -> Tensor:
-        """Which image has which class, bool, (B, K - 1)."""
+        """Return which image has which class, bool, (B, K - 1)."""
         metas = [sample.metainfo for sample in samples]
         labels = foreground_labels(
             metas, self.num_classes, type(self).__name__
@@ -127,14 +130,18 @@ class CAMHead(BaseDecodeHead):
     def predict_maps(
         self, inputs: tuple[Tensor, ...], batch_img_metas: list[dict]
     ) -> Tensor:
-        """Positive maps at the size of the network's input.
+        """Predict positive maps at the size of the network's input.
+
+        Args:
+            inputs: Features of the backbone.
+            batch_img_metas: Meta information with ``image_labels``.
 
         Returns:
-            (B, K - 1, H, W), >= 0, zero for classes that an image does not
-            have.
+            (B, K - 1, H, W), >= 0, zero for absent classes.
 
         Raises:
-            ValueError: Image labels are missing or are no foreground class.
+            ValueError: An image has no labels, or one that is not a
+                foreground class.
         """
         labels = foreground_labels(
             batch_img_metas, self.num_classes, type(self).__name__
@@ -144,7 +151,7 @@ class CAMHead(BaseDecodeHead):
         return gate_by_labels(maps, labels)
 
     def to_scores(self, maps: Tensor) -> Tensor:
-        """Maps >= 0, (B, K - 1, H, W) -> scores in [0, 1], (B, K, H, W)."""
+        """Turn maps >= 0, (B, K - 1, H, W), into scores, (B, K, H, W)."""
         cams = normalize_cam(maps, mode='max')
         return torch.cat([background_score(cams, **self.background), cams], 1)
 
@@ -154,10 +161,16 @@ class CAMHead(BaseDecodeHead):
         batch_img_metas: list[dict],
         test_cfg: ConfigType,
     ) -> Tensor:
-        """Scores or maps at the size of the network's input, (B, K, H, W).
+        """Predict scores or maps at the size of the input, (B, K, H, W).
+
+        Args:
+            inputs: Features of the backbone.
+            batch_img_metas: Meta information with ``image_labels``.
+            test_cfg: Not used.
 
         Raises:
-            ValueError: See :meth:`predict_maps`.
+            ValueError: An image has no labels, or one that is not a
+                foreground class.
         """
         maps = self.predict_maps(inputs, batch_img_metas)
         if self.predicts == 'maps':

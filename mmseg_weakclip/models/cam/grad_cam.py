@@ -32,32 +32,31 @@ def softmax_grad_cam(
     pool: str = 'patch',
     logit_scale: float = 100.0,
 ) -> Tensor:
-    """GradCAM on the input of one block's attention.
+    """Compute GradCAM on the input of one block's attention.
 
     An image is classified among its own classes and the background words;
-    the softmax makes the gradient of a class push its rivals away. Gradients
-    run through the blocks from the chosen one on, and nowhere else; all
-    images of the batch go backward together, once for each of the classes
-    that the richest image has.
+    by the softmax, the gradient of a class suppresses the other classes.
+    Gradients are computed from the chosen block on only. The number of
+    backward passes of a batch is the largest number of classes of an image.
 
     Args:
-        tokens: CLIP's view of the batch, with hidden states.
+        tokens: Output of CLIP, with hidden states.
         text: Unit embeddings of K - 1 classes and M background words,
             (K - 1 + M, E).
-        labels: For each image the ids of its classes, 0 to K - 2.
-        num_foreground: K - 1.
+        labels: Ids of the classes of each image, 0 to K - 2.
+        num_foreground: Number of foreground classes, K - 1.
         block: Index of the block; -1 is the last, as published.
-        pool: Which tokens stand for the image: the mean of its patches
-            (``'patch'``, as published) or the class token (``'class'``).
-        logit_scale: Factor on the cosines; 100 is that of OpenAI's CLIP.
+        pool: Embedding of the image: the mean of its patches (``'patch'``,
+            as published) or the class token (``'class'``).
+        logit_scale: Factor of the cosines; 100 is that of OpenAI's CLIP.
 
     Returns:
         (B, K - 1, h, w), not negative, without a graph; zero where an image
         lacks a class.
 
     Raises:
-        ValueError: The hidden states are missing or have no such block, or
-            there is no such pool.
+        ValueError: The hidden states are missing, or ``block`` or ``pool``
+            is not allowed.
     """
     _check_pool(pool)
     blocks = tokens.tower.blocks
@@ -94,11 +93,11 @@ def _run_blocks(
     tokens: CLIPTokens,
     pool: str,
 ) -> tuple[Tensor, Tensor]:
-    """The chosen block and all behind it.
+    """Run the chosen block and all behind it.
 
     Returns:
-        The leaf that gradients are taken for, the block's normalised input
-        (B, N, D), and the images' embeddings (B, E).
+        The leaf of the gradients, which is the normalised input of the block
+        (B, N, D), and the embeddings of the images (B, E).
     """
     normed = first.ln_1(x).detach().requires_grad_()
     x = finish_block(first, x, attend(project_qkv(first.attn, normed)))
@@ -116,7 +115,7 @@ def _weigh(
     labels: Sequence[tuple[int, ...]],
     num_foreground: int,
 ) -> Tensor:
-    """relu(sum over channels of mean gradient * activation)."""
+    """Return relu(sum over channels of mean gradient * activation)."""
     batch, tokens, _ = normed.shape
     cams = scores.new_zeros(batch, num_foreground, tokens - 1)
     activation = normed.detach()[:, 1:]
@@ -137,13 +136,15 @@ class GradCAMHead(TrainingFreeCAMHead):
     """CAMs by :func:`softmax_grad_cam`.
 
     Args:
-        block: See there.
-        pool: See there.
-        logit_scale: See there.
-        kwargs: See :class:`TrainingFreeCAMHead`.
+        args: Classes, text bank and background, as in
+            :class:`TrainingFreeCAMHead`.
+        block: Index of the block; -1 is the last, as published.
+        pool: Embedding of the image, ``'patch'`` or ``'class'``.
+        logit_scale: Factor of the cosines.
+        kwargs: Other arguments of :class:`TrainingFreeCAMHead`.
 
     Raises:
-        ValueError: There is no such pool.
+        ValueError: ``pool`` is not allowed.
     """
 
     def __init__(
@@ -166,7 +167,7 @@ class GradCAMHead(TrainingFreeCAMHead):
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
     ) -> Tensor:
-        """See :meth:`TrainingFreeCAMHead.cams`."""
+        """Compute :func:`softmax_grad_cam`."""
         return softmax_grad_cam(
             tokens,
             text,

@@ -21,15 +21,15 @@ NORM_AXES = {'channel': -1, 'token': 1}
 
 
 def remove_redundancy(similarity: Tensor, class_similarity: Tensor) -> Tensor:
-    """Subtract what a patch has in common with every text.
+    """Subtract the similarity that a patch has with every text.
 
-    CLIP Surgery's feature surgery without its (B, N, M, E) tensor: texts are
-    weighted by how much the whole image speaks of them, and the mean over
-    the texts is taken off.
+    Feature surgery of CLIP Surgery without its (B, N, M, E) tensor: texts are
+    weighted by their similarity to the whole image, and the mean over the
+    texts is subtracted.
 
     Args:
-        similarity: Of N patches and M texts, (B, N, M).
-        class_similarity: Of the image and the texts, (B, M).
+        similarity: Similarities of N patches and M texts, (B, N, M).
+        class_similarity: Similarities of the image and the texts, (B, M).
 
     Returns:
         (B, N, M).
@@ -44,25 +44,26 @@ def patch_text_similarity(
     tokens: CLIPTokens,
     text: Tensor,
     norm_axis: str = 'channel',
+    *,
     redundancy: bool = False,
 ) -> Tensor:
-    """How well each patch goes with each text.
+    """Return the similarity of each patch to each text.
 
     Args:
-        tokens: CLIP's view of the batch.
-        text: Unit length, (M, E).
-        norm_axis: What has unit length before the comparison: each token
-            over its channels (``'channel'``, cosine similarity), or each
-            channel over the tokens (``'token'``, as CLIP Surgery's and
-            ExCEL's code does).
-        redundancy: Whether the mean over all texts is taken off; see
+        tokens: Output of CLIP.
+        text: Unit text embeddings, (M, E).
+        norm_axis: Axis of the normalisation before the comparison: each
+            token has unit length (``'channel'``, cosine similarity), or
+            each channel over the tokens (``'token'``, as in the code of CLIP
+            Surgery and ExCEL).
+        redundancy: Whether the mean over all texts is subtracted; see
             :func:`remove_redundancy`.
 
     Returns:
         (B, M, h, w), float32.
 
     Raises:
-        ValueError: There is no such axis.
+        ValueError: ``norm_axis`` is not allowed.
     """
     _check_axis(norm_axis)
     patches = tokens.patch_embeddings.flatten(2).transpose(1, 2)
@@ -87,9 +88,12 @@ class PatchTextCAMHead(TrainingFreeCAMHead):
     """Patch-text similarity of any dense path as CAMs.
 
     Args:
-        norm_axis: See :func:`patch_text_similarity`.
-        redundancy: See there.
-        kwargs: See :class:`TrainingFreeCAMHead`.
+        args: Classes, text bank and background, as in
+            :class:`TrainingFreeCAMHead`.
+        norm_axis: ``'channel'`` or ``'token'``; see
+            :func:`patch_text_similarity`.
+        redundancy: Whether the mean over all texts is subtracted.
+        kwargs: Other arguments of :class:`TrainingFreeCAMHead`.
     """
 
     def __init__(
@@ -110,34 +114,38 @@ class PatchTextCAMHead(TrainingFreeCAMHead):
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
     ) -> Tensor:
-        """See :meth:`TrainingFreeCAMHead.cams`."""
+        """Compute :func:`patch_text_similarity` of the classes."""
         similarity = patch_text_similarity(
-            tokens, text, self.norm_axis, self.redundancy
+            tokens, text, self.norm_axis, redundancy=self.redundancy
         )
         return similarity[:, : self.num_classes - 1]
 
 
 @MODELS.register_module()
 class PatchTextHead(TrainingFreeHead):
-    """Zero-shot segmentation of any list of names.
+    """Zero-shot segmentation by any list of names.
 
-    Over a ``CLIPViT`` with ``with_tokens=True`` in a stock
+    It works over a ``CLIPViT`` with ``with_tokens=True`` in a stock
     ``EncoderDecoder``, whole or in windows. No labels are needed. The logit
     of a class is ``logit_scale`` times the similarity of the patch to the
-    class's text, the best of its texts where the bank keeps synonyms apart.
+    class's text, or to the best of its texts with ``synonyms='keep'``.
 
     The bank names either all K classes or all but a background, class 0.
-    Then the background's logit is the largest of what there is of: the
-    bank's background words, and ``threshold``, the probability (softmax over
-    all texts) that a patch's best text must reach not to be background.
+    Then the background's logit is the maximum over the bank's background
+    words and, if given, ``threshold``: patches whose best text has a lower
+    probability (softmax over all texts) are background.
 
     Args:
-        num_classes: K, background included where there is one.
-        text: Config of a text bank.
-        logit_scale: 40, as SCLIP and those after it have; CLIP's own is 100.
-        threshold: In [0, 1]; None for none.
-        norm_axis: See :func:`patch_text_similarity`.
-        redundancy: See there.
+        args: Number of classes, with the background if there is one, and
+            config of a text bank.
+        logit_scale: Factor of the similarities: 40, as in SCLIP and later
+            methods; CLIP's own is 100.
+        threshold: Probability in [0, 1] below which patches are background,
+            or None.
+        norm_axis: ``'channel'`` or ``'token'``; see
+            :func:`patch_text_similarity`.
+        redundancy: Whether the mean over all texts is subtracted.
+        kwargs: Other arguments of :class:`TextHead`.
 
     Raises:
         ValueError: A value is not allowed.
@@ -166,11 +174,14 @@ class PatchTextHead(TrainingFreeHead):
         self.redundancy = redundancy
 
     def forward(self, inputs: tuple) -> Tensor:
-        """Logits of all classes, (B, K, h, w).
+        """Return logits of all classes, (B, K, h, w).
+
+        Args:
+            inputs: Output of the backbone, tokens last.
 
         Raises:
-            ValueError: CLIP's tokens are missing, the bank has another
-                number of names, or nothing says what is background.
+            ValueError: CLIP's tokens are missing, or the names do not match
+                the classes; see :func:`check_open_vocabulary`.
         """
         tokens = find_tokens(inputs, type(self).__name__)
         check_open_vocabulary(
@@ -179,19 +190,22 @@ class PatchTextHead(TrainingFreeHead):
         text = self.text()
         with torch.autocast(text.device.type, enabled=False):
             logits = self.logit_scale * patch_text_similarity(
-                tokens, text.float(), self.norm_axis, self.redundancy
+                tokens,
+                text.float(),
+                self.norm_axis,
+                redundancy=self.redundancy,
             )
             return self._by_class(logits)
 
     def _by_class(self, logits: Tensor) -> Tensor:
-        """Logits of texts -> logits of classes."""
+        """Turn logits of texts into logits of classes."""
         names, background = best_of_class(logits, self.text)
         if len(names) == self.num_classes:
             return torch.stack(names, 1)
         if self.threshold is not None:
-            # The best text is below the threshold just where it is below
-            # this: log p = logit - logsumexp. Not -inf, which is no number
-            # any more when maps are resized.
+            # log p = logit - logsumexp, so the best text is below the
+            # threshold where it is below this. Finite, since resizing maps
+            # would turn -inf into NaN.
             bar = math.log(max(self.threshold, sys.float_info.min))
             background.append(logits.logsumexp(1) + bar)
         background = torch.stack(background, 1).amax(1)

@@ -1,1 +1,1 @@
-"""CLIMS and CLIMS+: CLIP as the critic of a CAM network."""
+"""CLIMS and CLIMS+: a CAM network trained with CLIP as critic."""

@@ -1,4 +1,4 @@
-"""Background texts of single images, in a file that anyone can write.
+"""Background texts of single images in a simple JSON file.
 
 {"format": "mmseg_weakclip backgrounds 1",
  "classes": ["boat", "car"],
@@ -17,19 +17,19 @@ from typing import Any
 from mmseg_weakclip.common.files import write_atomically
 
 FORMAT = 'mmseg_weakclip backgrounds 1'
-# Text and score, best first by custom; the order in the file counts.
+# Text and score, in the order of the file, usually best first.
 ScoredTexts = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class BackgroundCache:
-    """Which background texts go with each class of each image.
+    """Background texts of each class of each image.
 
     Attributes:
-        classes: Names of foreground classes that may occur.
-        images: Image id -> class name -> texts with scores, in order.
-        note: Where the texts come from; free, may be empty.
-        source: The file, for messages.
+        classes: Names of the foreground classes.
+        images: Texts with scores by image id and class name.
+        note: Origin of the texts, in any form; may be empty.
+        source: Name of the file, for messages.
     """
 
     classes: tuple[str, ...]
@@ -38,11 +38,15 @@ class BackgroundCache:
     source: str = 'the cache of background texts'
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Return the number of images."""
         return len(self.images)
 
     def texts(self, image_id: str, class_name: str) -> tuple[str, ...]:
-        """Texts of one class of one image; none if it has no entry there.
+        """Return the texts of a class of an image; empty without an entry.
+
+        Args:
+            image_id: Id of the image.
+            class_name: Name of the class.
 
         Raises:
             ValueError: The image is missing.
@@ -53,7 +57,7 @@ class BackgroundCache:
         return tuple(text for text, _ in found)
 
     def all_texts(self) -> tuple[str, ...]:
-        """Every text once, in order of appearance."""
+        """Return every text once, in order of appearance."""
         return tuple(
             dict.fromkeys(
                 text
@@ -64,7 +68,7 @@ class BackgroundCache:
         )
 
     def most_frequent(self, count: int) -> dict[str, list[tuple[str, int]]]:
-        """The texts of each class that most images have, with how many.
+        """Return the most frequent texts of each class, with their counts.
 
         Args:
             count: Largest number of texts of a class.
@@ -76,10 +80,14 @@ class BackgroundCache:
         return {n: c.most_common(count) for n, c in counters.items()}
 
     def check_images(self, image_ids: Iterable[str]) -> None:
-        """Refuse a data set of which images are missing.
+        """Check that all images of a data set have an entry.
+
+        Args:
+            image_ids: Ids of the images.
 
         Raises:
-            ValueError: Some are; the message has their number and the first.
+            ValueError: Images are missing; the message has their number and
+                the first.
         """
         wanted = list(image_ids)
         missing = [name for name in wanted if name not in self.images]
@@ -91,7 +99,10 @@ class BackgroundCache:
             )
 
     def check_classes(self, classes: Sequence[str]) -> None:
-        """Refuse a cache of other classes; it may lack some.
+        """Check that all classes of the cache are known.
+
+        Args:
+            classes: Names of the known classes.
 
         Raises:
             ValueError: The cache has classes that are not among these.
@@ -105,7 +116,7 @@ class BackgroundCache:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all; an image a line."""
+        """Write the file atomically, one image a line."""
         head = dict(format=FORMAT, classes=self.classes, note=self.note)
         lines = [
             f' {json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}'
@@ -121,12 +132,15 @@ class BackgroundCache:
 
     @classmethod
     def load(cls, path: str | Path) -> 'BackgroundCache':
-        """Read what :meth:`save`, a person or another program wrote.
+        """Read a file of :meth:`save`, a person or another program.
+
+        Args:
+            path: File of the cache.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no JSON or of another format, or a class, text
-                or score in it is none; the message names the image.
+            ValueError: The file is not JSON or of another format, or a
+                class, text or score is invalid; the message names the image.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(

@@ -1,8 +1,22 @@
-"""What may stand behind a class: fixed lists of texts, and denied words.
+"""Texts for the background of a class: shipped lists, and denied words.
 
-The published lists are facts about CLIMS (CVPR 2022), word for word. What
-must never be called the background of a class stands in
-``denied_words.json``: its synonyms, its parts, and what it is a kind of.
+The lists stand in ``background_lists.json``: texts for every class, or for
+some classes by name.
+
+``voc``
+    The public code of CLIMS (CVPR 2022), word for word.
+``voc_camera_ready``
+    The code that came with the paper.
+``coco_published``
+    The 88 texts of the public code.
+``coco``
+    Those of the 88 that are denied for no class of COCO, without 'pair',
+    which names no thing.
+``toyland``
+    Our own.
+
+Words that must not be used as background of a class stand in
+``denied_words.json``: its synonyms, its parts, and its hypernyms.
 """
 
 import functools
@@ -14,58 +28,20 @@ from .words import compact, is_kind_of
 
 Backgrounds = Sequence[str] | Mapping[str, Sequence[str]]
 
-_COCO_PUBLISHED = (
-    'street sign', 'mountain', 'video game', 'men', 'track', 'bus stop',
-    'cabinet', 'tray', 'plate', 'shirt', 'city street', 'runway', 'tower',
-    'ramp', 'grass', 'pillow', 'urinal', 'lake', 'brick', 'fence', 'shower',
-    'airport', 'animal', 'shower curtain', 'road', 'mirror', 'jacket',
-    'church', 'snow', 'fruit', 'hay', 'floor', 'field', 'street', 'mouth',
-    'steam engine', 'cheese', 'river', 'tree branch', 'suit', 'child', 'soup',
-    'desk', 'tub', 'tennis court', 'teeth', 'bridge', 'sky', 'officer',
-    'sidewalk', 'dock', 'tree', 'court', 'rock', 'board', 'branch', 'pan',
-    'box', 'body', 'salad', 'dirt', 'leaf', 'hand', 'highway', 'vegetable',
-    'computer monitor', 'door', 'meat', 'pair', 'beach', 'harbor', 'ocean',
-    'baseball player', 'girl', 'market', 'window', 'blanket', 'boy', 'woman',
-    'bat', 'baby', 'flower', 'wall', 'bath tub', 'tarmac', 'tennis ball',
-    'roll', 'park',
-)  # fmt: skip
-
-# Texts for every class, or for some classes by name.
-BACKGROUND_LISTS: dict[str, Backgrounds] = {
-    # The public code of CLIMS, as it is now.
-    'voc': (
-        'tree', 'river', 'sea', 'lake', 'water', 'railway', 'railroad',
-        'track', 'stone', 'rocks',
-    ),
-    # The code that came with the paper.
-    'voc_camera_ready': {
-        'boat': ('river', 'water', 'lake', 'sea', 'building'),
-        'train': ('railroad', 'railway', 'branches', 'tree'),
-    },
-    # The 88 of the public code.
-    'coco_published': _COCO_PUBLISHED,
-    # Those of the 88 that are denied for no class of COCO, less 'pair',
-    # which is no thing.
-    'coco': (
-        'mountain', 'video game', 'track', 'bus stop', 'cabinet', 'tray',
-        'plate', 'city street', 'runway', 'tower', 'ramp', 'grass', 'lake',
-        'brick', 'fence', 'shower', 'airport', 'shower curtain', 'road',
-        'church', 'snow', 'hay', 'floor', 'field', 'street', 'river',
-        'tree branch', 'tub', 'tennis court', 'bridge', 'sky', 'sidewalk',
-        'dock', 'tree', 'court', 'rock', 'branch', 'pan', 'box', 'dirt',
-        'highway', 'beach', 'harbor', 'ocean', 'market', 'wall', 'bath tub',
-        'tarmac', 'park',
-    ),
-    'toyland': ('water', 'road', 'grass', 'sky', 'sand', 'brick'),
-}  # fmt: skip
-
-# Taken as they are: what they deny themselves belongs to the publication.
+# Taken word for word: denied words are not removed from published lists.
 PUBLISHED = ('voc', 'voc_camera_ready', 'coco_published')
 
 
 @functools.cache
+def background_lists() -> dict[str, list[str] | dict[str, list[str]]]:
+    """Load the shipped lists of background texts, by name."""
+    path = Path(__file__).with_name('background_lists.json')
+    return json.loads(path.read_text(encoding='utf-8'))
+
+
+@functools.cache
 def _denied_table() -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Other spellings of class names, and denied words, by compact names."""
+    """Load other spellings of classes, and denied words, by compact name."""
     path = Path(__file__).with_name('denied_words.json')
     table = json.loads(path.read_text(encoding='utf-8'))
     return tuple(
@@ -75,7 +51,7 @@ def _denied_table() -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 def spellings(class_name: str) -> tuple[str, ...]:
-    """The name of a class, and that of the same class of another data set."""
+    """Return the name of a class, and its name in another data set."""
     same_as, _ = _denied_table()
     other = same_as.get(compact(class_name), class_name)
     return tuple(dict.fromkeys((class_name, other)))
@@ -83,10 +59,10 @@ def spellings(class_name: str) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1024)
 def denied_words(class_name: str) -> tuple[str, ...]:
-    """The name of a class, and what must not be called its background.
+    """Return the name of a class, and words that are not its background.
 
-    Parts, synonyms, and what the class is a kind of, for the classes of
-    VOC, COCO and toyland. Of any other class only its own name is known.
+    For the classes of VOC, COCO and toyland: synonyms, parts and hypernyms.
+    For any other class: its own name only.
     """
     _, denied = _denied_table()
     names = spellings(class_name)
@@ -95,10 +71,13 @@ def denied_words(class_name: str) -> tuple[str, ...]:
 
 
 def denied_by(text: str, class_name: str) -> str | None:
-    """The denied word of a class that a text is, or is a kind of.
+    """Return the denied word of a class that a text names, or None.
 
-    Returns:
-        The word; None if the text may be background of the class.
+    A text names a word if it is the word or a kind of it.
+
+    Args:
+        text: Candidate for a background text.
+        class_name: Name of the class.
     """
     for word in denied_words(class_name):
         if is_kind_of(text, word):
@@ -109,38 +88,39 @@ def denied_by(text: str, class_name: str) -> str | None:
 def resolve_backgrounds(
     source: str | Backgrounds, classes: Sequence[str]
 ) -> tuple[tuple[str, ...], ...]:
-    """Background texts of each class.
+    """Return the background texts of each class.
 
     A flat list serves every class, without the texts denied for it
     (:func:`denied_by`); a mapping serves the classes that it names. The
     lists in :data:`PUBLISHED` are taken word for word.
 
     Args:
-        source: Name of a list in :data:`BACKGROUND_LISTS`, texts, or a
-            mapping from class names to texts.
-        classes: K names of foreground classes.
+        source: Name of a shipped list (:func:`background_lists`), texts, or
+            a mapping from class names to texts.
+        classes: Names of the K foreground classes.
 
     Returns:
         K tuples, without repeated texts.
 
     Raises:
-        ValueError: There is no list of that name; a list has no text, or an
-            empty one; the mapping names a class that is not there; or all
-            texts are denied for a class.
+        ValueError: There is no list of that name; a list is empty or has an
+            empty text; the mapping names an unknown class; or all texts are
+            denied for a class.
     """
     published = isinstance(source, str) and source in PUBLISHED
     what = 'the list of background texts'
     if isinstance(source, str):
-        if source not in BACKGROUND_LISTS:
+        lists = background_lists()
+        if source not in lists:
             raise ValueError(
                 f'there is no list of background texts {source!r}; there '
-                f'are {sorted(BACKGROUND_LISTS)}, and a cache is the path '
+                f'are {sorted(lists)}, and a cache is the path '
                 'of a JSON file'
             )
         what = f'{what} {source!r}'
-        source = BACKGROUND_LISTS[source]
+        source = lists[source]
     if isinstance(source, Mapping):
-        return _resolve_mapping(source, classes, what, published)
+        return _resolve_mapping(source, classes, what, published=published)
     texts = _check_texts(source, what)
     result = []
     for name in classes:
@@ -161,9 +141,10 @@ def _resolve_mapping(
     source: Mapping[str, Sequence[str]],
     classes: Sequence[str],
     what: str,
+    *,
     published: bool,
 ) -> tuple[tuple[str, ...], ...]:
-    """A mapping is someone's word for each class: only its name is denied."""
+    """Check texts given class by class: only the class's name is denied."""
     unknown = [name for name in source if name not in classes]
     # A published list may serve a data set with some of its classes.
     if unknown and not published:

@@ -1,4 +1,4 @@
-"""Texts of what stands behind objects, as embeddings for losses."""
+"""Embeddings of background texts, for the losses of CLIMS."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,28 +24,31 @@ class BackgroundTexts(TextBank):
 
     CLIMS (CVPR 2022) keeps objects from resembling texts of what co-occurs
     with them, such as railways with trains. The texts are a fixed list, or
-    were found image by image and are read from a :class:`BackgroundCache`.
+    were chosen for each image and are read from a :class:`BackgroundCache`.
 
-    A text bank by its names: those of the foreground classes, from the
+    As a text bank it has the names of the foreground classes, from the
     config, the data set (``ClassNamesHook``) or a checkpoint. All unique
-    texts are encoded once and kept while the tower is frozen.
+    texts are encoded once and cached while the tower is frozen.
 
     Args:
         model: Name of the open_clip model.
-        pretrained: See :func:`load_clip`.
-        source: Name of a list in ``BACKGROUND_LISTS``, texts, a mapping from
-            class names to texts, or the path of a cache (``*.json``).
-        names: K foreground classes; None until :meth:`set_names`.
-        template: With ``{}`` for the text.
-        top: Largest number of texts of a pair, the first ones; None for all.
-        fallback: For pairs without a text in the cache: a list, a mapping or
-            the name of a list.
+        pretrained: Tag or file of the weights; see :func:`load_clip`.
+        source: Name of a list in ``background_lists.json``, texts, a mapping
+            from class names to texts, or the path of a cache (``*.json``).
+        names: Names of the K foreground classes; None until
+            :meth:`set_names`.
+        template: Prompt with ``{}`` for the text.
+        top: Number of texts of a pair that are used, the first ones; None
+            for all.
+        fallback: Texts of pairs without a text in the cache: a list, a
+            mapping or the name of a list.
         foreground_only: Whether a class called ``background`` is left out of
-            the names, as labels expect it.
-        frozen: Whether the text tower stays as it is.
+            the names, to match the labels.
+        frozen: Whether the text tower is frozen.
+        init_cfg: Initialisation of the bank.
 
     Raises:
-        FileNotFoundError: The cache is not there.
+        FileNotFoundError: The cache does not exist.
         ValueError: ``top`` is below 1, the template has no ``{}``, or the
             cache is damaged; see also :meth:`set_names`.
     """
@@ -55,6 +58,7 @@ class BackgroundTexts(TextBank):
         model: str,
         pretrained: str | None,
         source: str | Path | Backgrounds,
+        *,
         names: Sequence[str] | None = None,
         template: str = 'a photo of {}.',
         top: int | None = None,
@@ -87,6 +91,9 @@ class BackgroundTexts(TextBank):
 
     def tokenize(self, names: tuple[tuple[str, ...], ...]) -> None:
         """Find the texts of all classes and prepare their tokens.
+
+        Args:
+            names: Names of each class, the first of which is used.
 
         Raises:
             ValueError: A list of texts is empty, the cache or a mapping has
@@ -122,16 +129,19 @@ class BackgroundTexts(TextBank):
         return f'source={self.source!r}'
 
     def check_images(self, image_ids: Sequence[str]) -> None:
-        """Refuse a data set of which the cache lacks images.
+        """Check that the cache has all images of a data set.
+
+        Args:
+            image_ids: Ids of the images.
 
         Raises:
-            ValueError: See :meth:`BackgroundCache.check_images`.
+            ValueError: Images are missing in the cache.
         """
         if isinstance(self.source, BackgroundCache):
             self.source.check_images(image_ids)
 
     def texts(self, image_id: str, label: int) -> tuple[str, ...]:
-        """Background texts of a class in an image, at most ``top``.
+        """Return background texts of a class in an image, at most ``top``.
 
         Args:
             image_id: Stem of the image file.
@@ -146,7 +156,7 @@ class BackgroundTexts(TextBank):
         return (found or self._fixed[label])[: self.top]
 
     def encode(self) -> Tensor:
-        """Unit embeddings of all unique texts, (U, E), float32."""
+        """Return unit embeddings of all unique texts, (U, E), float32."""
         device = self.name_bytes.device
         with torch.autocast(device.type, enabled=False):
             embeddings = encode_prompts(
@@ -161,20 +171,21 @@ class BackgroundTexts(TextBank):
     def forward(
         self, image_ids: Sequence[str], labels: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Embeddings of the background texts of M (image, class) pairs.
+        """Return the background texts of M (image, class) pairs.
 
         Args:
             image_ids: Image of each pair; stems of image files.
             labels: Foreground class of each pair, 0 to K - 1, (M,).
 
         Returns:
-            Embeddings (M, L, E), float32, of unit length and zero where
-            there is no text; and where there is one, bool, (M, L). L is the
-            largest number of texts of a pair, 0 if none has any.
+            Unit embeddings (M, L, E), float32, zero where there is no text;
+            and a mask of the texts, bool, (M, L). L is the largest number of
+            texts of a pair, 0 if none has any.
 
         Raises:
-            RuntimeError: The names are not known.
-            ValueError: The cache lacks an image, or a label is no class.
+            RuntimeError: The names are not set.
+            ValueError: The cache lacks an image, or a label is not the id of
+                a class.
         """
         unique = super().forward()
         numbers = labels.tolist()

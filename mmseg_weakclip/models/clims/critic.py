@@ -1,4 +1,9 @@
-"""A frozen CLIP that looks at regions; gradients pass, none stay."""
+"""CLIP as critic of image regions (CLIMS, CVPR 2022).
+
+Maps of (image, class) pairs cut images into an object region and the rest
+(:func:`mask_regions`); :class:`RegionCritic` encodes both by a frozen CLIP,
+through which gradients reach the maps.
+"""
 
 from collections.abc import Sequence
 
@@ -7,8 +12,82 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmseg_weakclip.models.clip.vision import CLIPTower
+from mmseg_weakclip.models.clip.vision import CLIP_MEAN, CLIP_STD, CLIPTower
 from mmseg_weakclip.models.clip.weights import load_clip
+
+# Normalisation of CLIP, and of ImageNet, which CLIMS's code uses for CLIP;
+# both for RGB in 0..255.
+NORMALIZATIONS = {
+    'clip': (CLIP_MEAN, CLIP_STD),
+    'imagenet': ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+}
+
+
+def normalize_images(images: Tensor, name: str) -> Tensor:
+    """Normalise RGB images.
+
+    Args:
+        images: RGB images in 0..255 of any type, (B, 3, H, W).
+        name: Normalisation, ``'clip'`` or ``'imagenet'``.
+
+    Returns:
+        float32, (B, 3, H, W).
+
+    Raises:
+        ValueError: There is no normalisation of this name.
+    """
+    if name not in NORMALIZATIONS:
+        raise ValueError(
+            f'normalization={name!r} must be one of {sorted(NORMALIZATIONS)}'
+        )
+    mean, std = (
+        torch.tensor(values, device=images.device)[:, None, None]
+        for values in NORMALIZATIONS[name]
+    )
+    return (images.float() - mean) / std
+
+
+def find_pairs(present: Tensor) -> tuple[Tensor, Tensor]:
+    """Return pairs of an image and a class that it has.
+
+    Args:
+        present: Image labels, bool, (B, K).
+
+    Returns:
+        Indices of the images and ids of the classes, both (M,), image by
+        image.
+    """
+    images, labels = present.nonzero(as_tuple=True)
+    return images, labels
+
+
+def mask_regions(
+    images: Tensor,
+    maps: Tensor,
+    pairs: tuple[Tensor, Tensor],
+    size: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Split images into the region of a map and the rest.
+
+    ``X * P`` and ``X * (1 - P)`` (CLIMS, CVPR 2022, Eq. 2) in normalised
+    space, where masked pixels have the mean colour.
+
+    Args:
+        images: Normalised images X, (B, 3, H, W).
+        maps: Activation maps P in [0, 1] of the same view, (B, K, h, w).
+        pairs: Images and classes of M pairs; see :func:`find_pairs`.
+        size: Height and width of CLIP's input.
+
+    Returns:
+        Object regions and the rest, both (M, 3, *size).
+    """
+    rows, labels = pairs
+    # Resized before the selection: an image may be in several pairs.
+    images = F.interpolate(images, tuple(size), mode='bilinear')[rows]
+    masks = maps[rows, labels][:, None].float()
+    masks = F.interpolate(masks, tuple(size), mode='bilinear')
+    inside = masks * images
+    return inside, images - inside
 
 
 class RegionCritic(nn.Module):
@@ -16,15 +95,15 @@ class RegionCritic(nn.Module):
 
     Args:
         model: Name of the open_clip model; CLIMS has ViT-B-32.
-        pretrained: See :func:`load_clip`.
-        normalization: Of what CLIP sees: ``'clip'``, its own, or
-            ``'imagenet'``, as published.
-        chunk: Regions at a time; None takes all in one call. More than one
-            chunk is run again in the backward pass, so that the tower's
-            activations of one chunk are all that is held.
+        pretrained: Tag or file of the weights; see :func:`load_clip`.
+        normalization: Normalisation of the input of CLIP: ``'clip'``, its
+            own, or ``'imagenet'``, as published.
+        chunk: Number of regions at a time; None for all. Chunks are run
+            again in the backward pass, so that only the activations of one
+            chunk are in memory.
 
     Raises:
-        ValueError: See :func:`load_clip`; or ``normalization`` is unknown,
+        ValueError: The model cannot be loaded, ``normalization`` is unknown,
             or ``chunk`` is not positive.
     """
 
@@ -49,22 +128,22 @@ class RegionCritic(nn.Module):
 
     @property
     def size(self) -> Sequence[int]:
-        """Height and width that CLIP takes."""
+        """Height and width of the input of CLIP."""
         return self.tower.module.image_size
 
     def forward(
         self, images: Tensor, maps: Tensor, pairs: tuple[Tensor, Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Embeddings of the object regions and of the rest.
+        """Return embeddings of the object regions and of the rest.
 
         Args:
-            images: RGB in 0..255, (B, 3, H, W).
-            maps: P in [0, 1], (B, K, h, w).
-            pairs: See :func:`find_pairs`.
+            images: RGB images in 0..255, (B, 3, H, W).
+            maps: Activation maps P in [0, 1], (B, K, h, w).
+            pairs: Images and classes of M pairs; see :func:`find_pairs`.
 
         Returns:
-            Unit length, float32, both (M, E). The gradient reaches the maps
-            only.
+            Two unit embeddings, float32, (M, E). Only the maps get a
+            gradient.
         """
         with torch.no_grad():
             images = normalize_images(images, self.normalization)
@@ -74,7 +153,7 @@ class RegionCritic(nn.Module):
         return inside, rest
 
     def embed(self, regions: Tensor) -> Tensor:
-        """Normalised images (R, 3, *size) -> (R, E), any length."""
+        """Encode normalised regions (R, 3, *size) as (R, E), of any length."""
         if not len(regions):
             return regions.new_zeros(0, self.tower.module.output_dim)
         chunk = self.chunk or len(regions)
@@ -86,71 +165,3 @@ class RegionCritic(nn.Module):
                 for part in regions.split(chunk)
             ]
         )
-
-
-# What CLIP was trained with, and ImageNet's, which CLIMS' code gives to CLIP
-# too; both for RGB in 0..255.
-NORMALIZATIONS = {
-    'clip': ((122.771, 116.746, 104.094), (68.501, 66.632, 70.323)),
-    'imagenet': ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-}
-
-
-def normalize_images(images: Tensor, name: str) -> Tensor:
-    """RGB in 0..255 of any type, (B, 3, H, W) -> float32, normalised.
-
-    Raises:
-        ValueError: There is no normalisation of this name.
-    """
-    if name not in NORMALIZATIONS:
-        raise ValueError(
-            f'normalization={name!r} must be one of {sorted(NORMALIZATIONS)}'
-        )
-    mean, std = (
-        torch.tensor(values, device=images.device)[:, None, None]
-        for values in NORMALIZATIONS[name]
-    )
-    return (images.float() - mean) / std
-
-
-def find_pairs(present: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of an image and a class that it has.
-
-    Args:
-        present: bool, (B, K).
-
-    Returns:
-        Places of the images and ids of the classes, both (M,), image by
-        image.
-    """
-    images, labels = present.nonzero(as_tuple=True)
-    return images, labels
-
-
-def mask_regions(
-    images: Tensor,
-    maps: Tensor,
-    pairs: tuple[Tensor, Tensor],
-    size: Sequence[int],
-) -> tuple[Tensor, Tensor]:
-    """What a map lets through of its image, and what it holds back.
-
-    ``X * P`` and ``X * (1 - P)`` (CLIMS, CVPR 2022, Eq. 2) in normalised
-    space, where a pixel that is held back has the mean colour.
-
-    Args:
-        images: X, normalised, (B, 3, H, W).
-        maps: P in [0, 1], (B, K, h, w), of the same view.
-        pairs: See :func:`find_pairs`.
-        size: Height and width of CLIP's input.
-
-    Returns:
-        Object regions and the rest, both (M, 3, *size).
-    """
-    rows, labels = pairs
-    # Resized before they are picked: an image may be in several pairs.
-    images = F.interpolate(images, tuple(size), mode='bilinear')[rows]
-    masks = maps[rows, labels][:, None].float()
-    masks = F.interpolate(masks, tuple(size), mode='bilinear')
-    inside = masks * images
-    return inside, images - inside

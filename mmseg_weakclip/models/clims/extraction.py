@@ -1,10 +1,10 @@
-"""Which texts co-occur with a class in an image, by CLIP alone.
+"""Scores of texts that co-occur with a class in an image, by CLIP alone.
 
-CLIMS+ finds the background texts of each image by itself; how is not
-published. Here a text counts if an image shows it more than images do on
-average (presence), if it explains the image together with the class (gain),
-and if images of the class show it more often than others (co-occurrence).
-Everything is computed from embeddings; nothing here runs CLIP.
+CLIMS+ finds the background texts of each image automatically; its method is
+not published. Here a text scores high if an image shows it more than the
+average image (presence), if it explains the image together with the class
+(gain), and if images of the class show it more often than others
+(co-occurrence). Everything is computed from embeddings, without CLIP.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ CHUNK = 2048
 
 
 def presence(views: Tensor, texts: Tensor) -> Tensor:
-    """How much each image shows each text: its best view's cosine.
+    """Return the cosine of each text and the best view of each image.
 
     Args:
         views: Embeddings of the V views of N images, (N, V, E), any dtype.
@@ -38,14 +38,14 @@ def presence(views: Tensor, texts: Tensor) -> Tensor:
 
 
 def calibrate(scores: Tensor) -> Tensor:
-    """Scores against what is usual for their text over all images.
+    """Normalise scores by the mean and deviation of each text.
 
-    CLIP is nearer to some texts than to others whatever an image shows. A
-    text that hardly varies is not blown up to the spread of the others: no
-    standard deviation counts as less than half their median.
+    CLIP prefers some texts to others whatever an image shows. Texts that
+    hardly vary are not amplified: the divisor is at least half the median of
+    the standard deviations.
 
     Args:
-        scores: Of N images and T texts, (N, T).
+        scores: Scores of N images and T texts, (N, T).
 
     Returns:
         Mean 0 over the images, standard deviation at most 1, (N, T).
@@ -57,7 +57,7 @@ def calibrate(scores: Tensor) -> Tensor:
 
 
 def mean_view(views: Tensor) -> Tensor:
-    """The mean of the views' unit embeddings, which is no unit vector.
+    """Return the mean of the views' unit embeddings, not normalised.
 
     Its product with a text is the mean of the views' cosines.
 
@@ -78,17 +78,16 @@ def mean_view(views: Tensor) -> Tensor:
 def conditional_gain(
     images: Tensor, with_text: Tensor, alone: Tensor
 ) -> Tensor:
-    """What a text adds to the description of an image by a class.
+    """Return the gain of describing an image by a class and a text.
 
     ``cos(v, "a photo of {class} and {text}") - cos(v, "a photo of {class}")``
-    in the mean over the views v: presence already takes the best view, and a
-    crop that shows the text without the class would gain most from a text
-    that says both.
+    averaged over the views v: presence already takes the best view, and here
+    the best view would be a crop that shows the text without the class.
 
     Args:
-        images: See :func:`mean_view`, (N, E).
+        images: Mean views of the images, (N, E); see :func:`mean_view`.
         with_text: Unit embeddings of the class with T texts, (T, E).
-        alone: Unit embedding of the class by itself, (E,).
+        alone: Unit embedding of the class alone, (E,).
 
     Returns:
         In [-2, 2], float32, (N, T).
@@ -99,15 +98,15 @@ def conditional_gain(
 def co_occurrence(
     hits: Tensor, labels: Tensor, smoothing: float = 5.0
 ) -> Tensor:
-    """Pointwise mutual information of texts and classes over a data set.
+    """Return pointwise mutual information of texts and classes.
 
-    ``log(P(text | class) / P(text))``, where each class is given
+    ``log(P(text | class) / P(text))`` over a data set, where each class gets
     ``smoothing`` more images that show texts as often as all images do.
 
     Args:
         hits: Whether each of N images shows each text, bool, (N, T).
-        labels: Whether it has each class, bool, (N, K).
-        smoothing: Above 0, in images.
+        labels: Whether each image has each class, bool, (N, K).
+        smoothing: Number of added images, above 0.
 
     Returns:
         Natural logarithms; 0 for a class without images and for a text
@@ -129,14 +128,14 @@ def allowed_texts(
     class_texts: Tensor,
     similarity: float,
 ) -> Tensor:
-    """Texts that may be background of each class.
+    """Return which texts may be background of each class.
 
-    Left out are the class itself, denied words (:func:`denied_by`), and
-    texts that CLIP takes for the class.
+    Excluded are the class itself, denied words (:func:`denied_by`), and
+    texts that CLIP confuses with the class.
 
     Args:
         vocabulary: T texts.
-        classes: K class names.
+        classes: Names of the K classes.
         texts: Unit embeddings of the texts, (T, E).
         class_texts: Unit embeddings of the classes, (K, E).
         similarity: Largest cosine that a text may have with the class.
@@ -171,12 +170,12 @@ def allowed_texts(
 def rank_texts(
     scores: Tensor, similar: Tensor, top: int, floor: float
 ) -> list[list[tuple[int, float]]]:
-    """The best texts of each image, each saying something of its own.
+    """Return the best texts of each image, without similar ones.
 
     Args:
-        scores: Of M images and T texts, ``-inf`` for what is not allowed,
+        scores: Scores of M images and T texts, ``-inf`` if not allowed,
             (M, T).
-        similar: Whether two texts say the same, bool, (T, T): the worse one
+        similar: Whether two texts are similar, bool, (T, T): the worse one
             is left out.
         top: Largest number of texts.
         floor: Scores must be above it.

@@ -1,4 +1,4 @@
-"""From image embeddings and labels to a cache of background texts."""
+"""Choose background texts from image embeddings and labels."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -27,37 +27,37 @@ from .extraction import (
 )
 from .words import compact
 
-# Texts in, unit embeddings (T, E) out.
+# From T texts to unit embeddings (T, E).
 EncodeTexts = Callable[[Sequence[str]], Tensor]
 
 
 @dataclass(frozen=True)
 class ExtractionSettings:
-    """How background texts are chosen.
+    """Settings of the choice of background texts.
 
     The score of a text for a class of an image is ``z + gain_weight * gain +
     pmi_weight * PMI``: z is its calibrated presence, gain its conditional
-    gain, calibrated over all images as well (among those of the class alone,
-    its usual company would gain least), PMI its co-occurrence with the class.
-    No value is published. The weights are a first guess, the floor was set
-    on the training scenes of toyland.
+    gain, also calibrated over all images (within the class alone, its usual
+    background would gain least), PMI its co-occurrence with the class. No
+    value is published. The weights are a first guess; ``floor`` was set on
+    the training scenes of toyland.
 
     Attributes:
-        template: With ``{}`` for a text or a class.
-        joint_template: With ``{}`` for the class, then for the text.
-        aliases: What prompts call some classes; see :func:`resolve_names`.
-            The first of several synonyms is taken.
-        similarity: Texts nearer to a class by CLIP (cosine) are taken for
-            its synonyms.
-        distinct: Of texts nearer to each other than this (cosine), an image
-            has the best one only.
-        gain_weight: Of the conditional gain.
-        pmi_weight: Of the co-occurrence.
-        hit: An image counts as showing a text from this z on.
-        smoothing: See :func:`co_occurrence`.
-        present: Least z of a text that is taken.
+        template: Prompt with ``{}`` for a text or a class.
+        joint_template: Prompt with ``{}`` for the class, then for the text.
+        aliases: Names of some classes in prompts; see
+            :func:`resolve_names`. The first of several synonyms is used.
+        similarity: Largest cosine of a text and a class; nearer texts are
+            treated as synonyms of the class.
+        distinct: Largest cosine of two texts of an image; of nearer ones,
+            only the best is used.
+        gain_weight: Weight of the conditional gain.
+        pmi_weight: Weight of the co-occurrence.
+        hit: Least z at which an image counts as showing a text.
+        smoothing: Number of added images; see :func:`co_occurrence`.
+        present: Least z of a chosen text.
         top: Largest number of texts of a class in an image.
-        floor: Least score of a text that is taken.
+        floor: Least score of a chosen text.
         other_labels: ``'keep'`` or ``'drop'`` texts that name, or are denied
             for, another class of the image.
     """
@@ -96,8 +96,8 @@ class TextEncoder:
     """Unit embeddings of texts by CLIP's text tower.
 
     Args:
-        tower: The tower.
-        tokenizer: Its tokenizer.
+        tower: CLIP's text tower.
+        tokenizer: Tokenizer of the tower.
     """
 
     def __init__(self, tower: TextTower, tokenizer: Tokenizer) -> None:
@@ -106,7 +106,10 @@ class TextEncoder:
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:
-        """Embeddings of T texts, float32, (T, E).
+        """Return embeddings of T texts, float32, (T, E).
+
+        Args:
+            texts: T texts.
 
         Raises:
             ValueError: A text does not fit into the context.
@@ -137,22 +140,22 @@ def extract_backgrounds(
     have is never taken.
 
     Args:
-        image_ids: N ids.
+        image_ids: Ids of N images.
         views: Embeddings of the views of each image, (N, V, E), any dtype.
         labels: Whether an image has each foreground class, bool, (N, K).
-        classes: K names.
+        classes: Names of the K classes.
         vocabulary: T texts.
         encode: CLIP's text tower, from texts to unit embeddings on one
             device.
-        settings: How texts are chosen.
+        settings: Settings of the choice.
 
     Returns:
-        An entry for each image, with one for each of its classes, maybe
-        without a text.
+        A cache with an entry for each class of each image, which may have no
+        text.
 
     Raises:
-        ValueError: See :func:`allowed_texts`, or a text does not fit into
-            the context.
+        ValueError: The vocabulary has nothing for a class, or a text does
+            not fit into the context.
     """
     texts = encode([settings.template.format(text) for text in vocabulary])
     spoken = [names[0] for names in resolve_names(classes, settings.aliases)]
@@ -209,7 +212,7 @@ def extract_backgrounds(
 def _names_absent_class(
     vocabulary: Sequence[str], classes: Sequence[str], labels: Tensor
 ) -> Tensor:
-    """Whether each text names a class that the image lacks, (N, T)."""
+    """Return whether each text names a class the image lacks, (N, T)."""
     index = {
         compact(name): k
         for k, own in enumerate(classes)

@@ -1,4 +1,4 @@
-"""CLIMS' head: a CAM network that CLIP criticises."""
+"""CLIMS's head: a CAM network trained with CLIP as critic."""
 
 from collections.abc import Sequence
 
@@ -17,28 +17,27 @@ from .critic import RegionCritic, find_pairs
 
 @MODELS.register_module()
 class CLIMSHead(CAMHead):
-    """Maps that learn from what CLIP says of the regions they mark.
+    """Class maps trained by CLIP's similarity of regions and texts.
 
     CLIMS, "Cross Language Image Matching for Weakly Supervised Semantic
     Segmentation" (CVPR 2022). Each class of an image has a map P = sigmoid(W
-    * Z). Losses look at how like the region X * P is to the class's text,
-    how like the rest X * (1 - P) still is, and how like the region is to
-    texts of what comes with the class but is not it. Start from the weights
-    of a trained :class:`CAMHead` (``load_from``): the results depend on it.
+    * Z). The losses are on the similarity of the region X * P to the class's
+    text, of the rest X * (1 - P) to it, and of the region to texts of
+    co-occurring background. Start from the weights of a trained
+    :class:`CAMHead` (``load_from``): the results depend on it.
 
-    Predicts as :class:`CAMHead` does. Its ReLU of the logits is positive
+    It predicts like :class:`CAMHead`, whose ReLU of the logits is positive
     where P is above one half.
 
     Args:
-        num_classes: K, background included.
-        in_channels: Of the features.
+        num_classes: Number of classes K, background included.
+        in_channels: Channels of the features.
         text: Config of a text bank of the K - 1 foreground classes.
         losses: Configs of losses that take :class:`RegionSimilarities`.
         critic: Arguments of :class:`RegionCritic`.
-        backgrounds: Config of what gives the texts of co-occurring
-            backgrounds, such as ``BackgroundTexts``; None has none, and the
-            losses that need them are zero.
-        kwargs: See :class:`CAMHead`.
+        backgrounds: Config of the texts of co-occurring background, such as
+            ``BackgroundTexts``. With None, losses on them are zero.
+        kwargs: Other arguments of :class:`CAMHead`.
 
     Raises:
         ValueError: There is no loss.
@@ -70,12 +69,12 @@ class CLIMSHead(CAMHead):
         batch_data_samples: SampleList,
         train_cfg: ConfigType,
     ) -> dict[str, Tensor]:
-        """Losses by name, and the mean similarities.
+        """Return losses by name, and the mean similarities.
 
         Args:
             inputs: Features of the backbone.
-            batch_data_samples: With ``img``, ``image_labels`` and
-                ``img_path``. Pixel labels are not read.
+            batch_data_samples: Samples with ``img``, ``image_labels`` and
+                ``img_path``; pixel labels are not read.
             train_cfg: Not used.
 
         Raises:
@@ -87,16 +86,16 @@ class CLIMSHead(CAMHead):
         losses = {loss.loss_name: loss(regions) for loss in self.losses}
         for name in ('object_text', 'rest_text'):
             values = getattr(regions, name).detach()
-            # Of no pair: 0, so that all ranks log the same.
+            # 0 without pairs, so that all ranks log the same names.
             losses[f'cos_{name}'] = values.sum() / max(1, len(values))
         return losses
 
     def compare(self, maps: Tensor, samples: SampleList) -> RegionSimilarities:
-        """Show CLIP the regions of a batch, in one call.
+        """Compare the regions of a batch with texts, in one call of CLIP.
 
         Args:
-            maps: P, (B, K - 1, h, w).
-            samples: Of the batch.
+            maps: Activation maps P, (B, K - 1, h, w).
+            samples: Samples of the batch.
         """
         present = self._present(samples, maps.device)
         pairs = find_pairs(present)
@@ -119,7 +118,7 @@ class CLIMSHead(CAMHead):
             )
 
     def _text(self) -> Tensor:
-        """Unit embeddings of the foreground classes, (K - 1, E)."""
+        """Return unit embeddings of the foreground classes, (K - 1, E)."""
         check_foreground_text(self.text, self.num_classes, type(self).__name__)
         return self.text()[: len(self.text)].float()
 
@@ -129,7 +128,7 @@ class CLIMSHead(CAMHead):
         pairs: tuple[Tensor, Tensor],
         text: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Background texts of each pair, (M, L, E), and which there are."""
+        """Return background texts of each pair, (M, L, E), and their mask."""
         if self.backgrounds is None:
             none = text.new_zeros(len(text), 0, text.shape[-1])
             return none, none[..., 0].bool()

@@ -1,4 +1,10 @@
-"""Embeddings of the views of a data set, on disk."""
+"""Views of images, and their embeddings on disk (CLIMS+).
+
+A view is the whole image or a crop of it (:func:`five_crops`,
+:func:`cut_views`). :class:`ImageViews` reads them from a data set,
+:func:`encode_views` encodes them by CLIP, and :class:`ViewStore` keeps the
+embeddings in files, so that a stopped run continues.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,23 +25,116 @@ from mmseg_weakclip.common.workers import progress_bar
 MADE_OF = 'made_of.json'
 
 
-class ViewStore:
-    """Embeddings of the views of a data set, a file for some images each.
-
-    A file is written whole or not at all, so a run that was killed goes on
-    with the files that are there. ``made_of.json`` beside them says what
-    they were made of.
+def five_crops(share: float | None = 0.6) -> tuple[tuple[float, ...], ...]:
+    """Return boxes of the whole image, its four corners and its centre.
 
     Args:
-        folder: Where; made if need be.
-        made_of: All that the embeddings depend on, as JSON knows it: CLIP's
-            weights, the crops, the images.
-        count: Number N of images.
-        chunk: Images of a file.
+        share: Width and height of a crop, as a share of the image's; None
+            for the whole image only.
+
+    Returns:
+        Boxes (left, top, right, bottom) in [0, 1].
 
     Raises:
-        ValueError: The folder holds embeddings that were made of other
-            things; the message names them.
+        ValueError: The share is not between 0 and 1.
+    """
+    whole = (0.0, 0.0, 1.0, 1.0)
+    if share is None:
+        return (whole,)
+    if not 0 < share < 1:
+        raise ValueError(f'crops of share={share} must be between 0 and 1')
+    far, near = 1 - share, (1 - share) / 2
+    starts = ((0, 0), (far, 0), (0, far), (far, far), (near, near))
+    return (whole, *((x, y, x + share, y + share) for x, y in starts))
+
+
+def cut_views(
+    image: Tensor, boxes: Sequence[Sequence[float]], size: tuple[int, int]
+) -> Tensor:
+    """Cut views out of an image and prepare them for CLIP.
+
+    Each is resized to the tower's input without keeping its aspect ratio:
+    CLIP's own centre crop would lose the margins, where the background is.
+
+    Args:
+        image: RGB image, 0..255, (3, H, W).
+        boxes: V boxes (left, top, right, bottom) in [0, 1].
+        size: Height and width (S, T) of CLIP's input.
+
+    Returns:
+        Views normalised for CLIP, float32, (V, 3, S, T).
+    """
+    height, width = image.shape[1:]
+    views = []
+    for left, top, right, bottom in boxes:
+        x, y = round(left * width), round(top * height)
+        # A view of a tiny image still has a pixel.
+        x, y = min(x, width - 1), min(y, height - 1)
+        end_x = max(round(right * width), x + 1)
+        end_y = max(round(bottom * height), y + 1)
+        views.append(
+            F.interpolate(
+                image[None, :, y:end_y, x:end_x].float(),
+                size,
+                mode='bicubic',
+                align_corners=False,
+                antialias=True,
+            )
+        )
+    result = torch.cat(views).clamp(0, 255) / 255
+    mean, std = (
+        result.new_tensor(value).view(3, 1, 1)
+        for value in (
+            open_clip.OPENAI_DATASET_MEAN,
+            open_clip.OPENAI_DATASET_STD,
+        )
+    )
+    return (result - mean) / std
+
+
+class ImageViews(Dataset):
+    """The views of each image of an mmseg data set; see :func:`cut_views`.
+
+    Args:
+        dataset: Data set with samples of ``inputs``, BGR, 0..255, (3, H, W).
+        boxes: V boxes (left, top, right, bottom) in [0, 1].
+        size: Height and width of CLIP's input.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        boxes: Sequence[Sequence[float]],
+        size: tuple[int, int],
+    ) -> None:
+        self.dataset = dataset
+        self.boxes = boxes
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Tensor:
+        image = self.dataset[index]['inputs']
+        return cut_views(image.flip(0), self.boxes, self.size)
+
+
+class ViewStore:
+    """Embeddings of the views of a data set, in files of ``chunk`` images.
+
+    Files are written atomically, so a stopped run continues with the
+    existing files. ``made_of.json`` beside them stores their inputs.
+
+    Args:
+        folder: Folder of the files; created if necessary.
+        made_of: All inputs of the embeddings, as JSON values: CLIP's
+            weights, the crops, the images.
+        count: Number N of images.
+        chunk: Number of images of a file.
+
+    Raises:
+        ValueError: The folder holds embeddings of other inputs; the message
+            names them.
     """
 
     def __init__(
@@ -76,21 +175,21 @@ class ViewStore:
             yield range(first, min(first + self.chunk, self.count))
 
     def missing(self) -> list[range]:
-        """Images of each file that is yet to be written."""
+        """Return the images of each file that does not exist yet."""
         return [r for r in self._ranges() if not self._path(r.start).is_file()]
 
     def write(self, images: range, embeddings: Tensor) -> None:
-        """Keep the views of the images of one file.
+        """Write the file of some images.
 
         Args:
             images: One of :meth:`missing`.
-            embeddings: Of their views, (len(images), V, E).
+            embeddings: Embeddings of their views, (len(images), V, E).
         """
         kept = embeddings.to('cpu', torch.float16).contiguous()
         write_atomically(self._path(images.start), save(dict(views=kept)))
 
     def read(self) -> Tensor:
-        """All embeddings, float16, (N, V, E).
+        """Return all embeddings, float16, (N, V, E).
 
         Raises:
             ValueError: A file is damaged.
@@ -107,33 +206,6 @@ class ViewStore:
         return torch.cat(parts)
 
 
-class ImageViews(Dataset):
-    """The views of each image of an mmseg data set; see :func:`cut_views`.
-
-    Args:
-        dataset: Its samples have ``inputs``, BGR, 0..255, (3, H, W).
-        boxes: V parts, (left, top, right, bottom) in [0, 1].
-        size: Height and width of CLIP's input.
-    """
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        boxes: Sequence[Sequence[float]],
-        size: tuple[int, int],
-    ) -> None:
-        self.dataset = dataset
-        self.boxes = boxes
-        self.size = size
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Tensor:
-        image = self.dataset[index]['inputs']
-        return cut_views(image.flip(0), self.boxes, self.size)
-
-
 @torch.no_grad()
 def encode_views(
     store: ViewStore,
@@ -143,15 +215,15 @@ def encode_views(
     batch_size: int = 32,
     num_workers: int = 0,
 ) -> None:
-    """Fill a store with what it lacks, with progress on the screen.
+    """Add missing embeddings to a store, with a progress bar.
 
     Args:
-        store: Of as many images.
-        images: Items are (V, 3, S, T).
-        encode: CLIP's image tower, (B, 3, S, T) -> (B, E).
-        device: Where it is.
-        batch_size: Images at a time, with V views each.
-        num_workers: Processes that read images.
+        store: Store for as many images.
+        images: Data set of views (V, 3, S, T).
+        encode: CLIP's image tower, from (B, 3, S, T) to (B, E).
+        device: Device of the tower.
+        batch_size: Number of images at a time, with V views each.
+        num_workers: Number of processes that read images.
     """
     missing = store.missing()
     # No batch has images of two files.
@@ -175,71 +247,3 @@ def encode_views(
             progress.update(len(views))
         store.write(part, torch.cat(done))
     progress.close()
-
-
-def five_crops(share: float | None = 0.6) -> tuple[tuple[float, ...], ...]:
-    """The whole image, its four corners and its centre.
-
-    Args:
-        share: Width and height of a crop, as a share of the image's; None
-            for the whole image alone.
-
-    Returns:
-        Boxes (left, top, right, bottom) in [0, 1].
-
-    Raises:
-        ValueError: The share is not between 0 and 1.
-    """
-    whole = (0.0, 0.0, 1.0, 1.0)
-    if share is None:
-        return (whole,)
-    if not 0 < share < 1:
-        raise ValueError(f'crops of share={share} must be between 0 and 1')
-    far, near = 1 - share, (1 - share) / 2
-    starts = ((0, 0), (far, 0), (0, far), (far, far), (near, near))
-    return (whole, *((x, y, x + share, y + share) for x, y in starts))
-
-
-def cut_views(
-    image: Tensor, boxes: Sequence[Sequence[float]], size: tuple[int, int]
-) -> Tensor:
-    """Parts of an image as CLIP takes them.
-
-    Each is resized to the tower's input without keeping its aspect: CLIP's
-    own centre crop would lose the margins, where the background is.
-
-    Args:
-        image: RGB, 0..255, (3, H, W).
-        boxes: V parts, (left, top, right, bottom) in [0, 1].
-        size: Height and width (S, T) of CLIP's input.
-
-    Returns:
-        Normalised by CLIP's mean and standard deviation, float32,
-        (V, 3, S, T).
-    """
-    height, width = image.shape[1:]
-    views = []
-    for left, top, right, bottom in boxes:
-        x, y = round(left * width), round(top * height)
-        # A part of a tiny image still has a pixel.
-        x, y = min(x, width - 1), min(y, height - 1)
-        end_x = max(round(right * width), x + 1)
-        end_y = max(round(bottom * height), y + 1)
-        views.append(
-            F.interpolate(
-                image[None, :, y:end_y, x:end_x].float(),
-                size,
-                mode='bicubic',
-                align_corners=False,
-                antialias=True,
-            )
-        )
-    result = torch.cat(views).clamp(0, 255) / 255
-    mean, std = (
-        result.new_tensor(value).view(3, 1, 1)
-        for value in (
-            open_clip.OPENAI_DATASET_MEAN,
-            open_clip.OPENAI_DATASET_STD,
-        )
-    )
-    return (result - mean) / std

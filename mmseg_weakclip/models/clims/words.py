@@ -1,4 +1,8 @@
-"""Comparing words: plurals, spellings, and what is a kind of what."""
+"""Compare words by number, spelling and kind; read vocabularies.
+
+Used for background texts: a text that names a class, or a kind of it, is not
+its background.
+"""
 
 import functools
 import json
@@ -6,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-# Plurals that no ending gives away.
+# Plurals without a regular ending.
 IRREGULAR: dict[str, str] = {
     'children': 'child',
     'feet': 'foot',
@@ -26,10 +30,10 @@ ARTICLES = ('a', 'an', 'the')
 
 
 def singular(word: str) -> str:
-    """The singular of a lower-case English word, by its ending.
+    """Return the singular of a lower-case English word, by its ending.
 
-    Right for nouns that texts about images use; a wrong result is harmless
-    where two words are compared, since both go the same way.
+    It is right for the usual nouns of image descriptions. A wrong result is
+    harmless in a comparison, since it is the same for both words.
     """
     if word in IRREGULAR:
         return IRREGULAR[word]
@@ -44,9 +48,10 @@ def singular(word: str) -> str:
 
 @functools.lru_cache(maxsize=16384)
 def word_parts(text: str) -> tuple[str, ...]:
-    """Words of a text in the singular, lower case, its article left out.
+    """Return the words of a text in the singular and in lower case.
 
-    Blanks, ``-``, ``_`` and ``/`` part words.
+    Without the article; words are separated by blanks, ``-``, ``_`` or
+    ``/``.
     """
     parts = [part for part in re.split(r'[\s_/-]+', text.casefold()) if part]
     if len(parts) > 1 and parts[0] in ARTICLES:
@@ -55,15 +60,19 @@ def word_parts(text: str) -> tuple[str, ...]:
 
 
 def compact(text: str) -> str:
-    """What two texts share that differ in number, case, article or blanks."""
+    """Return a text without number, case, article and blanks."""
     return ''.join(word_parts(text))
 
 
 def is_kind_of(text: str, word: str) -> bool:
-    """Whether a text is a word or ends with it.
+    """Return whether a text is a word or ends with it.
 
-    In English the last noun says what a thing is: fishing boats are boats,
+    In English the last noun is the kind of a thing: fishing boats are boats,
     a boat house is not.
+
+    Args:
+        text: Text of one or more words.
+        word: Word or words that it is compared with.
     """
     own, wanted = word_parts(text), word_parts(word)
     return own[-len(wanted) :] == wanted or compact(text) == compact(word)
@@ -72,11 +81,11 @@ def is_kind_of(text: str, word: str) -> bool:
 def read_background_words(
     source: str | Path | Sequence[str],
 ) -> tuple[str, ...]:
-    """Words that may be found in images.
+    """Read a vocabulary of things that images may show.
 
     Args:
         source: ``'open'``, a few hundred words for photographs,
-            ``'toyland'``, a file with a word a line, or the words.
+            ``'toyland'``, a file with one word a line, or the words.
 
     Raises:
         ValueError: There is no such list or file.

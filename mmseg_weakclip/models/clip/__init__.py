@@ -1,1 +1,1 @@
-"""CLIP, frozen: image towers, dense paths, text banks, weights."""
+"""CLIP: image towers, dense paths, text banks and weights."""

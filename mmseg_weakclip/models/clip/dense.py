@@ -1,7 +1,8 @@
-"""Dense CLIP: one option for the ways to read patches out of CLIP.
+"""Options of dense CLIP: attention maps that keep patches local.
 
-CLIP trains its class token only; its patch tokens mix places up in the last
-blocks. The published remedies differ in one attention step. With h the plain
+Only CLIP's class token is trained; in the last blocks its patch tokens mix
+information of distant places. The published remedies differ in one attention
+step. With h the plain
 stream, V_l the values and W_l, b_l the output projection of block l, a dense
 stream is
 
@@ -9,13 +10,13 @@ stream is
 
 and with ``ffn`` the block's own feed-forward part follows. A method that
 replaces the last block is the row with n = 1; those that run beside the
-plain blocks have any n. What remains to choose is the map A_l: a row of
-arguments of :class:`DenseAttention`, a preset a name for such a row.
+plain blocks have any n. What remains to choose is the map A_l, by the
+arguments of :class:`DenseAttention`; a preset is a name for such a choice.
 
 The step is linear in A: adding one relation R to every head's map adds
 ``R @ U``, where U is the sum of V_l W_l (times the number of heads when heads
-are summed). So a relation learned or borrowed elsewhere needs no second pass
-through CLIP; see ``dense_stream.py``.
+are summed). So a relation that is learnt or comes from another model needs no
+second pass through CLIP; see ``dense_stream.py``.
 """
 
 from dataclasses import dataclass
@@ -29,39 +30,40 @@ TERMS = (*SIMILARITIES, 'identity', 'affinity')
 
 @dataclass(frozen=True)
 class DenseAttention:
-    """One row of the table of dense paths.
+    """Arguments of one dense path.
 
     Args:
-        layers: Number n of last blocks that take part.
-        terms: What makes the map A: softmaxes of similarities, any of
+        layers: Number n of last blocks in the sum.
+        terms: Terms of the map A: softmaxes of similarities, any of
             ``'qk'``, ``'qq'``, ``'kk'``, ``'vv'``; ``'identity'``, each
-            token its own value; ``'affinity'``, a map from outside.
+            token its own value; ``'affinity'``, a map of another model.
         norm: Whether the terms are averaged (``'mean'``) or added
             (``'sum'``).
-        heads: ``'keep'`` one map per head, or one map for all heads,
-            ``'mean'`` or ``'sum'`` of theirs.
+        heads: ``'keep'`` for one map per head; ``'mean'`` or ``'sum'`` for
+            one map of all heads, the mean or the sum of theirs.
         residual: Whether y starts from h_{L-n} or from zero.
         ffn: Whether the feed-forward part of the last block is run on y.
         window: Standard deviation, in patches, of a Gaussian around each
             patch that is added to the scores before the softmax, with a
-            peak of one; the class token has none. None adds nothing.
+            peak of one, and zero at the class token. None adds nothing.
         unit_length: Whether queries, keys and values are scaled to unit
             length, head by head, before they are compared.
-        iterations: How often what is compared is first mixed by its own
-            map, p <- softmax(p p^T / T) p; for self-similarities only.
-        temperature: T, which divides the scores: None is CLIP's own,
-            sqrt(d) with d the width of a head; ``'adaptive'`` is that
-            divided by the mean length of the block's normalised input
-            tokens, image by image (GEM).
+        iterations: Number of times that the compared features are first
+            mixed by their own map, p <- softmax(p p^T / T) p; for
+            self-similarities only.
+        temperature: Divisor T of the scores: None is CLIP's own, sqrt(d)
+            with d the width of a head; ``'adaptive'`` is that divided by
+            the mean length of the block's normalised input tokens, image by
+            image (GEM).
         affinity: Config of the module behind the term ``'affinity'``, such
             as ``TimmAffinity``. It turns images (B, 3, H, W) and CLIP's grid
             (h, w) into maps (B, n * m, n * m) whose rows sum to one, and the
-            grid (n, m) that they are for. On a grid of its own, to which
-            values are then resized, it must be the only term, in one block
+            grid (n, m) of their patches. If that grid is not CLIP's, values
+            are resized to it, and it must be the only term, in one block
             without residual.
 
     Raises:
-        ValueError: A value is not allowed, or two contradict each other.
+        ValueError: A value is not allowed, or two values are incompatible.
     """
 
     layers: int = 1
@@ -150,18 +152,21 @@ PRESETS: dict[str, ConfigType] = {
     # Yang et al., CVPR 2025, static visual calibration: q-q, k-k and v-v of
     # the last five blocks averaged, then the heads' maps summed into one.
     'excel': dict(layers=5, terms=('qq', 'kk', 'vv'), heads='sum'),
-    # Lan et al., ECCV 2024 (ProxyCLIP): another model says what belongs
-    # together; needs `affinity`.
+    # Lan et al., ECCV 2024 (ProxyCLIP): the affinity of another model;
+    # needs `affinity`.
     'proxy': dict(terms=('affinity',), residual=False),
 }
-# The method writes itself with one C; many write two.
+# The method spells its name with one C; many write two.
 PRESETS['nacclip'] = PRESETS['naclip']
 
 
 def build_dense(dense: str | ConfigType | None) -> DenseAttention | None:
-    """A preset by name, a row spelt out, or ``None`` for plain CLIP.
+    """Build the options of a dense path.
 
-    A row may start from a preset: ``dict(preset='excel', layers=3)``.
+    Args:
+        dense: Name of a preset, arguments of :class:`DenseAttention`, which
+            may start from a preset (``dict(preset='excel', layers=3)``), or
+            None for plain CLIP.
 
     Raises:
         ValueError: There is no such preset or argument, or a value is not

@@ -1,4 +1,4 @@
-"""The dense stream, collected while the plain one runs."""
+"""Dense stream of CLIP, computed while the plain one runs."""
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,12 @@ from .vision import Projected, merge_heads
 def gaussian_window(
     grid: tuple[int, int], std: float, device: torch.device
 ) -> Tensor:
-    """How near two patches are: exp(-distance^2 / (2 std^2)).
+    """Return exp(-distance^2 / (2 std^2)) of all pairs of patches.
 
     Args:
         grid: Rows and columns (h, w) of patches.
-        std: In patches.
+        std: Standard deviation in patches.
+        device: Device of the result.
 
     Returns:
         (1 + h * w, 1 + h * w); zero in the row and column of the class
@@ -32,24 +33,25 @@ def gaussian_window(
 
 
 class DenseStream:
-    """Collects the dense stream while the plain one runs.
+    """Computes the dense stream while the plain one runs.
 
     Args:
-        dense: How it is made.
+        dense: Options of the dense path.
         depth: Number of blocks of the tower.
         grid: Rows and columns (h, w) of patches.
-        affinity: Map from outside, (B, n * m, n * m), for a row with the
-            term ``'affinity'``, and its grid (n, m). The class token keeps
-            to itself there.
+        affinity: Map of another model, (B, n * m, n * m), for the term
+            ``'affinity'``, and its grid (n, m). The class token is related
+            to itself only.
 
     Attributes:
         y: The dense stream, (B, N, D), before the final norm.
-        dense_grid: Its rows and columns, that of the affinity or ``grid``.
-        values: U, (B, N, D): adding R to every head's map of every block
-            that takes part makes the stream ``y + value_scale * R @
-            values``. None with a feed-forward part, which is not linear,
-            and on another grid than CLIP's.
-        value_scale: Number of heads when their maps are summed, else 1.
+        dense_grid: Rows and columns of the stream: the grid of the affinity,
+            or ``grid``.
+        values: U, (B, N, D): adding R to every head's map in each of the
+            blocks changes the stream to ``y + value_scale * R @ values``.
+            None with a feed-forward part, which is not linear, and on
+            another grid than CLIP's.
+        value_scale: Number of heads if their maps are summed, else 1.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class DenseStream:
         self.values: Tensor | None = None
         self.value_scale = 1
 
-    def visit(
+    def update(
         self,
         index: int,
         block: nn.Module,
@@ -83,14 +85,14 @@ class DenseStream:
         normed: Tensor,
         qkv: Projected,
     ) -> None:
-        """Take what block ``index`` adds.
+        """Add the contribution of block ``index``.
 
         Args:
             index: Number of the block, from 0.
-            block: The block, of open_clip.
-            x: What came into it, (B, N, D).
-            normed: The same after its first norm.
-            qkv: The projections of that.
+            block: Residual attention block of open_clip.
+            x: Input of the block, (B, N, D).
+            normed: The input after the first norm of the block, (B, N, D).
+            qkv: Queries, keys and values of ``normed``.
         """
         if index < self.first:
             return
@@ -117,8 +119,8 @@ class DenseStream:
         if self.dense.ffn or self.dense_grid != self.grid:
             self.values = None
 
-    def finish(self, x: Tensor) -> Tensor:
-        """The dense stream with the class token of the plain one.
+    def output(self, x: Tensor) -> Tensor:
+        """Return the dense stream with the class token of the plain one.
 
         Args:
             x: Output of the last block, (B, N, D).
@@ -136,7 +138,7 @@ class DenseStream:
             )
 
     def _regrid(self, value: Tensor) -> Tensor:
-        """Values of all tokens on the affinity's grid."""
+        """Resize the values of all tokens to the grid of the affinity."""
         patches = value[:, :, 1:].transpose(2, 3).unflatten(3, self.grid)
         resized = F.interpolate(
             patches.flatten(1, 2), self.dense_grid, mode='bilinear'
@@ -145,9 +147,9 @@ class DenseStream:
         return torch.cat([value[:, :, :1], resized.transpose(2, 3)], 2)
 
     def _mix_per_head(self, qkv: Projected, normed: Tensor) -> Tensor:
-        """A V with one map per head, (B, N, D).
+        """Return A V with one map per head, (B, N, D).
 
-        Maps of similarities are never made.
+        Maps of similarities are never held in memory.
         """
         mixed = torch.zeros_like(qkv.value)
         for term in self.dense.terms:
@@ -168,7 +170,7 @@ class DenseStream:
         return merge_heads(mixed * self._weight)
 
     def _shared_map(self, qkv: Projected, normed: Tensor) -> Tensor:
-        """One map for all heads, (B, N, N), float32."""
+        """Return one map for all heads, (B, N, N), float32."""
         batch, heads, tokens, _ = qkv.value.shape
         total = qkv.value.new_zeros(batch, tokens, tokens, dtype=torch.float32)
         for term in self.dense.terms:
@@ -202,7 +204,7 @@ class DenseStream:
     def _compared(
         self, term: str, qkv: Projected, normed: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Two (B, H, N, d) whose products are the scores of a term."""
+        """Return two (B, H, N, d) whose products are the scores of a term."""
         named = dict(q=qkv.query, k=qkv.key, v=qkv.value)
         left, right = (named[letter] for letter in term)
         sharpness = self._sharpness(qkv, normed)
@@ -218,7 +220,7 @@ class DenseStream:
         return left * sharpness, right
 
     def _sharpness(self, qkv: Projected, normed: Tensor) -> Tensor | float:
-        """1 / T."""
+        """Return 1 / T."""
         own = qkv.value.shape[-1] ** -0.5
         if self.dense.temperature is None:
             return own

@@ -1,7 +1,7 @@
-"""CLIP models that packages bring along, such as toyland's.
+"""Registry of CLIP models on disk, such as toyland's.
 
-They are noted here without open_clip, whose import takes seconds, and told to
-it once it is there.
+It works without open_clip, whose import takes seconds; once that is imported,
+the models are added to it.
 """
 
 import sys
@@ -12,12 +12,12 @@ _weights: dict[tuple[str, str], Path] = {}
 
 
 def add_local_model(config: Path, tag: str, weights: Path) -> None:
-    """Make a model on disk known under its name, like open_clip's own.
+    """Register a model on disk under its name, like open_clip's own.
 
     Args:
         config: open_clip's configuration JSON; the file's stem is the name.
-        tag: What ``pretrained`` calls these weights.
-        weights: Any file that ``read_state_dict`` reads.
+        tag: Name of these weights, for ``pretrained``.
+        weights: Weights, a file that ``read_state_dict`` reads.
     """
     _configs[config.stem] = config
     _weights[config.stem, tag] = weights
@@ -26,7 +26,7 @@ def add_local_model(config: Path, tag: str, weights: Path) -> None:
 
 
 def share_with_open_clip() -> None:
-    """Tell open_clip of all models that were added."""
+    """Add all registered models to open_clip."""
     import open_clip
 
     for name, config in _configs.items():

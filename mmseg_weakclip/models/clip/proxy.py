@@ -1,4 +1,4 @@
-"""Affinities between patches borrowed from another model (ProxyCLIP)."""
+"""Affinities between patches from another model (ProxyCLIP)."""
 
 import timm
 import torch
@@ -8,41 +8,38 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from .similarity import centred_similarity, positive_softmax
-from .vision import CLIPTower
-
-# What images for CLIP are normalised by, RGB, 0..255.
-CLIP_MEAN = (122.771, 116.746, 104.094)
-CLIP_STD = (68.501, 66.632, 70.323)
+from .vision import CLIP_MEAN, CLIP_STD, CLIPTower
 
 
 @MODELS.register_module()
 class TimmAffinity(BaseModule):
-    """How alike a timm model finds the patches of an image.
+    """Affinities between the patches of an image by a timm model.
 
     Lan et al., ProxyCLIP, ECCV 2024: softmax of gamma * (cos - beta * mean),
-    negative entries left out.
+    without negative entries.
 
     Args:
         model: Name of a timm model with ``forward_intermediates``, such as
             ``'vit_base_patch8_224.dino'``: ViTs, convolutional networks.
-        pretrained: Whether timm brings the weights; random otherwise.
-        beta: How much of the mean similarity is taken off.
-        gamma: Sharpness.
+        pretrained: Whether timm loads weights; random otherwise.
+        beta: Factor of the mean similarity that is subtracted.
+        gamma: Sharpness, a factor of the similarities.
         grid: ``'own'`` keeps the model's patches, to which CLIP's values are
-            then resized, as published; ``'clip'`` brings its features to
-            CLIP's patches, for maps that other terms or attention join.
-        mean: What the images for CLIP are normalised by, RGB, 0..255; they
-            are normalised anew as the timm model wants it.
-        std: The same for the deviation.
+            then resized, as published; ``'clip'`` resizes its features to
+            CLIP's patches, to combine the maps with other terms or attention.
+        mean: Mean that the images for CLIP are normalised with, RGB, 0..255;
+            they are normalised again for the timm model.
+        std: Standard deviation that they are normalised with.
         model_options: Further arguments of ``timm.create_model``.
 
     Raises:
-        ValueError: timm has no such model, or there is no such grid.
+        ValueError: timm has no such model, or ``grid`` is not allowed.
     """
 
     def __init__(
         self,
         model: str,
+        *,
         pretrained: bool = True,
         beta: float = 1.2,
         gamma: float = 3.0,
@@ -84,10 +81,11 @@ class TimmAffinity(BaseModule):
     def forward(
         self, images: Tensor, grid: tuple[int, int]
     ) -> tuple[Tensor, tuple[int, int]]:
-        """Affinities of patches.
+        """Return the affinities of patches.
 
         Args:
-            images: Normalised for CLIP, (B, 3, H, W), cut to whole patches.
+            images: Images normalised for CLIP, (B, 3, H, W), cut to whole
+                patches.
             grid: Rows and columns (h, w) of CLIP's patches.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Which patches belong together, from features of their own."""
+"""Similarities between the patches of an image, from their features."""
 
 import torch
 import torch.nn.functional as F
@@ -11,20 +11,20 @@ def centred_similarity(
     gamma: float = 3.0,
     mean: str = 'image',
 ) -> Tensor:
-    """gamma * (cos - beta * mean(cos)), pairs of patches of one image.
+    """Return gamma * (cos - beta * mean(cos)) of all pairs of patches.
 
     Args:
-        features: (B, N, C).
-        beta: How much of the mean is taken off.
-        gamma: Sharpness.
-        mean: Over all pairs of an ``'image'``, or, as in ExCEL's code, of a
-            ``'batch'``, where each image depends on its neighbours.
+        features: Features of the patches, (B, N, C).
+        beta: Factor of the mean that is subtracted.
+        gamma: Sharpness, a factor of the result.
+        mean: Pairs in the mean: those of an ``'image'`` or, as in ExCEL's
+            code, of a ``'batch'``, where each image depends on the others.
 
     Returns:
         float32, (B, N, N).
 
     Raises:
-        ValueError: ``mean`` is neither.
+        ValueError: ``mean`` has another value.
     """
     if mean not in ('image', 'batch'):
         raise ValueError(f"mean={mean!r} must be 'image' or 'batch'")
@@ -36,21 +36,21 @@ def centred_similarity(
 
 
 def dot_similarity(features: Tensor) -> Tensor:
-    """Products of the features of all pairs, (B, N, C) -> (B, N, N)."""
+    """Return products of all pairs of features, (B, N, C) to (B, N, N)."""
     with torch.autocast(features.device.type, enabled=False):
         features = features.float()
         return features @ features.transpose(1, 2)
 
 
 def positive_softmax(scores: Tensor) -> Tensor:
-    """Softmax over each row's entries that are not negative.
+    """Apply a softmax to each row's entries that are not negative.
 
-    ProxyCLIP (ECCV 2024) and ExCEL (CVPR 2025) mask what is less alike than
-    the average. A patch always keeps itself, or a row of negative scores
-    would have nothing to sum over.
+    ProxyCLIP (ECCV 2024) and ExCEL (CVPR 2025) mask pairs that are less
+    similar than the average. The pair of a patch with itself is never
+    masked, so that no row is empty.
 
     Args:
-        scores: (B, N, N).
+        scores: Scores of pairs of patches, (B, N, N).
 
     Returns:
         (B, N, N), rows that sum to one.

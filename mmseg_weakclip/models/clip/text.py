@@ -14,7 +14,7 @@ from .vocabulary import Names, resolve_templates
 
 @MODELS.register_module()
 class TemplateText(TextBank):
-    """Fixed prompts: the mean over templates and synonyms.
+    """Fixed prompts, averaged over templates and synonyms.
 
     Each prompt's embedding is normalised, the prompts of a class are
     averaged, and the mean is normalised again (CLIP's zero-shot recipe).
@@ -25,12 +25,14 @@ class TemplateText(TextBank):
         names: A name for each class, or several (synonyms); None until
             :meth:`set_names`.
         templates: A template with ``{}`` for the name, several, or a name
-            from ``vocabulary.py`` or mmseg (``'imagenet'``, ``'vild'``).
+            from ``words.json`` or mmseg (``'imagenet'``, ``'vild'``).
         synonyms: ``'mean'`` or ``'keep'``.
-        kwargs: See :class:`TextBank`.
+        args: Model and weights, as in :class:`TextBank`.
+        kwargs: Other arguments of :class:`TextBank`.
 
     Raises:
-        ValueError: ``synonyms`` is neither, or see :meth:`set_names`.
+        ValueError: ``synonyms`` has another value, or a name does not fit;
+            see :meth:`set_names`.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class TemplateText(TextBank):
             self.set_names(names)
 
     def tokenize(self, names: tuple[tuple[str, ...], ...]) -> None:
+        """Prepare the tokens of all prompts."""
         prompts = [
             template.format(name)
             for synonyms in names
@@ -69,6 +72,7 @@ class TemplateText(TextBank):
         return super().rows_per_class
 
     def encode(self) -> Tensor:
+        """Encode all prompts and average them; unit length."""
         device = self.name_bytes.device
         prompts = encode_prompts(
             self.tower,
@@ -95,9 +99,11 @@ class PromptText(TextBank):
     Args:
         names: A name for each class; None until :meth:`set_names`.
         num_contexts: Number of learnable tokens.
-        context_std: Standard deviation of their truncated normal start.
-            WeakCLIP's code has 1, fifty times that of CLIP's own tokens.
-        kwargs: See :class:`TextBank`.
+        context_std: Standard deviation of their truncated normal
+            initialisation.
+            WeakCLIP's code has 1, fifty times that of CLIP's tokens.
+        args: Model and weights, as in :class:`TextBank`.
+        kwargs: Other arguments of :class:`TextBank`.
     """
 
     def __init__(
@@ -117,6 +123,7 @@ class PromptText(TextBank):
             self.set_names(names)
 
     def tokenize(self, names: tuple[tuple[str, ...], ...]) -> None:
+        """Prepare the tokens of all names; raise an error for synonyms."""
         for synonyms in names:
             if len(synonyms) > 1:
                 raise ValueError(
@@ -129,6 +136,7 @@ class PromptText(TextBank):
         )
 
     def encode(self) -> Tensor:
+        """Encode the contexts with each name."""
         device = self.contexts.device
         start = torch.tensor([self.tokenizer.start], device=device)
         return self.tower.encode(

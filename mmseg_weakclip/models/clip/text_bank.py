@@ -1,4 +1,4 @@
-"""Base of the text banks: class names in, one embedding for each out."""
+"""Base of the text banks, which turn class names into embeddings."""
 
 import json
 from collections.abc import Sequence
@@ -16,28 +16,31 @@ BACKGROUND = 'background'
 
 
 class TextBank(BaseModule):
-    """Base of the text banks: a text tower and the names it speaks of.
+    """Base of the text banks: a text tower and class names.
 
-    Without gradients the embeddings are computed once and kept until the
-    bank is trained, loaded or renamed. Checkpoints remember the names; a
-    bank without names takes them from there, or from the dataset
+    Without gradients the embeddings are computed once and cached until the
+    bank is trained, loaded or renamed. Checkpoints store the names; a bank
+    without names takes them from there, or from the dataset
     (``ClassNamesHook``).
 
     Args:
         model: Name of the open_clip model.
-        pretrained: See :func:`load_clip`.
-        aliases: What to say instead of some names: a table, or the name of
-            one in ``vocabulary.py``.
-        background_words: More names, behind those of the classes: what else
-            images show. A list, or the name of one in ``vocabulary.py``.
+        pretrained: Tag or file of the weights; see :func:`load_clip`.
+        aliases: Replacements of some names: a table, or the name of one in
+            ``words.json``.
+        background_words: Names of other things that images show, behind
+            those of the classes: a list, or the name of one in
+            ``words.json``.
         foreground_only: Whether a class called ``background`` is left out.
-        frozen: Whether the text tower stays as it is, or which parts do.
+        frozen: Whether the text tower is frozen, or names of its frozen
+            parts.
     """
 
     def __init__(
         self,
         model: str,
         pretrained: str | None,
+        *,
         aliases: Aliases | None = None,
         background_words: Names = (),
         foreground_only: bool = False,
@@ -47,7 +50,7 @@ class TextBank(BaseModule):
         super().__init__(init_cfg)
         self.tower = TextTower(
             load_clip(model, pretrained),
-            frozen,
+            frozen=frozen,
             reloadable=pretrained is not None,
         )
         self.tokenizer = Tokenizer(model)
@@ -60,7 +63,7 @@ class TextBank(BaseModule):
         self.register_load_state_dict_post_hook(_forget)
 
     def set_names(self, names: Names) -> None:
-        """Say what the classes are called.
+        """Set the class names.
 
         Args:
             names: A name for each class, or several (synonyms).
@@ -79,7 +82,7 @@ class TextBank(BaseModule):
         self._kept = None
 
     def __len__(self) -> int:
-        """Number of classes, background words not counted."""
+        """Return the number of classes, without background words."""
         if self.names is None:
             raise RuntimeError(
                 'the class names of a text bank are not known: set `names` '
@@ -94,21 +97,21 @@ class TextBank(BaseModule):
         return [1] * (len(self) + len(self.background_words))
 
     def tokenize(self, names: tuple[tuple[str, ...], ...]) -> None:
-        """Prepare the tokens of all names; raises when one does not fit."""
+        """Prepare the tokens of all names, or raise a ValueError."""
         raise NotImplementedError
 
     def encode(self) -> Tensor:
-        """See :meth:`forward`."""
+        """Compute the embeddings; see :meth:`forward`."""
         raise NotImplementedError
 
     def forward(self) -> Tensor:
-        """Embeddings of K names, then of M background words.
+        """Return embeddings of K names, then of M background words.
 
         Returns:
             (K + M, E), or more rows; see :attr:`rows_per_class`.
 
         Raises:
-            RuntimeError: The names are not known.
+            RuntimeError: The names are not set.
         """
         len(self)
         if torch.is_grad_enabled() and any(
@@ -121,7 +124,8 @@ class TextBank(BaseModule):
                 self._kept = self.encode()
         return self._kept
 
-    def train(self, mode: bool = True) -> 'TextBank':
+    def train(self, mode: bool = True) -> 'TextBank':  # noqa: FBT001, FBT002
+        """Set the mode and drop the cached embeddings."""
         self._kept = None
         return super().train(mode)
 
@@ -148,14 +152,14 @@ class TextBank(BaseModule):
 def best_of_class(
     values: Tensor, text: TextBank
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """The largest value of each name's rows, and of each background word's.
+    """Return the maximum over the rows of each name and background word.
 
     Args:
-        values: Of the bank's rows, (B, M, ...).
-        text: The bank.
+        values: Values of the bank's rows, (B, M, ...).
+        text: Text bank.
 
     Returns:
-        For each name and for each word, (B, ...).
+        Maxima (B, ...) of the names, and of the background words.
     """
     groups = values.split(text.rows_per_class, 1)
     best = [group.amax(1) for group in groups]
@@ -163,16 +167,16 @@ def best_of_class(
 
 
 def check_foreground_text(text: TextBank, num_classes: int, user: str) -> None:
-    """See that a bank has one row for each foreground class.
+    """Check that a bank has one row for each foreground class.
 
     Args:
-        text: Bank of a head, or what stands for one.
-        num_classes: K of the head, background included.
-        user: The head, for the messages.
+        text: Text bank of a head.
+        num_classes: Number of classes of the head, background included.
+        user: Name of the head, for the messages.
 
     Raises:
-        ValueError: It has another number of classes, or several rows for
-            one.
+        ValueError: The bank has another number of classes, or several rows
+            for one.
     """
     if len(text) != num_classes - 1:
         raise ValueError(
@@ -189,20 +193,20 @@ def check_foreground_text(text: TextBank, num_classes: int, user: str) -> None:
 def check_open_vocabulary(
     text: TextBank, num_classes: int, threshold: float | None, user: str
 ) -> None:
-    """See that a bank and a threshold say what every class is.
+    """Check that a bank and a threshold define every class.
 
     The bank names all classes, or all but a background, class 0, which is
-    then what the bank's background words are, or what no class reaches.
+    then defined by the bank's background words or by the threshold.
 
     Args:
-        text: Bank of a head.
-        num_classes: K of the head.
-        threshold: Of the background, if there is one.
-        user: The head, for the messages.
+        text: Text bank of a head.
+        num_classes: Number of classes of the head.
+        threshold: Threshold of the background, or None.
+        user: Name of the head, for the messages.
 
     Raises:
-        ValueError: The number of names is another, or there is no
-            background, or two answers to what it is.
+        ValueError: The number of names does not match, or the background is
+            not defined, or defined although all classes have names.
     """
     names, words = len(text), len(text.background_words)
     if names not in (num_classes, num_classes - 1):
@@ -241,5 +245,5 @@ def _unpack(packed: Tensor) -> tuple[tuple[str, ...], ...]:
 
 
 def _forget(bank: TextBank, keys) -> None:
-    """New weights: what was kept is out of date."""
+    """Drop the cached embeddings after new weights were loaded."""
     bank._kept = None

@@ -1,4 +1,4 @@
-"""CLIP's text transformer, run on embeddings so that prompts can be learnt."""
+"""CLIP's text transformer on embeddings, so that prompts can be learnt."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from .vision import CLIPTower, finish_block, merge_heads, project_qkv
 
 
 class _TextParts(nn.Module):
-    """The text half of an open_clip ``CLIP``, under the names it has there."""
+    """Text encoder of an open_clip ``CLIP``, under its names there."""
 
     def __init__(self, clip: nn.Module) -> None:
         super().__init__()
@@ -23,48 +23,54 @@ class _TextParts(nn.Module):
 
 
 class TextTower(CLIPTower):
-    """The text half of CLIP.
+    """The text encoder of CLIP.
 
     Args:
-        clip: An open_clip ``CLIP``; its image half is not kept.
-        frozen: Whether it stays as it is, or which parts of it do.
-        reloadable: Whether the same weights can be had again by name.
+        clip: An open_clip ``CLIP``; its image encoder is not kept.
+        frozen: Whether the tower is frozen, or names of its frozen parts.
+        reloadable: Whether the same weights can be loaded again by name.
 
     Attributes:
-        logit_scale: What CLIP multiplied cosines by, when it was trained.
+        logit_scale: Factor of the cosines that CLIP was trained with.
     """
 
     def __init__(
         self,
         clip: nn.Module,
+        *,
         frozen: bool | Sequence[str] = True,
         reloadable: bool = False,
     ) -> None:
-        super().__init__(_TextParts(clip), frozen, reloadable)
+        super().__init__(
+            _TextParts(clip), frozen=frozen, reloadable=reloadable
+        )
         self.logit_scale = float(clip.logit_scale.detach().exp())
 
     @property
     def context_length(self) -> int:
+        """Largest number of tokens of a text."""
         return len(self.module.positional_embedding)
 
     @property
     def width(self) -> int:
+        """Width W of the transformer."""
         return self.module.positional_embedding.shape[1]
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
-        """Token ids (K, T) -> embeddings (K, T, W), without positions."""
+        """Embed token ids (K, T) as (K, T, W), without positions."""
         return self.module.token_embedding(ids)
 
     def encode(self, prefix: Tensor, suffix: Tensor, ends: Tensor) -> Tensor:
-        """Encode texts that begin alike.
+        """Encode texts that share their beginning.
 
-        Attention is causal, so the shared beginning is run once, and nothing
-        behind a text's end token matters to it.
+        Attention is causal, so the shared beginning is run once, and tokens
+        behind the end token of a text do not change its embedding.
 
         Args:
-            prefix: Embeddings of the shared beginning, (P, W), P >= 1.
-            suffix: Embeddings of each text's rest, padded, (K, S, W).
-            ends: Row of each text's end token in its suffix, (K,).
+            prefix: Token embeddings of the shared beginning, (P, W), P >= 1.
+            suffix: Token embeddings of the rest of each text, padded,
+                (K, S, W).
+            ends: Index of the end token of each text in its suffix, (K,).
 
         Returns:
             Text embeddings in the space shared with images, (K, E), not
@@ -118,13 +124,13 @@ class TextTower(CLIPTower):
 def encode_prompts(
     tower: TextTower, start: int, ids: Tensor, ends: Tensor, chunk: int = 1024
 ) -> Tensor:
-    """Encode whole prompts, some at a time.
+    """Encode prompts in chunks.
 
     Args:
-        tower: The text tower.
+        tower: Text tower.
         start: Id of the start token.
-        ids: The other tokens, padded, (P, S).
-        ends: Place of each end token among them, (P,).
+        ids: Ids of the other tokens, padded, (P, S).
+        ends: Index of the end token of each prompt in ``ids``, (P,).
         chunk: Number of prompts at a time. Eighty templates of 171 classes
             would take gigabytes at once.
 
@@ -141,7 +147,7 @@ def encode_prompts(
 
 
 class Tokenizer:
-    """CLIP's byte-pair encoding, never truncating silently.
+    """CLIP's byte-pair encoding; it never truncates silently.
 
     Args:
         model: Name of the open_clip model.
@@ -152,6 +158,7 @@ class Tokenizer:
 
     @property
     def start(self) -> int:
+        """Id of the start token."""
         return self._tokenizer.sot_token_id
 
     def __call__(
@@ -161,13 +168,14 @@ class Tokenizer:
 
         Args:
             texts: K texts.
-            room: Number of tokens that a text may have, its end included.
+            room: Largest number of tokens of a text, its end included.
 
         Returns:
-            Ids (K, S), padded with zeros, and the end token's place (K,).
+            Ids (K, S), padded with zeros, and the index of each end token,
+            (K,).
 
         Raises:
-            ValueError: A text does not fit; the message holds it.
+            ValueError: A text is too long; the message quotes it.
         """
         rows = self._encode(texts)
         for text, row in zip(texts, rows):
@@ -182,13 +190,17 @@ class Tokenizer:
     def shorten(
         self, texts: Sequence[str], room: int
     ) -> tuple[Tensor, Tensor, list[str]]:
-        """The same of texts of any length, such as captions.
+        """Encode texts of any length, such as captions.
 
-        What does not fit is cut off before the end token.
+        Texts that are too long are cut before the end token.
+
+        Args:
+            texts: K texts.
+            room: Largest number of tokens of a text, its end included.
 
         Returns:
-            Ids (K, S), the end token's place (K,), and the texts that were
-            cut.
+            Ids (K, S), the index of each end token, (K,), and the texts that
+            were cut.
         """
         rows = self._encode(texts)
         cut = [text for text, row in zip(texts, rows) if len(row) > room]

@@ -1,4 +1,9 @@
-"""CLIP's vision transformer, run block by block on images of any size."""
+"""CLIP's vision transformer, run block by block on images of any size.
+
+:class:`CLIPTower` is the base of both encoders of CLIP: it freezes them, and
+leaves frozen weights out of checkpoints. :class:`VisionTower` is the image
+encoder; the functions before it run its blocks step by step.
+"""
 
 import zlib
 from collections.abc import Sequence
@@ -8,9 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Mean and deviation of images for CLIP, RGB, 0..255.
+CLIP_MEAN = (122.771, 116.746, 104.094)
+CLIP_STD = (68.501, 66.632, 70.323)
+
 
 def fingerprint(module: nn.Module) -> Tensor:
-    """A checksum of all parameters, as a scalar int64 tensor."""
+    """Return a checksum of all parameters, a scalar int64 tensor."""
     checksum = 0
     for parameter in module.parameters():
         raw = parameter.detach().cpu().contiguous().view(-1)
@@ -19,33 +28,37 @@ def fingerprint(module: nn.Module) -> Tensor:
 
 
 class CLIPTower(nn.Module):
-    """One half of CLIP.
+    """One of the two encoders of CLIP.
 
-    A frozen tower has no gradients and never leaves evaluation mode. If it
-    can be had again by name, checkpoints hold its fingerprint in place of
-    its weights; loading such a checkpoint into a model with other CLIP
-    weights is an error. A checkpoint that does hold the weights is loaded
+    A frozen tower has no gradients and never leaves evaluation mode. If its
+    weights can be loaded again by name, checkpoints hold its fingerprint
+    instead of the weights; loading such a checkpoint into a model with other
+    CLIP weights is an error. A checkpoint that holds the weights is loaded
     as usual.
 
     Args:
-        module: The tower.
-        frozen: Whether it stays as it is; or the names of parameters and
-            modules inside it that do while the rest is trained.
-        reloadable: Whether the same weights can be had again by name.
+        module: Encoder.
+        frozen: Whether the tower is frozen; or the names of parameters and
+            modules inside it that are frozen while the rest is trained.
+        reloadable: Whether the same weights can be loaded again by name.
 
     Raises:
-        ValueError: Nothing inside has such a name.
+        ValueError: No part has a name of ``frozen``.
     """
 
     def __init__(
-        self, module: nn.Module, frozen: bool | Sequence[str], reloadable: bool
+        self,
+        module: nn.Module,
+        *,
+        frozen: bool | Sequence[str],
+        reloadable: bool,
     ) -> None:
         super().__init__()
         self.module = module
         self.frozen = frozen is True
         self.reloadable = reloadable
         if self.frozen:
-            self.requires_grad_(False)
+            self.requires_grad_(requires_grad=False)
             self.register_buffer('fingerprint', fingerprint(module))
         elif frozen:
             _freeze_parts(module, frozen)
@@ -55,10 +68,11 @@ class CLIPTower(nn.Module):
 
     @property
     def left_out(self) -> bool:
-        """Whether checkpoints do without the weights."""
+        """Whether checkpoints are without the weights."""
         return self.frozen and self.reloadable
 
-    def train(self, mode: bool = True) -> 'CLIPTower':
+    def train(self, mode: bool = True) -> 'CLIPTower':  # noqa: FBT001, FBT002
+        """Set the mode; a frozen tower stays in evaluation mode."""
         return super().train(mode and not self.frozen)
 
     def _load_from_state_dict(
@@ -99,7 +113,7 @@ def _freeze_parts(module: nn.Module, names: Sequence[str]) -> None:
                 f'there are {known} and what is inside them'
             )
         for parameter in parts:
-            parameter.requires_grad_(False)
+            parameter.requires_grad_(requires_grad=False)
 
 
 def _leave_out_weights(
@@ -113,7 +127,7 @@ def _leave_out_weights(
 
 
 def _settle_keys(tower: CLIPTower, keys) -> None:
-    """After loading: excuse what was left out, notice what was replaced."""
+    """Accept missing frozen weights, and note weights that were loaded."""
     expendable = {f'{tower._prefix}fingerprint'}
     if tower._has_weights and tower.frozen:
         now = fingerprint(tower.module).to(tower.fingerprint.device)
@@ -141,7 +155,7 @@ class Projected(NamedTuple):
 
 
 def project_qkv(attn: nn.MultiheadAttention, normed: Tensor) -> Projected:
-    """Apply a block's input projection to (B, N, D) tokens."""
+    """Apply the input projection of a block to tokens (B, N, D)."""
     qkv = F.linear(normed, attn.in_proj_weight, attn.in_proj_bias)
     batch, tokens, _ = qkv.shape
     qkv = qkv.view(batch, tokens, 3, attn.num_heads, -1)
@@ -149,39 +163,39 @@ def project_qkv(attn: nn.MultiheadAttention, normed: Tensor) -> Projected:
 
 
 def merge_heads(x: Tensor) -> Tensor:
-    """(B, H, N, D / H) -> (B, N, D)."""
+    """Join the heads of (B, H, N, D / H) to (B, N, D)."""
     return x.transpose(1, 2).flatten(2)
 
 
 def finish_block(block: nn.Module, x: Tensor, mixed: Tensor) -> Tensor:
-    """The rest of a pre-norm block after its attention.
+    """Run the rest of a pre-norm block after its attention.
 
     Args:
-        block: A residual attention block of open_clip.
-        x: What came into the block, (B, N, D).
+        block: Residual attention block of open_clip.
+        x: Input of the block, (B, N, D).
         mixed: Values mixed by attention, heads merged, (B, N, D).
 
     Returns:
-        What comes out of the block, (B, N, D).
+        Output of the block, (B, N, D).
     """
     x = x + block.ls_1(block.attn.out_proj(mixed))
     return x + block.ls_2(block.mlp(block.ln_2(x)))
 
 
 def attend(qkv: Projected) -> Tensor:
-    """CLIP's own attention, (B, N, D)."""
+    """Return values mixed by CLIP's own attention, (B, N, D)."""
     return merge_heads(F.scaled_dot_product_attention(*qkv))
 
 
 def run_block(block: nn.Module, x: Tensor) -> Tensor:
-    """A whole block, (B, N, D) -> (B, N, D)."""
+    """Run a whole block on tokens (B, N, D)."""
     return finish_block(
         block, x, attend(project_qkv(block.attn, block.ln_1(x)))
     )
 
 
 def mean_attention(qkv: Projected) -> Tensor:
-    """Attention of a block averaged over heads, (B, N, N), rows sum to 1."""
+    """Return the attention averaged over heads, (B, N, N), rows sum to 1."""
     scale = qkv.query.shape[-1] ** -0.5
     scores = scale * qkv.query @ qkv.key.transpose(-1, -2)
     return scores.softmax(-1).mean(1)
@@ -193,12 +207,12 @@ def interpolate_position(
     """Fit a position embedding of a square grid to another grid.
 
     Args:
-        position: Class row first, (1 + n * n, D).
-        grid: Rows and columns wanted.
+        position: Position embedding, class row first, (1 + n * n, D).
+        grid: Rows and columns (h, w) of the new grid.
         mode: ``'bilinear'`` or ``'bicubic'``.
 
     Returns:
-        (1 + h * w, D); the class row as it was.
+        (1 + h * w, D); the class row is unchanged.
     """
     side = int((len(position) - 1) ** 0.5)
     if (side, side) == grid:
@@ -210,43 +224,48 @@ def interpolate_position(
 
 
 class VisionTower(CLIPTower):
-    """The image half of CLIP.
+    """The image encoder of CLIP.
 
     Args:
         visual: open_clip's ``VisionTransformer``.
-        frozen: Whether it stays as it is, or which parts of it do.
-        reloadable: Whether the same weights can be had again by name.
-        position_mode: How the position embedding is interpolated.
-        class_embedding_repeats: How often the class embedding is added to
-            the class token. DenseCLIP and WeakCLIP add it twice by mistake;
-            their released weights need 2.
+        frozen: Whether the tower is frozen, or names of its frozen parts.
+        reloadable: Whether the same weights can be loaded again by name.
+        position_mode: Interpolation of the position embedding,
+            ``'bilinear'`` or ``'bicubic'``.
+        class_embedding_repeats: Number of times that the class embedding is
+            added to the class token. DenseCLIP and WeakCLIP add it twice by
+            mistake; their released weights need 2.
     """
 
     def __init__(
         self,
         visual: nn.Module,
+        *,
         frozen: bool | Sequence[str] = True,
         reloadable: bool = False,
         position_mode: str = 'bilinear',
         class_embedding_repeats: int = 1,
     ) -> None:
-        super().__init__(visual, frozen, reloadable)
+        super().__init__(visual, frozen=frozen, reloadable=reloadable)
         self.position_mode = position_mode
         self.class_embedding_repeats = class_embedding_repeats
-        # Patch dropout is a way to train faster, never to look at an image.
+        # Patch dropout makes training faster; inference needs all patches.
         if self.frozen:
             visual.patch_dropout = nn.Identity()
 
     @property
     def blocks(self) -> nn.ModuleList:
+        """Residual attention blocks."""
         return self.module.transformer.resblocks
 
     @property
     def patch_size(self) -> int:
+        """Height and width of a patch in pixels."""
         return self.module.patch_size[0]
 
     @property
     def width(self) -> int:
+        """Width D of the tokens."""
         return len(self.module.class_embedding)
 
     @property
@@ -258,8 +277,8 @@ class VisionTower(CLIPTower):
         """Cut images into tokens.
 
         Args:
-            images: Normalised, (B, 3, H, W), at least a patch on each side.
-                Rows and columns past the last whole patch are not seen.
+            images: Normalised images, (B, 3, H, W), at least a patch on each
+                side. Rows and columns past the last whole patch are ignored.
 
         Returns:
             Tokens with the class token first, (B, 1 + h * w, D), and (h, w).
@@ -288,8 +307,12 @@ class VisionTower(CLIPTower):
         return visual.ln_pre(visual.patch_dropout(x)), grid
 
     def embed(self, x: Tensor) -> Tensor:
-        """Map tokens of the last block to the shared space.
+        """Map tokens of the last block to the space shared with text.
 
-        (B, N, D) -> (B, N, E), not normalised.
+        Args:
+            x: Tokens, (B, N, D).
+
+        Returns:
+            (B, N, E), not normalised.
         """
         return self.module.ln_post(x) @ self.module.proj

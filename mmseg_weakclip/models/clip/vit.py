@@ -1,9 +1,13 @@
 """CLIP's vision transformer as an mmseg backbone."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import cache
+from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
@@ -11,7 +15,6 @@ from torch import Tensor
 
 from .dense import build_dense
 from .dense_stream import DenseStream
-from .regions import RegionEncoder, RegionTokens
 from .tokens import CLIPTokens
 from .vision import (
     VisionTower,
@@ -25,16 +28,19 @@ from .weights import load_clip
 
 @MODELS.register_module()
 class CLIPViT(BaseModule):
-    """The image half of an open_clip model.
+    """The image encoder of an open_clip model.
 
     Images may have any size: the grid of patches has ``H // patch`` rows and
     ``W // patch`` columns, and the position embedding is interpolated to it.
     The result is a plain tuple of maps (B, D, h, w), one for each index, so
     any mmseg neck or head works on it.
 
+    Configs written before ``GroupingCLIPViT`` existed say
+    ``type='CLIPViT', group=dict(...)``; they get a ``GroupingCLIPViT``.
+
     Args:
-        model: Name of an open_clip model with a plain ViT, or of one made
-            known with :func:`add_local_model`.
+        model: Name of an open_clip model with a plain ViT, or of one
+            registered with :func:`add_local_model`.
         pretrained: Tag or file of the weights; ``None`` for random ones.
         out_indices: Blocks (from 0) whose output is returned.
         dense: Preset name or arguments of :class:`DenseAttention`; ``None``
@@ -42,38 +48,40 @@ class CLIPViT(BaseModule):
             time only with ``with_tokens``.
         adapter: Config of a module that turns the tuple of maps into
             another, such as ``PyramidAdapter``. It is trained.
-        frozen: Whether CLIP stays as it is: no gradients, evaluation mode,
-            left out of checkpoints when ``pretrained`` brings it back. Or
-            the names of its parts that do, such as ``['conv1', 'ln_pre']``.
-        group: Config of a module that groups patches, such as
-            ``SemanticGroup``. It is trained, and changes what the blocks
-            behind it see: see :class:`RegionEncoder`.
-        group_after: Number of blocks before it.
-        isolated_regions: See :class:`RegionEncoder`.
-        with_tokens: Whether a :class:`CLIPTokens` follows as last element;
-            with ``group``, a :class:`RegionTokens`.
+        frozen: Whether CLIP is frozen: no gradients, evaluation mode, left
+            out of checkpoints when ``pretrained`` restores it. Or the names
+            of its parts that are frozen, such as ``['conv1', 'ln_pre']``.
+        with_tokens: Whether a :class:`CLIPTokens` follows as last element.
         hidden_states: Whether the tokens hold all hidden states.
         attention_layers: Number of last blocks whose attention they hold.
         position_mode: ``'bilinear'`` or ``'bicubic'``.
         class_embedding_repeats: See :class:`VisionTower`.
-        init_cfg: Of the adapter; CLIP's weights come from ``pretrained``.
+        init_cfg: Initialisation of the adapter; CLIP's weights come from
+            ``pretrained``.
 
     Raises:
-        ValueError: See :func:`load_clip`; or an index has no block that sees
-            patches, or an option does not go with ``group``.
+        ValueError: An index or a number of layers exceeds the blocks of the
+            model, or the model cannot be loaded; see :func:`load_clip`.
     """
+
+    def __new__(
+        cls, *args: Any, group: ConfigType | None = None, **kwargs: Any
+    ) -> 'CLIPViT':
+        """Create a ``GroupingCLIPViT`` if an old config asks for a group."""
+        if cls is CLIPViT and group is not None:
+            _warn_about_group()
+            return super().__new__(MODELS.get('GroupingCLIPViT'))
+        return super().__new__(cls)
 
     def __init__(
         self,
         model: str,
         pretrained: str | None,
+        *,
         out_indices: tuple[int, ...] = (-1,),
         dense: str | dict | None = None,
         adapter: ConfigType | None = None,
         frozen: bool | Sequence[str] = True,
-        group: ConfigType | None = None,
-        group_after: int | None = None,
-        isolated_regions: bool = False,
         with_tokens: bool = False,
         hidden_states: bool = False,
         attention_layers: int = 0,
@@ -84,7 +92,7 @@ class CLIPViT(BaseModule):
         super().__init__(init_cfg)
         self.tower = VisionTower(
             load_clip(model, pretrained).visual,
-            frozen,
+            frozen=frozen,
             reloadable=pretrained is not None,
             position_mode=position_mode,
             class_embedding_repeats=class_embedding_repeats,
@@ -111,50 +119,36 @@ class CLIPViT(BaseModule):
                 )
             if self.dense.affinity:
                 self.affinity = MODELS.build(self.dense.affinity)
-        self.group = MODELS.build(group) if group else None
-        if (group is None) != (group_after is None):
-            raise ValueError('group and group_after need each other')
-        if self.group is not None:
-            if dense or hidden_states or attention_layers:
-                raise ValueError(
-                    'dense, hidden_states and attention_layers read a class '
-                    'token, which CLIPViT has not with a group'
-                )
-            if not max(self.out_indices) < group_after < depth:
-                raise ValueError(
-                    f'group_after={group_after} must leave {model} one of its '
-                    f'{depth} blocks, and come behind out_indices='
-                    f'{tuple(out_indices)}'
-                )
-        self.group_after = group_after
-        self.isolated_regions = isolated_regions
         self.adapter = MODELS.build(adapter) if adapter else None
         self.with_tokens = with_tokens
         self.hidden_states = hidden_states
         self.attention_layers = attention_layers
 
-    def forward(
-        self, images: Tensor
-    ) -> tuple[Tensor | CLIPTokens | RegionTokens, ...]:
-        """See :class:`CLIPViT`.
+    def forward(self, images: Tensor) -> tuple:
+        """Encode images.
 
         Args:
-            images: Normalised, (B, 3, H, W).
+            images: Normalised images, (B, 3, H, W).
+
+        Returns:
+            Maps (B, D, h, w), one for each index or as the adapter makes
+            them; with ``with_tokens``, the tokens follow.
 
         Raises:
             ValueError: The images are smaller than a patch.
         """
-        if self.group is not None:
-            maps, tokens = self._run_regions(images)
-        else:
-            # A frozen trunk keeps no graph, even while the rest is trained.
-            with torch.no_grad() if self.tower.frozen else nullcontext():
-                maps, tokens = self._run_tower(images)
+        maps, tokens = self._run_tower(images)
         if self.adapter is not None:
             maps = self.adapter(maps)
         return (*maps, tokens) if self.with_tokens else tuple(maps)
 
-    def _run_tower(
+    def _run_tower(self, images: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        """Return the maps before the adapter, and the tokens or None."""
+        # A frozen trunk keeps no graph, even while the rest is trained.
+        with torch.no_grad() if self.tower.frozen else nullcontext():
+            return self._run_blocks(images)
+
+    def _run_blocks(
         self, images: Tensor
     ) -> tuple[tuple[Tensor, ...], CLIPTokens | None]:
         tower = self.tower
@@ -174,7 +168,7 @@ class CLIPViT(BaseModule):
             if self.with_tokens and index >= depth - self.attention_layers:
                 attention.append(mean_attention(qkv))
             if stream:
-                stream.visit(index, block, x, normed, qkv)
+                stream.update(index, block, x, normed, qkv)
             x = finish_block(block, x, attend(qkv))
             if index in self.out_indices:
                 outputs[index] = to_map(x[:, 1:], grid)
@@ -183,7 +177,7 @@ class CLIPViT(BaseModule):
             return maps, None
         if self.hidden_states:
             hidden.append(x)
-        dense = stream.finish(x) if stream else None
+        dense = stream.output(x) if stream else None
         embedded = tower.embed(x if dense is None else dense)
         return maps, CLIPTokens(
             grid=grid,
@@ -199,45 +193,30 @@ class CLIPViT(BaseModule):
             tower=tower,
         )
 
-    def _run_regions(
-        self, images: Tensor
-    ) -> tuple[tuple[Tensor, ...], RegionTokens | None]:
-        encoder = RegionEncoder(
-            self.tower, self.group, self.group_after, self.isolated_regions
-        )
-        patches, grid = encoder.cut(images)
-        seen, outputs = encoder.see(patches, self.out_indices)
-        maps = tuple(
-            to_map(outputs[index], grid) for index in self.out_indices
-        )
-        if not self.with_tokens:
-            return maps, None
-        groups = self.group(seen)
-        image, regions = encoder.embed(groups.tokens)
-        return maps, RegionTokens(
-            images=images,
-            grid=grid,
-            patches=patches,
-            groups=groups,
-            image_embedding=image,
-            region_embeddings=regions,
-            encoder=encoder,
-        )
-
     def _affinity(
         self, images: Tensor, grid: tuple[int, int]
     ) -> tuple[Tensor, tuple[int, int]] | None:
-        """Of the dense path's own module, for what the patches cover."""
+        """Return the affinity of the area that the patches cover, if any."""
         if self.affinity is None:
             return None
         rows, columns = (side * self.tower.patch_size for side in grid)
         return self.affinity(images[..., :rows, :columns], grid)
 
 
-def to_map(patches: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Patch tokens as a map of their own memory.
+@cache
+def _warn_about_group() -> None:
+    print_log(
+        "type='CLIPViT' with group=dict(...) builds a GroupingCLIPViT; "
+        "write type='GroupingCLIPViT' in new configs",
+        logger='current',
+        level=logging.WARNING,
+    )
 
-    (B, h * w, D) -> (B, D, h, w)
+
+def to_map(patches: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Arrange patch tokens (B, h * w, D) as a map (B, D, h, w).
+
+    The map shares no memory with the tokens.
     """
     return (
         patches.transpose(1, 2)

@@ -1,132 +1,62 @@
 """Words for prompts: aliases of class names, background words, templates.
 
-Data and the functions that look it up. The words are facts about published
-systems; their sources stand beside them.
+The words stand in ``words.json``. Sources of its tables:
+
+``clipes``
+    CLIP-ES, CVPR 2023, for VOC and COCO. Synonyms stand in one prompt. The
+    template was chosen there for its flat scores over the classes of one
+    image. Its background words are ``voc`` and ``coco``; the list for COCO
+    lacks the words that name a COCO class or a part of one.
+``clims``, ``clims_released``
+    CLIMS, CVPR 2022; its released code has ``player`` for ``person``,
+    without a reason.
+``segclip_voc``, ``segclip_context``
+    SegCLIP, ICML 2023: names that its captions use.
+``ade20k``, ``cityscapes``, ``coco``, ``coco_stuff``, ``context``, ``voc``
+    Our own, for class names that are misspelt, technical, ambiguous or too
+    general. With ``synonyms='keep'``, each word has a row of its own.
 """
 
+import functools
+import json
 from collections.abc import Mapping, Sequence
-
-from mmseg.utils import get_predefined_templates
-
-from . import synonyms
+from pathlib import Path
 
 Names = str | Sequence[str | Sequence[str]]
 Aliases = str | Mapping[str, str | Sequence[str]]
 
-# CLIMS, CVPR 2022.
-_CLIMS = {
-    'diningtable': 'dining table',
-    'pottedplant': 'potted plant',
-    'tvmonitor': 'tv monitor',
-}
 
-# What to say for a class whose name alone misleads CLIP.
-ALIASES: dict[str, Mapping[str, str | Sequence[str]]] = {
-    # CLIP-ES, CVPR 2023, for VOC and COCO. Synonyms stand in one prompt.
-    'clipes': {
-        'backpack': 'backpack,bag',
-        'baseball glove': 'glove',
-        'bird': 'bird avian',
-        'chair': 'chair seat',
-        'hair drier': 'hairdrier,blowdrier',
-        'handbag': 'handbag,purse',
-        'person': 'person with clothes,people,human',
-        'remote': 'remote control',
-        'spoon': 'dessertspoon',
-        'tie': 'necktie',
-        'tv': 'tvmonitor screen',
-        'tvmonitor': 'tvmonitor screen',
-        'umbrella': 'umbrella,parasol',
-    },
-    'clims': _CLIMS,
-    # Its code says so without a word of why.
-    'clims_released': {**_CLIMS, 'person': 'player'},
-    # SegCLIP, ICML 2023: names that its captions use.
-    'segclip_voc': {
-        'diningtable': 'table',
-        'pottedplant': 'plant',
-        'tvmonitor': 'monitor',
-    },
-    'segclip_context': {
-        'aeroplane': 'airplane',
-        'pottedplant': 'plant',
-        'tvmonitor': 'monitor',
-    },
-    'ade20k': synonyms.ADE20K,
-    'cityscapes': synonyms.CITYSCAPES,
-    'coco': synonyms.COCO,
-    'coco_stuff': synonyms.COCO_STUFF,
-    'context': synonyms.CONTEXT,
-    'voc': synonyms.VOC,
-}
+@functools.cache
+def word_tables(kind: str) -> dict[str, dict | list]:
+    """Load the word tables of one kind, by name.
 
-_SCENERY = (
-    'ground',
-    'land',
-    'grass',
-    'tree',
-    'building',
-    'wall',
-    'sky',
-    'lake',
-    'water',
-    'river',
-    'sea',
-    'railway',
-    'railroad',
-    'helmet',
-    'cloud',
-    'house',
-    'mountain',
-    'ocean',
-    'road',
-    'rock',
-    'street',
-    'valley',
-    'bridge',
-)
-
-# What images show beside the classes. CLIP-ES, CVPR 2023; COCO's list lacks
-# the words that name a COCO class or a part of one.
-BACKGROUND_WORDS: dict[str, tuple[str, ...]] = {
-    'voc': (*_SCENERY, 'keyboard', 'sign'),
-    'coco': _SCENERY,
-}
-
-TEMPLATES: dict[str, tuple[str, ...]] = {
-    # Chosen by CLIP-ES for its flat scores over the classes of one image.
-    'clipes': ('a clean origami {}.',),
-}
-
-
-def _look_up(table: Mapping, name: str, what: str):
-    if name not in table:
-        raise ValueError(f'no {what} {name!r}; there are {sorted(table)}')
-    return table[name]
-
-
-def _several(name: str | Sequence[str]) -> tuple[str, ...]:
-    return (name,) if isinstance(name, str) else tuple(name)
+    Args:
+        kind: ``'aliases'``, what to say for a class whose name alone
+            misleads CLIP; ``'background_words'``, what images show beside
+            the classes; or ``'templates'``.
+    """
+    path = Path(__file__).with_name('words.json')
+    return json.loads(path.read_text(encoding='utf-8'))[kind]
 
 
 def resolve_names(
     names: Names, aliases: Aliases | None = None
 ) -> tuple[tuple[str, ...], ...]:
-    """Names as one tuple of synonyms for each class.
+    """Return one tuple of synonyms for each class.
 
     Args:
-        names: A list in :data:`BACKGROUND_WORDS` by name, or the names, each
-            a string or several synonyms.
-        aliases: What to say instead of some names, one word or several
-            synonyms; a table in :data:`ALIASES` by name, or the table.
+        names: Class names, each a string or several synonyms; or the name of
+            a shipped list of background words.
+        aliases: Replacements of some names, one word or several synonyms; or
+            the name of a shipped table of aliases.
 
     Raises:
         ValueError: There is no such list or table, or a name is empty.
     """
     if isinstance(names, str):
-        names = _look_up(BACKGROUND_WORDS, names, 'list of background words')
+        names = _look_up('background_words', names, 'list of background words')
     if isinstance(aliases, str):
-        aliases = _look_up(ALIASES, aliases, 'table of aliases')
+        aliases = _look_up('aliases', aliases, 'table of aliases')
     aliases = aliases or {}
     groups = [
         tuple(
@@ -145,11 +75,11 @@ def resolve_names(
 
 
 def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
-    """Templates as a tuple of strings with ``{}`` for the name.
+    """Return templates as strings with ``{}`` for the name.
 
     Args:
-        templates: One template, several, a name in :data:`TEMPLATES`, or
-            one of mmseg's (``'imagenet'``, ``'vild'``).
+        templates: One template, several, the name of a shipped set
+            (``'clipes'``), or one of mmseg's (``'imagenet'``, ``'vild'``).
 
     Raises:
         ValueError: A template has no ``{}``, or the name is unknown.
@@ -157,19 +87,38 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(templates, str):
         if '{}' in templates:
             templates = (templates,)
-        elif templates in TEMPLATES:
-            templates = TEMPLATES[templates]
         else:
-            try:
-                templates = get_predefined_templates(templates)
-            except ValueError:
-                raise ValueError(
-                    f'templates={templates!r} has no {{}} for the name and '
-                    f"is none of {sorted(TEMPLATES)} or mmseg's"
-                ) from None
+            templates = _template_set(templates)
     for template in templates:
         if '{}' not in template:
             raise ValueError(
                 f'the template {template!r} has no {{}} for the name'
             )
     return tuple(templates)
+
+
+def _look_up(kind: str, name: str, what: str) -> dict | list:
+    tables = word_tables(kind)
+    if name not in tables:
+        raise ValueError(f'no {what} {name!r}; there are {sorted(tables)}')
+    return tables[name]
+
+
+def _several(name: str | Sequence[str]) -> tuple[str, ...]:
+    return (name,) if isinstance(name, str) else tuple(name)
+
+
+def _template_set(name: str) -> Sequence[str]:
+    shipped = word_tables('templates')
+    if name in shipped:
+        return shipped[name]
+    # Slow to import, and needed for its own templates alone.
+    from mmseg.utils import get_predefined_templates
+
+    try:
+        return get_predefined_templates(name)
+    except ValueError:
+        raise ValueError(
+            f'templates={name!r} has no {{}} for the name and is none of '
+            f"{sorted(shipped)} or mmseg's"
+        ) from None

@@ -1,8 +1,8 @@
-"""CLIP models by open_clip name, with weights by tag or by file.
+"""Load CLIP models by open_clip name, with weights by tag or by file.
 
-open_clip does the work; this module adds what its errors leave out, reads
-weight files of unknown origin without running code from them, and knows the
-models that other packages bring along (``local_models``).
+open_clip does the work; this module adds helpful errors, reads weight files of
+unknown origin without running code from them, and knows models on disk
+(``local_models``).
 """
 
 import difflib
@@ -42,9 +42,9 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
 
     Raises:
         ValueError: The model is unknown or has no plain ViT, the tag or path
-            is unknown, the activation does not fit the weights, or the file
+            is unknown, the weights need another activation, or the file
             holds weights of another model.
-        RuntimeError: The weights of a tag can't be downloaded.
+        RuntimeError: The weights of a tag cannot be downloaded.
     """
     if model not in open_clip.list_models():
         close = difflib.get_close_matches(model, open_clip.list_models())
@@ -61,7 +61,9 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
         return clip
     tag = get_pretrained_cfg(model, pretrained)
     if tag:
-        _check_activation(model, pretrained, tag.get('quick_gelu', False))
+        _check_activation(
+            model, pretrained, needs_quick=tag.get('quick_gelu', False)
+        )
     path = _resolve(model, pretrained, tag)
     if not tag and _is_torchscript(path):
         # Only OpenAI's own releases are TorchScript archives.
@@ -71,9 +73,9 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
 
 
 def _build(model: str) -> nn.Module:
-    # The root logger would be told that there are no weights; load_clip says
-    # it itself when it is so. pretrained_text=False keeps open_clip from
-    # fetching the language model of a tower that is refused anyway.
+    # open_clip warns about missing weights; load_clip logs that itself where
+    # it is true. pretrained_text=False keeps open_clip from downloading the
+    # language model of a tower that is not supported anyway.
     logging.disable(logging.WARNING)
     try:
         return open_clip.create_model(model, pretrained_text=False)
@@ -107,7 +109,7 @@ def _check_towers(model: str, clip: nn.Module) -> None:
 
 
 def _resolve(model: str, pretrained: str, tag: dict) -> Path:
-    """The file that holds the weights, downloaded if need be."""
+    """Return the file of the weights, downloaded if necessary."""
     local = local_weights(model, pretrained)
     if local is not None:
         return local
@@ -133,7 +135,7 @@ def _resolve(model: str, pretrained: str, tag: dict) -> Path:
 
 
 def _source_of(tag: dict) -> str:
-    """The file behind a tag of open_clip, in words."""
+    """Describe the file behind a tag of open_clip."""
     if tag.get('url'):
         return tag['url']
     # A repository alone means either of open_clip's two standard files.
@@ -151,8 +153,10 @@ def _is_torchscript(path: Path) -> bool:
         )
 
 
-def _check_activation(model: str, pretrained: str, needs_quick: bool) -> None:
-    """OpenAI's weights need QuickGELU, most others GELU: a silent loss."""
+def _check_activation(
+    model: str, pretrained: str, *, needs_quick: bool
+) -> None:
+    """Check the activation: OpenAI's weights need QuickGELU, others GELU."""
     uses_quick = open_clip.get_model_config(model).get('quick_gelu', False)
     if uses_quick == needs_quick:
         return
@@ -166,7 +170,7 @@ def _check_activation(model: str, pretrained: str, needs_quick: bool) -> None:
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read CLIP weights from a file, running no code from it.
+    """Read CLIP weights from a file without running code from it.
 
     Args:
         path: OpenAI's TorchScript archive, a (possibly nested, possibly
@@ -195,12 +199,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 def expand_token_table(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Fill a token table that holds only its trained rows.
 
-    Tokens that were never trained get the zero vector: a word that the model
-    has never met says nothing.
+    Tokens that were never trained get the zero vector, so unknown words add
+    nothing.
 
     Args:
-        state: ``TOKEN_TABLE`` holds (R, D) rows, ``TOKEN_ROWS`` holds the R
-            token ids followed by the size of the vocabulary.
+        state: State dict in which ``TOKEN_TABLE`` holds (R, D) rows,
+            ``TOKEN_ROWS`` holds the R token ids followed by the size of the
+            vocabulary.
     """
     state = dict(state)
     *rows, vocabulary = state.pop(TOKEN_ROWS).tolist()

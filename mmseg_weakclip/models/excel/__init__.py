@@ -1,1 +1,1 @@
-"""ExCEL: text enrichment, learnable calibration, decoder."""
+"""ExCEL and WeCLIP: text enrichment, online pseudo labels, decoder."""

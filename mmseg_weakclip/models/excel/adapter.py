@@ -1,4 +1,4 @@
-"""What ExCEL and WeCLIP learn on a frozen CLIP: an adapter and a decoder."""
+"""Adapter and decoder of ExCEL and WeCLIP on a frozen CLIP."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,19 @@ from mmseg_weakclip.models.clip.tokens import CLIPTokens
 
 @MODELS.register_module()
 class MultiLayerAdapter(BaseModule):
-    """One map of features from the hidden states of many blocks.
+    """One feature map from the hidden states of many blocks.
 
-    Each block's patches go through their own two-layer perceptron; a 1 x 1
-    convolution mixes what comes out of all (WeCLIP, CVPR 2024; F_d of ExCEL,
-    CVPR 2025).
+    The patches of each block go through a two-layer perceptron; a 1 x 1
+    convolution mixes the results (WeCLIP, CVPR 2024; F_d of ExCEL, CVPR
+    2025).
 
     Args:
         in_channels: Width D of CLIP.
         channels: Width C of the features.
-        layers: Blocks (from 0) whose output is taken. ExCEL takes all 12,
+        layers: Blocks (from 0) whose output is used. ExCEL uses all 12,
             WeCLIP the first 11.
-        dropout: Share of channels left out in training.
+        dropout: Share of channels dropped in training.
+        init_cfg: Initialisation of the adapter.
     """
 
     def __init__(
@@ -49,12 +50,15 @@ class MultiLayerAdapter(BaseModule):
         self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, tokens: CLIPTokens) -> Tensor:
-        """Features (B, C, h, w).
+        """Return features, (B, C, h, w).
+
+        Args:
+            tokens: Output of CLIP, with hidden states.
 
         Raises:
-            ValueError: The tokens lack the hidden states.
+            ValueError: The hidden states are missing, or those of a block.
         """
-        # hidden[0] is what goes into the first block.
+        # hidden[0] is the input of the first block.
         outputs = tokens.hidden[1:]
         if not outputs:
             raise ValueError(
@@ -78,12 +82,12 @@ class MultiLayerAdapter(BaseModule):
 
 
 class TokenTransformer(nn.Sequential):
-    """Transformer blocks over a map's patches, without positions.
+    """Transformer blocks on the patches of a map, without positions.
 
     Args:
         channels: Width C.
         depth: Number of blocks.
-        heads: Of each.
+        heads: Number of attention heads of a block.
     """
 
     def __init__(self, channels: int, depth: int = 3, heads: int = 8) -> None:
@@ -95,6 +99,6 @@ class TokenTransformer(nn.Sequential):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, C, h, w)."""
+        """Run the blocks on maps (B, C, h, w)."""
         tokens = super().forward(maps.flatten(2).transpose(1, 2))
         return tokens.transpose(1, 2).reshape_as(maps)

@@ -1,7 +1,7 @@
-"""Attributes of classes, found in descriptions (ExCEL, CVPR 2025, TSE).
+"""Attributes of classes from descriptions (ExCEL, CVPR 2025, TSE).
 
-Sentences about the looks of each class go through CLIP's text tower; k-means
-over all of them finds attributes, which classes may share.
+Sentences about the appearance of each class are encoded by CLIP's text tower;
+k-means over all of them finds attributes, which classes may share.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ FORMAT = 'mmseg_weakclip attribute bank 1'
 
 @dataclass(frozen=True)
 class AttributeBank:
-    """Attributes, and where they come from.
+    """Attributes and their origin.
 
     Attributes:
         centres: A attributes, means of unit embeddings, (A, E).
-        members: How many sentences of class k made attribute a, (K, A).
+        members: Number of sentences of class k in attribute a, (K, A).
         note: ``model``, ``pretrained`` and ``fingerprint`` of the CLIP,
             ``prefix``, ``seed``, ``classes`` (JSON) and ``descriptions``
             (SHA-256 of the JSON file).
@@ -44,7 +44,7 @@ class AttributeBank:
     note: dict[str, str]
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file, whole or not at all."""
+        """Write a safetensors file atomically."""
         tensors = dict(
             centres=self.centres.contiguous(),
             members=self.members.contiguous(),
@@ -54,11 +54,14 @@ class AttributeBank:
 
     @classmethod
     def load(cls, path: str | Path) -> 'AttributeBank':
-        """Read what :meth:`save` wrote.
+        """Read a file that :meth:`save` wrote.
+
+        Args:
+            path: File of the bank.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no attribute bank.
+            ValueError: The file is not an attribute bank.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(
@@ -79,14 +82,14 @@ class AttributeBank:
         )
 
     def check_model(self, fingerprint: int, model: str) -> None:
-        """Refuse a text tower that did not make this bank.
+        """Check that this bank was made with the text tower in use.
 
         Args:
-            fingerprint: Of the text tower in use.
-            model: What to call it.
+            fingerprint: Fingerprint of the text tower in use.
+            model: Name of its model, for the message.
 
         Raises:
-            ValueError: It is another.
+            ValueError: The bank was made with another text tower.
         """
         if int(self.note['fingerprint']) != fingerprint:
             raise ValueError(
@@ -101,24 +104,24 @@ class AttributeBank:
 def read_descriptions(
     path: str | Path, classes: Sequence[str] | None = None
 ) -> dict[str, list[str]]:
-    """Sentences for each class.
+    """Read sentences for each class.
 
     Args:
-        path: JSON object, class name -> list of sentences; or the name of
-            one that comes along: ``'voc'``, ``'coco'``, ``'toyland'``.
-        classes: Those that must be there, in this order; None takes the
-            file's.
+        path: File of a JSON object, class name to list of sentences; or the
+            name of a shipped one: ``'voc'``, ``'coco'``, ``'toyland'``.
+        classes: Names of the classes to return, in this order; None takes
+            all of the file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no such JSON, a class is missing or has no
-            sentence, or a sentence is empty.
+        ValueError: The file has another format, a class is missing or has
+            no sentence, or a sentence is empty.
     """
     file = find_descriptions(path)
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ValueError(f'{file} is no JSON: {error}') from error
+        raise ValueError(f'{file} is not JSON: {error}') from error
     if not isinstance(content, dict):
         raise ValueError(
             f'{file} holds no object from class names to lists of sentences'
@@ -146,7 +149,7 @@ def read_descriptions(
 
 
 def find_descriptions(path: str | Path) -> Path:
-    """The file behind a path or the name of one that comes along."""
+    """Return the file of a path or of the name of shipped descriptions."""
     shipped = SHIPPED / f'{path}.json'
     if not Path(path).suffix and shipped.is_file():
         return shipped
@@ -160,7 +163,7 @@ def find_descriptions(path: str | Path) -> Path:
 
 
 def hash_descriptions(path: str | Path) -> str:
-    """SHA-256 of the file."""
+    """Return the SHA-256 digest of a file of descriptions."""
     return hashlib.sha256(find_descriptions(path).read_bytes()).hexdigest()
 
 
@@ -170,14 +173,14 @@ def encode_descriptions(
     descriptions: Mapping[str, Sequence[str]],
     prefix: str = 'a clean origami {}.',
 ) -> Tensor:
-    """Unit embeddings of all sentences, class by class.
+    """Return unit embeddings of all sentences, class by class.
 
     Args:
         tower: CLIP's text tower.
-        tokenizer: Its tokenizer.
+        tokenizer: Tokenizer of the tower.
         descriptions: Sentences by class name.
-        prefix: Put before each sentence, with ``{}`` for the class name, as
-            ExCEL does; ``''`` for the sentences alone. With a prefix, no
+        prefix: Text before each sentence, with ``{}`` for the class name, as
+            in ExCEL; ``''`` for none. With a prefix, no
             cluster of the published data has sentences of two classes.
 
     Returns:
@@ -209,20 +212,20 @@ def encode_descriptions(
 def cluster_attributes(
     embeddings: Tensor, owners: Tensor, count: int, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """k-means over sentences of all classes.
+    """Cluster sentences of all classes by k-means.
 
-    scikit-learn's, from ten starts, as in ExCEL, whose centres are not
+    As in ExCEL, it is scikit-learn's, from ten starts, and centres are not
     normalised again.
 
     Args:
-        embeddings: Unit length, (S, E).
+        embeddings: Unit embeddings of the sentences, (S, E).
         owners: Class of each sentence, 0 to K - 1, (S,).
         count: Number A of attributes: ExCEL has 112 for VOC, 224 for COCO.
-        seed: Of the starts.
+        seed: Random seed of the starts.
 
     Returns:
-        Centres (A, E), and how many sentences of each class lie nearest to
-        each, (K, A), int64.
+        Centres (A, E), and the number of sentences of each class that are
+        nearest to each, (K, A), int64.
 
     Raises:
         ValueError: There are fewer sentences than attributes.

@@ -17,23 +17,22 @@ def enrich(
     temperature: float = 1.0,
     keep: float | int = 0.9,
 ) -> Tensor:
-    """Add to each class what the attributes nearest to it say.
+    """Add to each class text a mean of the attributes nearest to it.
 
     ExCEL's implicit attribute hunting::
 
         T_c = normalise(t_c + weight * sum_j softmax_j(t_c . a_j / tau) a_j)
 
-    over the ``keep`` attributes most like t_c. (At the published temperature
-    of 1 all weights are nearly the same, so that each class gets nearly the
-    mean of all attributes; a lower one tells them apart.)
+    over the ``keep`` attributes most similar to t_c. (At the published
+    temperature of 1 all weights are nearly equal, so that each class gets
+    nearly the mean of all attributes; a lower one separates them.)
 
     Args:
-        text: Class texts t, unit length, (R, E).
-        attributes: a, (A, E).
-        weight: lambda, which the published code leaves at 1.
-        temperature: tau.
-        keep: How many attributes a class listens to: a share in (0, 1], or
-            a number of them.
+        text: Unit embeddings t of the class texts, (R, E).
+        attributes: Attributes a, (A, E).
+        weight: Weight lambda; 1 in the published code.
+        temperature: Temperature tau.
+        keep: Attributes used for a class: a share in (0, 1], or a number.
 
     Returns:
         (R, E), unit length.
@@ -47,12 +46,16 @@ def enrich(
 
 
 def number_kept(keep: float | int, total: int) -> int:
-    """A share or a number of attributes as a number.
+    """Return the number of attributes that a share or a number means.
 
     A share drops ``int((1 - keep) * total)``, as published.
 
+    Args:
+        keep: Share in (0, 1], or number of attributes.
+        total: Number of all attributes.
+
     Raises:
-        ValueError: It is neither a share nor a number of those there are.
+        ValueError: ``keep`` is not in the range.
     """
     if isinstance(keep, int):
         if not 0 < keep <= total:
@@ -65,22 +68,24 @@ def number_kept(keep: float | int, total: int) -> int:
 
 @MODELS.register_module()
 class AttributeText(BaseModule):
-    """A text bank, its classes enriched by attributes.
+    """A text bank with classes enriched by attributes.
 
-    Stands wherever a :class:`TextBank` does. Background words stay as they
-    are, as in ExCEL.
+    It can replace any :class:`TextBank`. Background words are not changed,
+    as in ExCEL.
 
     Args:
         text: Config of the text bank; its CLIP must be the one that made the
             attributes.
         bank: File of an :class:`AttributeBank`.
-        weight: See :func:`enrich`.
-        temperature: See there.
-        keep: See there.
+        weight: Weight of the attributes; see :func:`enrich`.
+        temperature: Temperature of the softmax over attributes.
+        keep: Attributes used for a class: a share in (0, 1], or a number.
+        init_cfg: Initialisation of the module.
 
     Raises:
-        FileNotFoundError: There is no bank.
-        ValueError: It was made with another CLIP, or a value is not allowed.
+        FileNotFoundError: The file of the bank does not exist.
+        ValueError: The bank was made with another CLIP, or a value is not
+            allowed.
     """
 
     def __init__(
@@ -105,26 +110,26 @@ class AttributeText(BaseModule):
         self.keep = keep
 
     def __len__(self) -> int:
-        """See ``TextBank``."""
+        """Return the number of classes, without background words."""
         return len(self.text)
 
     @property
     def names(self) -> tuple[tuple[str, ...], ...] | None:
-        """See ``TextBank``."""
+        """Names of each class, or None."""
         return self.text.names
 
     @property
     def background_words(self) -> tuple[tuple[str, ...], ...]:
-        """See ``TextBank``."""
+        """Background words of the bank."""
         return self.text.background_words
 
     @property
     def rows_per_class(self) -> list[int]:
-        """See ``TextBank``."""
+        """Number of rows of each name and each background word."""
         return self.text.rows_per_class
 
     def forward(self) -> Tensor:
-        """See ``TextBank.forward``; rows have unit length."""
+        """Return unit embeddings of enriched classes and background words."""
         rows = F.normalize(self.text(), dim=-1)
         classes = sum(self.rows_per_class[: len(self)])
         enriched = enrich(

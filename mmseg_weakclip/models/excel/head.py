@@ -1,4 +1,4 @@
-"""ExCEL's head: labels made on line, and a segmenter that learns them."""
+"""ExCEL's head: a segmenter trained on its own online pseudo labels."""
 
 from collections.abc import Sequence
 
@@ -31,42 +31,44 @@ from .pseudo_labels import (
 
 @MODELS.register_module()
 class IntraCorrelationHead(BaseDecodeHead):
-    """A segmenter on a frozen CLIP that makes its own labels while it learns.
+    """A segmenter on a frozen CLIP with online pseudo labels.
 
     ExCEL (CVPR 2025) over ``CLIPViT(dense='excel', hidden_states=True,
     attention_layers=6, with_tokens=True)``. An adapter turns the hidden
-    states into features F, a small transformer those into logits. What is
-    learnt are labels made from image labels alone: patch-text maps, spread
-    by attention, refined by colour. From ``dynamic_start`` on, the
-    similarity of F reshapes CLIP's dense stream (one pass through CLIP all
-    the same) and picks the attention maps, so that better features make
-    better labels.
+    states into features F, and a small transformer turns F into logits. The
+    pseudo labels are made from image labels alone: patch-text maps, spread
+    by attention and refined by colour. From ``dynamic_start`` on, the
+    similarity of F changes CLIP's dense stream (without a second pass
+    through CLIP) and selects the attention maps, so that better features
+    give better labels.
 
     Args:
-        num_classes: K, background included.
+        num_classes: Number of classes K, background included.
         text: Config of a text bank of the K - 1 foreground classes.
         adapter: Config of a module from :class:`CLIPTokens` to features
             (B, C, h, w), such as ``MultiLayerAdapter``.
         loss_decode: Losses of logits and labels, such as ``BalancedCELoss``.
-        channels: C.
-        depth: Blocks of the transformer.
-        heads: Of each.
+        channels: Width C of the features.
+        depth: Number of blocks of the transformer.
+        heads: Number of attention heads of a block.
         class_maps: Arguments of :class:`ClassMaps`.
-        background_power: See :func:`maps_to_labels`.
+        background_power: Exponent of the background score; see
+            :func:`background_score`.
         par: Arguments of ``refine_by_pixels``.
-        relation: What the similarity of patches is: arguments of
-            :func:`centred_similarity`, ExCEL's beta and gamma are 1 and 3;
-            or ``'dot'``, the plain product of WeCLIP. None learns no
-            relation, and there is no dynamic phase.
+        relation: Similarity of patches: arguments of
+            :func:`centred_similarity` (ExCEL's beta and gamma are 1 and 3),
+            or ``'dot'``, the product of WeCLIP. None learns no relation, so
+            labels are never dynamic.
         dynamic_start: Iteration of the first labels with the learnt
             relation; ExCEL has 14,000 for VOC, 30,000 for COCO.
         self_target_start: Iteration from which the relation learns from the
-            network's own prediction; ExCEL has 24,000 for VOC. None is never.
+            prediction of the network; ExCEL has 24,000 for VOC. None for
+            never.
         diversity_loss: Config of a loss of the relation in [0, 1], (B, N, N),
             and labels (B, h, w), such as ``AffinityDiversityLoss``.
-        predicts: ``'logits'`` of the segmenter, or ``'cams'``: background
-            and maps of the image's own classes, for seeds.
-        kwargs: See ``BaseDecodeHead``.
+        predicts: ``'logits'`` of the segmenter, or ``'cams'``: scores of the
+            background and of the image's own classes, for seeds.
+        kwargs: Other arguments of ``BaseDecodeHead``.
 
     Raises:
         ValueError: A value is not allowed.
@@ -128,7 +130,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         self.predicts = predicts
 
     def forward(self, inputs: tuple) -> Tensor:
-        """Logits, (B, K, h, w)."""
+        """Return logits, (B, K, h, w)."""
         return self._decode(
             self.adapter(find_tokens(inputs, type(self).__name__))
         )
@@ -139,12 +141,12 @@ class IntraCorrelationHead(BaseDecodeHead):
         batch_data_samples: SampleList,
         train_cfg: ConfigType,
     ) -> dict[str, Tensor]:
-        """Losses by name, and the agreement with the labels in percent.
+        """Return losses by name, and the accuracy on pseudo labels in percent.
 
         Args:
-            inputs: Of a ``CLIPViT``, tokens last.
-            batch_data_samples: With ``img`` and ``image_labels``. Pixel
-                labels are not read; ours take their place.
+            inputs: Output of a ``CLIPViT``, tokens last.
+            batch_data_samples: Samples with ``img`` and ``image_labels``.
+                Their pixel labels are replaced by pseudo labels.
             train_cfg: Not used.
 
         Raises:
@@ -170,10 +172,16 @@ class IntraCorrelationHead(BaseDecodeHead):
     def predict(
         self, inputs: tuple, batch_img_metas: list[dict], test_cfg: ConfigType
     ) -> Tensor:
-        """Logits or scores at the size of the network's input, (B, K, H, W).
+        """Predict logits or scores at the size of the input, (B, K, H, W).
+
+        Args:
+            inputs: Output of a ``CLIPViT``, tokens last.
+            batch_img_metas: Meta information; ``'cams'`` need
+                ``image_labels``.
+            test_cfg: Not used.
 
         Raises:
-            ValueError: Class maps are asked for and an image has no labels.
+            ValueError: ``predicts`` is ``'cams'`` and an image has no labels.
         """
         if self.predicts == 'logits':
             return super().predict(inputs, batch_img_metas, test_cfg)
@@ -194,7 +202,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         return self.cls_seg(self.decoder(features))
 
     def _relation_scores(self, features: Tensor) -> Tensor:
-        """Similarity of patches, (B, N, N)."""
+        """Return the similarity of patches, (B, N, N)."""
         patches = features.flatten(2).transpose(1, 2)
         if self.relation == 'dot':
             return dot_similarity(patches)
@@ -207,7 +215,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         samples: SampleList,
         scores: Tensor | None,
     ) -> Tensor:
-        """Class ids of pixels, (B, H, W); padding is ignored."""
+        """Return class ids of pixels, (B, H, W); padding is ignored."""
         metas = [sample.metainfo for sample in samples]
         present = foreground_labels(
             metas, self.num_classes, type(self).__name__
@@ -226,15 +234,18 @@ class IntraCorrelationHead(BaseDecodeHead):
         tokens: CLIPTokens,
         labels: Sequence[tuple[int, ...]],
         scores: Tensor | None,
+        *,
         in_view: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """See :class:`ClassMaps`; with scores, those of the learnt path."""
+        """Return :class:`ClassMaps`, with scores those of the learnt path."""
         check_foreground_text(self.text, self.num_classes, type(self).__name__)
-        return self.class_maps(tokens, self.text(), labels, scores, in_view)
+        return self.class_maps(
+            tokens, self.text(), labels, scores, in_view=in_view
+        )
 
     @torch.no_grad()
     def _relation_target(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Class ids of patches, (B, h, w)."""
+        """Return class ids of patches, (B, h, w)."""
         size = logits.shape[2:]
         small = F.interpolate(labels[:, None].float(), size, mode='nearest')
         small = small[:, 0].long()
@@ -246,5 +257,5 @@ class IntraCorrelationHead(BaseDecodeHead):
 
 
 def _iteration() -> int:
-    """Of the training that runs; 0 outside of one."""
+    """Return the current training iteration, 0 outside of training."""
     return MessageHub.get_current_instance().get_info('iter', 0)

@@ -1,4 +1,9 @@
-"""Class maps and labels made while training (ExCEL, WeCLIP)."""
+"""Online pseudo labels of ExCEL (CVPR 2025) and WeCLIP (CVPR 2024).
+
+:class:`ClassMaps` makes maps of an image's own classes; a learnt relation can
+change CLIP's dense stream for them (:func:`shift_dense_stream`).
+:func:`maps_to_labels` turns the maps into class ids of pixels.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,27 +27,27 @@ class ClassMaps(nn.Module):
     """Maps of an image's own classes.
 
     Args:
-        num_foreground: K - 1, the first rows of the text.
+        num_foreground: Number of foreground classes K - 1, which are the
+            first rows of the text.
         affinity: Arguments of :class:`AttentionAffinity`; None leaves it out.
-        norm_axis: See :func:`patch_text_similarity`; ExCEL's code has
-            ``'token'``.
-        redundancy: See there.
-        min_support: A present class whose similarity stays at or below this
-            on every patch is taken for not there: crops lose objects, and
-            min-max would blow up what noise is left. After redundancy
-            removal 0 is what all texts have in common, so no patch is more
-            like the class than like the average text. None keeps all, as
-            published.
-        grad_cam: Arguments of :func:`softmax_grad_cam`, which then makes the
-            maps in place of patch-text similarity (WeCLIP); the three
-            options above do not touch it.
-        calibrate: Whether a learnt relation reshapes the dense stream, as in
-            ExCEL; without, it only picks the attention maps, as in WeCLIP.
+        norm_axis: ``'channel'`` or ``'token'``, as in ExCEL's code; see
+            :func:`patch_text_similarity`.
+        redundancy: Whether the mean over all texts is subtracted.
+        min_support: A present class whose similarity does not exceed this on
+            any patch is treated as absent: crops can lose objects, and
+            min-max would amplify the remaining noise. With ``redundancy``, 0
+            is the mean over all texts. None keeps all, as published.
+        grad_cam: Arguments of :func:`softmax_grad_cam`, which then replaces
+            patch-text similarity (WeCLIP); the three options above do not
+            apply to it.
+        calibrate: Whether a learnt relation changes the dense stream, as in
+            ExCEL; else it only selects the attention maps, as in WeCLIP.
     """
 
     def __init__(
         self,
         num_foreground: int,
+        *,
         affinity: ConfigType | None = None,
         norm_axis: str = 'channel',
         redundancy: bool = True,
@@ -67,24 +72,25 @@ class ClassMaps(nn.Module):
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
         scores: Tensor | None = None,
+        *,
         in_view: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Maps, and whose they are.
+        """Return maps of the present classes, and their ids.
 
         Args:
-            tokens: CLIP's view of the batch.
-            text: Of classes and background words, (M, E).
+            tokens: Output of CLIP for the batch.
+            text: Embeddings of classes and background words, (M, E).
             labels: Present classes of each image, ids in ``text``.
-            scores: Learnt similarity of patches, (B, N, N), which reshapes
+            scores: Learnt similarity of patches, (B, N, N), which changes
                 the dense stream (see :func:`shift_dense_stream`) and, through
-                a sigmoid, picks attention maps; None leaves both as they are.
-            in_view: Whether all present classes are known to be seen, as in
-                an image that is not cropped; then none is dropped.
+                a sigmoid, selects attention maps. None changes nothing.
+            in_view: Whether all present classes are known to be visible, as
+                in an image that is not cropped; then none is dropped.
 
         Returns:
             Maps in [0, 1], (B, P, h, w), with P the largest number of
-            classes that an image has, and their ids (B, P), -1 where an
-            image has fewer or a class has no support; such maps are zero.
+            classes of an image, and their ids (B, P), -1 where an image has
+            fewer or a class has no support; such maps are zero.
         """
         relation = None
         if scores is not None:
@@ -92,7 +98,9 @@ class ClassMaps(nn.Module):
             if self.calibrate:
                 tokens = shift_dense_stream(tokens, scores)
         with torch.autocast(text.device.type, enabled=False):
-            return self._maps(tokens, text.float(), labels, relation, in_view)
+            return self._maps(
+                tokens, text.float(), labels, relation, in_view=in_view
+            )
 
     def _maps(
         self,
@@ -100,6 +108,7 @@ class ClassMaps(nn.Module):
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
         relation: Tensor | None,
+        *,
         in_view: bool,
     ) -> tuple[Tensor, Tensor]:
         ids = pad_labels(labels, text.device)
@@ -120,10 +129,10 @@ class ClassMaps(nn.Module):
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
     ) -> Tensor:
-        """Maps of all texts, as they come, (B, M, h, w)."""
+        """Return maps of all texts, not normalised, (B, M, h, w)."""
         if self.grad_cam is None:
             return patch_text_similarity(
-                tokens, text, self.norm_axis, self.redundancy
+                tokens, text, self.norm_axis, redundancy=self.redundancy
             )
         return softmax_grad_cam(
             tokens, text, labels, self.num_foreground, **self.grad_cam
@@ -133,25 +142,26 @@ class ClassMaps(nn.Module):
 def pad_labels(
     labels: Sequence[tuple[int, ...]], device: torch.device
 ) -> Tensor:
-    """Sets of different size as a table, (B, P) with P >= 1, rest -1."""
+    """Arrange sets of labels as a table (B, P), P >= 1, padded with -1."""
     width = max(1, *map(len, labels)) if labels else 1
     table = [[*own, *[-1] * (width - len(own))] for own in labels]
     return torch.tensor(table, device=device)
 
 
 def scatter_maps(maps: Tensor, ids: Tensor, num_classes: int) -> Tensor:
-    """Maps of present classes as maps of all.
+    """Arrange maps of present classes as maps of all classes.
 
     Args:
-        maps: (B, P, h, w).
-        ids: Of their classes, 0 to num_classes - 1, (B, P); -1 is dropped.
-        num_classes: Of all.
+        maps: Maps of the present classes, (B, P, h, w).
+        ids: Class ids of the maps, 0 to num_classes - 1, (B, P); maps with
+            -1 are dropped.
+        num_classes: Number of all classes.
 
     Returns:
-        (B, num_classes, h, w), zero where a class is not.
+        (B, num_classes, h, w), zero for absent classes.
     """
     whole = maps.new_zeros(len(maps), num_classes + 1, *maps.shape[2:])
-    # What is dropped goes to one more, which is cut off.
+    # Dropped maps go to one more channel, which is cut off.
     rows = ids.masked_fill(ids < 0, num_classes)
     index = rows[..., None, None].expand_as(maps)
     return whole.scatter(1, index, maps)[:, :num_classes]
@@ -164,13 +174,14 @@ def maps_to_labels(
     background_power: float = 1.0,
     par: ConfigType | None = None,
 ) -> Tensor:
-    """Refine class maps by colour and let the best class win.
+    """Refine class maps by colour and take the best class of each pixel.
 
     Args:
-        maps: In [0, 1], (B, P, h, w).
-        ids: Of their classes, from 0, (B, P); -1 is none.
+        maps: Class maps in [0, 1], (B, P, h, w).
+        ids: Class ids of the maps, from 0, (B, P); -1 for none.
         images: RGB on any scale, (B, 3, H, W).
-        background_power: See :func:`background_score`.
+        background_power: Exponent of the background score; see
+            :func:`background_score`.
         par: Arguments of :func:`refine_by_pixels`.
 
     Returns:
@@ -182,7 +193,7 @@ def maps_to_labels(
         [background_score(maps, power=background_power), maps], 1
     )
     scores = refine_by_pixels(images, scores, **(par or {}))
-    # Empty maps come behind the background and so lose their ties.
+    # The background comes before empty maps and so wins ties with them.
     table = torch.cat([torch.zeros_like(ids[:, :1]), ids + 1], 1)
     winner = scores.argmax(1)
     return table.gather(1, winner.flatten(1)).view_as(winner)
@@ -191,12 +202,12 @@ def maps_to_labels(
 def ignore_padding(
     labels: Tensor, shapes: Sequence[tuple[int, int]], ignore_index: int
 ) -> Tensor:
-    """Take no side where an image was padded, below and to the right.
+    """Mark padding below and to the right of images as ignored.
 
     Args:
         labels: Class ids, (B, H, W).
-        shapes: Height and width of each image before.
-        ignore_index: What padding becomes.
+        shapes: Height and width of each image before padding.
+        ignore_index: Id of ignored pixels.
 
     Returns:
         (B, H, W), a new tensor.
@@ -210,22 +221,22 @@ def ignore_padding(
 
 
 def shift_dense_stream(tokens: CLIPTokens, scores: Tensor) -> CLIPTokens:
-    """Let patches that a learnt relation joins share their values.
+    """Add a learnt relation to the attention maps of the dense stream.
 
     ExCEL adds R = softmax of the positive scores to the map of every head in
     every block of the dense path, and runs CLIP once more for it. The dense
-    stream is linear in these maps, so the same comes of what the first run
-    has left: ``y + value_scale * R @ U``. The class token takes no part.
+    stream is linear in these maps, so the result follows from the first run:
+    ``y + value_scale * R @ U``. The class token is not changed.
 
     Args:
-        tokens: CLIP's view of the batch, with a dense path.
+        tokens: Output of CLIP, with a dense path.
         scores: Centred similarity of the patches, (B, N, N).
 
     Returns:
-        The tokens with other patch embeddings.
+        The tokens with new patch embeddings.
 
     Raises:
-        ValueError: There is no dense path, or none that is linear.
+        ValueError: There is no dense path, or it is not linear.
     """
     if tokens.values is None:
         raise ValueError(

@@ -1,1 +1,1 @@
-"""Losses: algebra on logits, seeds, images and similarities."""
+"""Losses on logits, seeds, images and similarities."""

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 def near_pairs(
     grid: tuple[int, int], radius: int, device: torch.device
 ) -> Tensor:
-    """Which patches are at most ``radius`` rows and columns apart.
+    """Return which patches are at most ``radius`` rows and columns apart.
 
     Args:
         grid: Rows and columns (h, w).
-        radius: In patches; the square around a patch, not a circle.
+        radius: Half side of the square around a patch, in patches.
+        device: Device of the result.
 
     Returns:
         bool, (h * w, h * w); a patch is near itself.
@@ -43,14 +44,15 @@ def affinity_diversity(
     Args:
         affinity: G in [0, 1], (B, N, N) with N = h * w.
         labels: Class id of each patch, (B, h, w).
-        radius: Of the pairs that count, in patches; None counts all.
-        ignore_index: Id of patches that do not count.
+        radius: Largest distance of a pair that counts, in patches; None
+            counts all.
+        ignore_index: Id of ignored patches.
 
     Returns:
         Scalar in [0, 1]; 0 where G is 1 within and 0 across classes.
 
     Raises:
-        ValueError: The affinity is not for these labels.
+        ValueError: The shapes of affinity and labels do not match.
     """
     number = labels.shape[1] * labels.shape[2]
     if affinity.shape != (len(labels), number, number):
@@ -73,10 +75,10 @@ def affinity_diversity(
 
 @MODELS.register_module()
 class AffinityDiversityLoss(nn.Module):
-    """See :func:`affinity_diversity`.
+    """Diversity of an affinity; see :func:`affinity_diversity`.
 
     Args:
-        radius: See there.
+        radius: Largest distance of a pair that counts, in patches.
         loss_weight: Factor of the loss; ExCEL and WeCLIP have 0.1.
         loss_name: Key in the head's losses.
     """
@@ -95,7 +97,7 @@ class AffinityDiversityLoss(nn.Module):
     def forward(
         self, affinity: Tensor, labels: Tensor, ignore_index: int = 255
     ) -> Tensor:
-        """See :func:`affinity_diversity`."""
+        """Return the weighted :func:`affinity_diversity`."""
         return self.loss_weight * affinity_diversity(
             affinity, labels, self.radius, ignore_index
         )

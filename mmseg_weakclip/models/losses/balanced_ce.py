@@ -16,12 +16,12 @@ def balanced_cross_entropy(
     ignore_index: int = 255,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Half the mean over background, half the mean over foreground.
+    """Average the mean over background and the mean over foreground.
 
     Args:
-        logits: (B, K, H, W), class 0 is the background.
+        logits: Class logits, (B, K, H, W), class 0 is the background.
         labels: Class ids or ``ignore_index``, (B, H, W).
-        ignore_index: Id of pixels that count in neither.
+        ignore_index: Id of pixels that are in neither mean.
         weight: Weights >= 0 of the pixels in the two means, (B, H, W).
 
     Returns:
@@ -47,7 +47,9 @@ def balanced_cross_entropy(
 
 @MODELS.register_module()
 class BalancedCELoss(nn.Module):
-    """:func:`balanced_cross_entropy`, a ``loss_decode`` of any decode head.
+    """Balanced cross-entropy, a ``loss_decode`` of any decode head.
+
+    See :func:`balanced_cross_entropy`.
 
     Args:
         loss_weight: Factor of the loss.
@@ -68,7 +70,7 @@ class BalancedCELoss(nn.Module):
         weight: Tensor | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
-        """See :func:`balanced_cross_entropy`."""
+        """Return the weighted :func:`balanced_cross_entropy`."""
         return self.loss_weight * balanced_cross_entropy(
             pred, target, ignore_index, weight
         )

@@ -1,5 +1,7 @@
-"""Balanced seed loss (Huang et al., "Weakly-Supervised Semantic Segmentation
-Network with Deep Seeded Region Growing", CVPR 2018), as in WeakCLIP.
+"""Balanced seed loss of DSRG, as in WeakCLIP.
+
+Huang et al., "Weakly-Supervised Semantic Segmentation Network with Deep
+Seeded Region Growing" (CVPR 2018).
 """
 
 import torch.nn.functional as F
@@ -16,7 +18,7 @@ def balanced_seed_loss(
     ignore_index: int = 255,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Mean -log p over background seeds plus mean over foreground seeds.
+    """Add the means of -log p over background and foreground seeds.
 
     With seeds S_0 of the background and S_c of class c >= 1, and p the
     smoothed softmax::
@@ -24,8 +26,8 @@ def balanced_seed_loss(
         - sum_{S_0} log p_0 / |S_0|
         - sum_{c >= 1} sum_{S_c} log p_c / sum_{c >= 1} |S_c|
 
-    A side without seeds adds 0. Few foreground pixels thus weigh as much as
-    the many of the background.
+    A side without seeds adds 0. So the few foreground pixels weigh as much
+    as the many background pixels.
 
     Args:
         logits: Shape (B, K, H, W), K >= 2 with background as class 0.
@@ -69,23 +71,23 @@ def balanced_seed_loss(
 
 
 def valid_seed_fraction(seeds: Tensor, ignore_index: int = 255) -> Tensor:
-    """Share of each image's pixels that have a seed, shape (B,)."""
+    """Return the share of each image's pixels that have a seed, (B,)."""
     return (seeds != ignore_index).flatten(1).float().mean(1)
 
 
 @MODELS.register_module()
 class CAMSeedLoss(nn.Module):
-    """:func:`balanced_seed_loss` averaged over the batch.
+    """Mean of :func:`balanced_seed_loss` over the batch.
 
-    It has the signature of mmseg's losses, so it is a ``loss_decode`` of any
-    decode head. An image whose seed has only ignored pixels adds nothing; the
-    first one is logged as a warning.
+    It has the signature of mmseg's losses, so any decode head takes it as
+    ``loss_decode``. An image whose seed has only ignored pixels adds nothing;
+    the first one is logged as a warning.
 
     Args:
-        size: Height and width at which the loss is taken: logits go there
-            bilinearly, seeds by nearest neighbour. WeakCLIP has (64, 64).
-            None takes the size of the logits, which stock heads enlarge to
-            that of the seeds first.
+        size: Height and width at which the loss is computed: logits are
+            resized bilinearly, seeds by nearest neighbour. WeakCLIP has
+            (64, 64). None takes the size of the logits, which stock heads
+            first enlarge to that of the seeds.
         loss_weight: Factor of the loss.
         loss_name: Key in the head's losses; a name without ``loss`` is
             logged but not trained on.
@@ -110,7 +112,7 @@ class CAMSeedLoss(nn.Module):
         weight: Tensor | None = None,
         ignore_index: int = 255,
     ) -> Tensor:
-        """Loss of a batch.
+        """Return the loss of a batch.
 
         Args:
             pred: Logits, shape (B, K, h, w).
@@ -142,11 +144,11 @@ class CAMSeedLoss(nn.Module):
             MMLogger.get_current_instance().warning(
                 f'{self.loss_name}: {empty} of {len(seeds)} images have no '
                 f'seed, only pixels with the ignored id {ignore_index}. They '
-                'add nothing to the loss. Said once; tools/check_dataset.py '
+                'add nothing to the loss. Logged once; tools/check_dataset.py '
                 'finds all such seeds'
             )
 
 
 def _nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, H, W) to (B, *size) by nearest neighbour, as float32."""
+    """Resize (B, H, W) to (B, *size) by nearest neighbour, as float32."""
     return F.interpolate(maps[:, None].float(), size, mode='nearest')[:, 0]

@@ -1,4 +1,4 @@
-"""Boundary loss: predictions meet their own dense CRF (WeakCLIP).
+"""Boundary loss between predictions and their own dense CRF (WeakCLIP).
 
 WeakCLIP (Zhu et al., IJCV 2025), after the constrain-to-boundary loss of SEC
 (Kolesnikov and Lampert, ECCV 2016), with a clipped ratio.
@@ -26,14 +26,14 @@ MIN_PROB = 1e-4
 def clipped_kl(
     target: Tensor, probs: Tensor, ratio_range: tuple[float, float]
 ) -> Tensor:
-    """``sum_c q_c log(clip(q_c / p_c, low, high))`` at each pixel.
+    """Return ``sum_c q_c log(clip(q_c / p_c, low, high))`` at each pixel.
 
     Where the ratio is clipped, the gradient is zero: classes on which CRF
-    and prediction differ by more than the range are left alone.
+    and prediction differ by more than the range are not trained.
 
     Args:
-        target: q, shape (B, K, H, W).
-        probs: p > 0, shape (B, K, H, W).
+        target: Probabilities q, shape (B, K, H, W).
+        probs: Probabilities p > 0, shape (B, K, H, W).
         ratio_range: Bounds (low, high) of the ratio.
 
     Returns:
@@ -49,17 +49,18 @@ class CRFBoundaryLoss(nn.Module):
     """Clipped KL(q || p) of the prediction p and its dense CRF q.
 
     ``q = renormalise(max(CRF(image, max(p, 1e-4)), 1e-4))`` is a constant:
-    no gradient passes through it. The mean is over all pixels, those with
-    an ignored seed too.
+    no gradient passes through it. The mean is over all pixels, including
+    those with an ignored seed.
 
     Args:
         params: Preset, values or instance of :class:`CRFParams`.
         backend: See :func:`dense_crf`.
-        size: Height and width at which the loss is taken; None for those of
-            the logits.
-        align_corners: How images get there. The published code has True,
-            but False for the logits, which shifts the two against each other
-            by up to half a pixel; False, the default, is the same for both.
+        size: Height and width at which the loss is computed; None for those
+            of the logits.
+        align_corners: Mode of resizing the images. The published code has
+            True, but False for the logits, which shifts the two against each
+            other by up to half a pixel; False, the default, treats both
+            alike.
         ratio_range: Bounds of q / p, see :func:`clipped_kl`.
         loss_weight: Factor of the loss.
         loss_name: Key in the head's losses.
@@ -74,6 +75,7 @@ class CRFBoundaryLoss(nn.Module):
         params: CRFParams | str | Mapping[str, float] = 'weakclip_train',
         backend: str = 'auto',
         size: tuple[int, int] | None = (64, 64),
+        *,
         align_corners: bool = False,
         ratio_range: Sequence[float] = (0.05, 20.0),
         loss_weight: float = 1.0,
@@ -96,15 +98,15 @@ class CRFBoundaryLoss(nn.Module):
     def forward(
         self, logits: Tensor, images: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """Loss of a batch, in float32, under autocast too.
+        """Return the loss of a batch, in float32, under autocast too.
 
         Args:
             logits: Shape (B, K, h, w).
             images: RGB in 0..255, not normalised, uint8 or float, shape
                 (B, 3, H, W).
-            mask: True where a pixel counts, bool, shape (B, H, W): a way to
-                leave padding out of the mean. (The CRF still sees it.) None
-                counts all, as published.
+            mask: True where a pixel counts, bool, shape (B, H, W), to leave
+                padding out of the mean. (The CRF still sees it.) None counts
+                all, as published.
 
         Returns:
             Scalar; 0 if the mask is empty. NaN logits give NaN.
@@ -130,7 +132,7 @@ class CRFBoundaryLoss(nn.Module):
 
     @torch.no_grad()
     def _target(self, images: Tensor, probs: Tensor) -> Tensor:
-        """The marginals q, shape (B, K, H, W)."""
+        """Return the marginals q, shape (B, K, H, W)."""
         # A NaN must come out as a NaN loss, which the training loop reports
         # with the images at fault, not as an error of the CRF.
         probs = probs.nan_to_num().clamp(min=MIN_PROB)

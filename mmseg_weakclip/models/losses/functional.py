@@ -1,19 +1,22 @@
-"""Functions that several losses share."""
+"""Functions that several losses share: logarithms, softmax and zeros."""
 
 from math import log
 
 from torch import Tensor
 
+# Published value; bounds -log p of the smoothed softmax by 16.2.
+EPS = 1e-7
+
 
 def negative_log(
     values: Tensor, tangent_below: float | None = 0.1, eps: float = 1e-4
 ) -> Tensor:
-    """``-log(values)``, continued to where the logarithm is not defined.
+    """Return ``-log(values)``, continued by a tangent near and below 0.
 
     CLIMS takes -log of a cosine, and keeps it finite by a clamp to
-    [eps, 1 - eps]. A clamp has no gradient outside: a region that is not at
-    all like its text is left as it is. Here the curve goes on as its tangent
-    below t = ``tangent_below``::
+    [eps, 1 - eps]. A clamp has no gradient outside: a region that does not
+    resemble its text at all gets no gradient. Here the curve continues as
+    its tangent below t = ``tangent_below``::
 
         -log v                          v >= t
         -log t + (t - v) / t            v < t
@@ -23,10 +26,10 @@ def negative_log(
     at the usual cosine of 0.28.)
 
     Args:
-        values: Up to 1 as a cosine, up to 2 as 1 - cosine; any floating type
+        values: Cosines, up to 1, or 1 - cosine, up to 2; any floating type
             and shape. Above 1 the result is negative.
         tangent_below: t, in (0, 1); None clamps instead, as published.
-        eps: Bounds of the clamp, where there is one.
+        eps: The clamp is to [eps, 1 - eps]; unused with a tangent.
 
     Returns:
         float32, of the same shape, falling in ``values``.
@@ -41,15 +44,11 @@ def negative_log(
     return tangent.where(below, curve)
 
 
-# Published value; bounds -log p by 16.2.
-EPS = 1e-7
-
-
 def smoothed_softmax(logits: Tensor) -> Tensor:
-    """``(softmax + eps) / sum(softmax + eps)`` over classes, in float32.
+    """Return ``(softmax + eps) / sum(softmax + eps)`` over classes.
 
     Args:
-        logits: Shape (B, K, H, W), of any floating type.
+        logits: Class logits, (B, K, H, W), of any floating type.
 
     Returns:
         float32, shape (B, K, H, W), positive and summing to one over K.
@@ -59,14 +58,14 @@ def smoothed_softmax(logits: Tensor) -> Tensor:
 
 
 def connected_zero(maps: Tensor) -> Tensor:
-    """A zero through which a backward pass reaches the maps.
+    """Return a zero through which a backward pass reaches the maps.
 
-    A step without a pair thus still gives every parameter a gradient, which
+    So a step without a pair still gives every parameter a gradient, which
     distributed training waits for.
 
     Args:
-        maps: (B, K, h, w); may hold infinities, which ``0 * maps.sum()``
-            would turn into NaN.
+        maps: Activation maps, (B, K, h, w); may hold infinities, which ``0 *
+            maps.sum()`` would turn into NaN.
 
     Returns:
         Scalar, float32; its gradient is 0 everywhere.
@@ -75,11 +74,11 @@ def connected_zero(maps: Tensor) -> Tensor:
 
 
 def mean_or_zero(values: Tensor, maps: Tensor) -> Tensor:
-    """The mean of values, or a finite zero where there are none.
+    """Return the mean of values, or a finite zero if there are none.
 
     Args:
-        values: float32, (N,).
-        maps: See :func:`connected_zero`.
+        values: Loss values, float32, (N,).
+        maps: Activation maps; see :func:`connected_zero`.
 
     Returns:
         Scalar, float32, connected to the maps.

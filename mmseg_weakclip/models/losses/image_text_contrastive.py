@@ -1,8 +1,7 @@
 """Contrast of images and their captions (CLIP, ICML 2021; SegCLIP, ICML 2023).
 
-Symmetric InfoNCE: each image looks for its text among all texts of the batch
-and each text for its image, with the cross entropy of
-``scale * cos(image, text)``.
+Symmetric InfoNCE: the cross entropy of ``scale * cos(image, text)`` for each
+image over all texts of the batch, and for each text over all images.
 """
 
 import torch
@@ -14,11 +13,12 @@ from torch import Tensor, nn
 
 
 def equal_text_targets(text_ids: Tensor, all_text_ids: Tensor) -> Tensor:
-    """Equal shares over the samples of the same text.
+    """Return targets that are shared equally by samples of the same text.
 
     Args:
         text_ids: Ids of the texts of the rows, equal for equal texts, (B,).
-        all_text_ids: Those of the columns, (M,); each row's own is there.
+        all_text_ids: Ids of the texts of the columns, (M,); they include
+            those of the rows.
 
     Returns:
         float32, (B, M); rows sum to 1.
@@ -28,18 +28,18 @@ def equal_text_targets(text_ids: Tensor, all_text_ids: Tensor) -> Tensor:
 
 
 def check_equal_batches(size: int, device: torch.device) -> None:
-    """Refuse ranks of unequal batch size, on every rank alike.
+    """Raise an error on every rank if batch sizes differ between ranks.
 
-    To gather embeddings of unequal number hangs, or mixes up ranks without a
-    word. The sizes themselves are one integer a rank: their exchange costs
-    next to nothing, but lets the host wait for the device.
+    Gathering unequal numbers of embeddings hangs, or silently mixes up
+    ranks. The exchange of the sizes, one integer a rank, is cheap, but the
+    host waits for the device.
 
     Args:
-        size: Of this rank's batch.
-        device: Of the batch.
+        size: Batch size of this rank.
+        device: Device of the batch.
 
     Raises:
-        ValueError: Not all ranks have as many samples.
+        ValueError: The batch sizes of the ranks differ.
     """
     sizes = torch.cat(all_gather(torch.tensor([size], device=device)))
     if (sizes != size).any():
@@ -55,18 +55,18 @@ class ImageTextContrastiveLoss(nn.Module):
     """Symmetric contrast of a batch of images and its texts.
 
     With several ranks, each contrasts its own samples with those of all
-    ranks, and gradients flow back to where the embeddings came from. The mean
-    over ranks, which data-parallel training takes of the gradients, is the
-    loss of one process with the whole batch.
+    ranks, and gradients flow back to the rank of each embedding. The mean of
+    the gradients over ranks, as data-parallel training takes it, equals that
+    of one process with the whole batch.
 
     Args:
-        gather: Whether the samples of all ranks are contrasted; False leaves
-            each rank to its own.
-        same_text: What two samples with the same text are to each other.
-            ``'negative'``, as published: each text but its own pushes the
-            image away, an equal one too. ``'positive'``: the target of both
-            is shared equally among all samples of that text. The least value
-            is then the entropy of the targets, log k for k equal texts.
+        gather: Whether the samples of all ranks are contrasted, or only
+            those of the same rank.
+        same_text: How two samples with the same text are treated.
+            ``'negative'``, as published: every other sample is a negative,
+            even one with an equal text. ``'positive'``: the target is shared
+            equally among all samples of that text. The least value is then
+            the entropy of the targets, log k for k equal texts.
         loss_weight: Factor of the loss; SegCLIP has 1.
         loss_name: Key in the head's losses.
 
@@ -76,6 +76,7 @@ class ImageTextContrastiveLoss(nn.Module):
 
     def __init__(
         self,
+        *,
         gather: bool = True,
         same_text: str = 'negative',
         loss_weight: float = 1.0,
@@ -98,11 +99,11 @@ class ImageTextContrastiveLoss(nn.Module):
         scale: Tensor,
         text_ids: Tensor | None = None,
     ) -> Tensor:
-        """Loss of a batch, in float32, under autocast too.
+        """Return the loss of a batch, in float32, under autocast too.
 
         Args:
-            image: Embeddings of any length above 0, (B, E).
-            text: Those of the images' texts, (B, E).
+            image: Image embeddings of any length above 0, (B, E).
+            text: Embeddings of the images' texts, (B, E).
             scale: Factor of the cosines, the inverse temperature itself, not
                 its logarithm; a scalar. CLIP's is at most 100.
             text_ids: Integers, equal for equal texts and for those only, on
@@ -141,7 +142,7 @@ class ImageTextContrastiveLoss(nn.Module):
             return self.loss_weight * sum(losses) / 2
 
     def _targets(self, text_ids: Tensor, world_size: int) -> Tensor:
-        """Shares of all ranks' samples in this rank's, (B, world * B)."""
+        """Return targets over the samples of all ranks, (B, world * B)."""
         text_ids = text_ids.long()
         everywhere = all_gather(text_ids) if world_size > 1 else [text_ids]
         return equal_text_targets(text_ids, torch.cat(everywhere))

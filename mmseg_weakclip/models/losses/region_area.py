@@ -1,4 +1,4 @@
-"""The area of activation maps is kept small (CLIMS, CVPR 2022, L_REG)."""
+"""Penalty on the area of activation maps (CLIMS, CVPR 2022, L_REG)."""
 
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from .region_similarities import RegionSimilarities
 def activation_area(
     maps: Tensor, present: Tensor, classes: str = 'all'
 ) -> Tensor:
-    """The mean of maps, over classes and positions.
+    """Return the mean of maps, over classes and positions.
 
     Args:
-        maps: P in [0, 1], (B, K, h, w).
+        maps: Activation maps in [0, 1], (B, K, h, w).
         present: Image labels, bool, (B, K).
         classes: ``'all'``, or ``'present'`` for the maps of classes that
             their image has.
@@ -28,20 +28,20 @@ def activation_area(
 
 @MODELS.register_module()
 class ActivationAreaLoss(nn.Module):
-    """See :func:`activation_area`.
+    """Area of activation maps; see :func:`activation_area`.
 
     Args:
         classes: ``'all'``, as published: maps of absent classes, which no
-            other loss of CLIMS touches, go to zero. A class that is present
-            then feels a force of 1 / (B K h w) at each position, the smaller
-            the more classes there are. With ``'present'`` that number has no
-            part in it, but absent classes are free.
+            other loss of CLIMS trains, go to zero. The gradient at each
+            position is then 1 / (B K h w), smaller the more classes there
+            are. With ``'present'`` it does not depend on K, but maps of
+            absent classes are not trained.
         loss_weight: Factor of the loss; CLIMS has 0.2, its camera-ready
             version 1.15.
         loss_name: Key in the head's losses.
 
     Raises:
-        ValueError: ``classes`` is neither.
+        ValueError: ``classes`` has another value.
     """
 
     def __init__(
@@ -58,7 +58,10 @@ class ActivationAreaLoss(nn.Module):
         self.loss_name = loss_name
 
     def forward(self, regions: RegionSimilarities) -> Tensor:
-        """Loss of a batch.
+        """Return the loss of a batch.
+
+        Args:
+            regions: Similarities and maps of the batch.
 
         Returns:
             Scalar, float32.

@@ -1,4 +1,4 @@
-"""Co-occurring background is kept out (CLIMS, CVPR 2022, L_CBS)."""
+"""Suppression of co-occurring background (CLIMS, CVPR 2022, L_CBS)."""
 
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -13,19 +13,19 @@ def background_suppression(
     threshold: float | None = 0.26,
     over_texts: str = 'sum',
 ) -> Tensor:
-    """``-log(1 - s)`` over the texts that an object region is too like.
+    """Add up ``-log(1 - s)`` over texts that an object region resembles.
 
     The threshold is a hard gate: the loss jumps there, and the gate itself
-    has no gradient. -log is continued by :func:`negative_log`, which acts on
-    cosines above 0.9 only; the published -log(1 - s) is infinite at 1.
+    has no gradient. -log is continued by :func:`negative_log`, which changes
+    it for cosines above 0.9 only; the published -log(1 - s) is infinite at 1.
 
     Args:
-        similarity: s of the object region and the texts, (M, L).
-        mask: Which are texts of the pair, bool, (M, L).
+        similarity: Cosines s of the object region and the texts, (M, L).
+        mask: Which texts belong to the pair, bool, (M, L).
         threshold: Texts count where s is above; None counts all. Cosines
-            below 0 then add less than nothing.
-        over_texts: ``'sum'``, or ``'mean'`` over all texts of the pair, those
-            below the threshold too.
+            below 0 then give negative values.
+        over_texts: ``'sum'``, or ``'mean'`` over all texts of the pair,
+            including those below the threshold.
 
     Returns:
         float32, (M,); 0 for a pair without texts.
@@ -44,21 +44,22 @@ def background_suppression(
 
 @MODELS.register_module()
 class BackgroundSuppressionLoss(nn.Module):
-    """:func:`background_suppression` of a batch.
+    """Suppression of a batch; see :func:`background_suppression`.
 
     The published code sums over pairs, so that the weight of the loss against
     the others, which are means, grows with the batch and its labels. The sum
     is M times the mean: with the 25 pairs that 16 images of VOC have, weight
     1 of ``'sum'`` is weight 25 of ``'mean'``. All M pairs are in the mean,
-    those without texts too.
+    including those without texts.
 
     Args:
-        threshold: See :func:`background_suppression`. CLIMS has 0.26 on VOC
-            and 0.285 on COCO for one list of texts for all classes, which
-            belongs to the cosines of CLIP ViT-B/32; its camera-ready version
-            has None, and texts of each class's own.
-        over_texts: See there; the camera-ready version has ``'mean'``.
-        reduction: Over pairs, ``'mean'``, or ``'sum'`` as published.
+        threshold: Cosine above which texts count; None counts all. CLIMS has
+            0.26 on VOC and 0.285 on COCO for one list of texts for all
+            classes, which belongs to the cosines of CLIP ViT-B/32; its
+            camera-ready version has None, and texts of each class's own.
+        over_texts: ``'sum'`` or ``'mean'``; the camera-ready version has
+            ``'mean'``.
+        reduction: Reduction over pairs: ``'mean'``, or ``'sum'`` as published.
         loss_weight: Factor of the loss; CLIMS has 1 on VOC, 1.25 on COCO,
             29.5 in its camera-ready version, all three for ``'sum'``.
         loss_name: Key in the head's losses.
@@ -94,7 +95,10 @@ class BackgroundSuppressionLoss(nn.Module):
         self.loss_name = loss_name
 
     def forward(self, regions: RegionSimilarities) -> Tensor:
-        """Loss of a batch.
+        """Return the loss of a batch.
+
+        Args:
+            regions: Similarities and maps of the batch.
 
         Returns:
             Scalar, float32; 0 without pairs or texts.

@@ -1,6 +1,6 @@
 """Contrast of regions and texts (CLIMS+, eq. 9 to 12; QA-CLIMS).
 
-It stands in place of the three losses of CLIMS on texts. With a temperature
+It replaces the three losses of CLIMS on texts. With a temperature
 t, oo, ob, bo and bb for the similarities of the object region (o) and the
 rest (b) to the class's text and to the background texts, each form is made of
 terms ``-log(exp(p) / sum exp(n))`` over a positive p and negatives n. They
@@ -18,19 +18,19 @@ from .region_similarities import RegionSimilarities
 
 
 def contrast(
-    positive: Tensor, negative: Tensor, include_positive: bool
+    positive: Tensor, negative: Tensor, *, include_positive: bool
 ) -> Tensor:
-    """``-log(exp(p) / sum)`` with the sum in log space.
+    """Return ``-log(exp(p) / sum)`` with the sum in log space.
 
     Args:
-        positive: p, (N,).
+        positive: Logits p of the positives, (N,).
         negative: Log of the sum of exponentials of the negatives, (N,).
-        include_positive: Whether exp(p) is part of the sum. It is in InfoNCE
-            as usual, and bounds the loss below by 0.
+        include_positive: Whether exp(p) is part of the sum, as in the usual
+            InfoNCE, which bounds the loss below by 0.
 
     Returns:
-        (N,); without the positive not bounded, with a gradient of -1 on p
-        however large it is.
+        Losses, (N,); without the positive they have no lower bound, and a
+        gradient of -1 on p however large it is.
     """
     loss = negative - positive
     return F.softplus(loss) if include_positive else loss
@@ -39,18 +39,18 @@ def contrast(
 def background_logits(
     similarity: Tensor, mask: Tensor, temperature: float, reduction: str
 ) -> Tensor:
-    """Similarities to background texts as terms of a logsumexp.
+    """Return similarities to background texts as terms of a logsumexp.
 
     Args:
-        similarity: (M, L).
-        mask: Which are texts of the pair, bool, (M, L).
-        temperature: t.
+        similarity: Cosines of regions and texts, (M, L).
+        mask: Which texts belong to the pair, bool, (M, L).
+        temperature: Temperature t.
         reduction: ``'sum'``; or ``'mean'``, which takes the log of the number
             of a pair's texts from each, so that the sum of exponentials is
             their mean.
 
     Returns:
-        float32, (M, L); -inf where there is no text.
+        float32, (M, L); -inf where the pair has no text.
     """
     logits = similarity.float() / temperature
     if reduction == 'mean':
@@ -62,7 +62,7 @@ def background_logits(
 def _pair_terms(
     regions: RegionSimilarities, temperature: float, reduction: str
 ) -> tuple[Tensor, Tensor]:
-    """Positive and negative of each pair, both (M,)."""
+    """Return the positive and the negative of each pair, both (M,)."""
     background = background_logits(
         regions.object_background,
         regions.background_mask,
@@ -78,10 +78,11 @@ def _pair_terms(
 def image_contrast(
     regions: RegionSimilarities,
     temperature: float,
+    *,
     include_positive: bool = False,
     background_reduction: str = 'sum',
 ) -> Tensor:
-    """CLIMS+, eq. 9, to the letter, for each image that has pairs.
+    """Return eq. 9 of CLIMS+, to the letter, for each image with pairs.
 
     Over the pairs k of an image::
 
@@ -93,7 +94,7 @@ def image_contrast(
     added to the denominator.
 
     Returns:
-        float32, one value for each image that has pairs, (N,).
+        float32, one value for each image with pairs, (N,).
     """
     positive, negative = _pair_terms(
         regions, temperature, background_reduction
@@ -103,30 +104,32 @@ def image_contrast(
     return contrast(
         positive.where(own, 0).sum(1),
         negative.where(own, float('-inf')).logsumexp(1),
-        include_positive,
+        include_positive=include_positive,
     )
 
 
 def pair_contrast(
     regions: RegionSimilarities,
     temperature: float,
+    *,
     include_positive: bool = False,
     background_reduction: str = 'sum',
 ) -> Tensor:
-    """:func:`image_contrast` as if each pair had an image of its own, (M,)."""
+    """Return eq. 9 as if each pair had an image of its own, (M,)."""
     positive, negative = _pair_terms(
         regions, temperature, background_reduction
     )
-    return contrast(positive, negative, include_positive)
+    return contrast(positive, negative, include_positive=include_positive)
 
 
 def two_sided_contrast(
     regions: RegionSimilarities,
     temperature: float,
+    *,
     include_positive: bool = True,
     background_reduction: str = 'sum',
 ) -> Tensor:
-    """One contrast for the object region, one for the rest (QA-CLIMS).
+    """Add a contrast of the object region and one of the rest (QA-CLIMS).
 
     For each pair that has background texts, FRC + BRC, with::
 
@@ -136,7 +139,7 @@ def two_sided_contrast(
     QA-CLIMS sums both over pairs, with weights 10 and 8 and t = 0.7.
 
     A pair without texts has no negative in FRC and no positive in BRC.
-    ``background_reduction`` is of FRC.
+    ``background_reduction`` applies to FRC.
 
     Returns:
         float32, one value for each pair that has texts, (N,).
@@ -155,11 +158,11 @@ def two_sided_contrast(
     return contrast(
         regions.object_text[kept].float() / temperature,
         background.logsumexp(1),
-        include_positive,
+        include_positive=include_positive,
     ) + contrast(
         rest_background.logsumexp(1),
         regions.rest_text[kept].float() / temperature,
-        include_positive,
+        include_positive=include_positive,
     )
 
 
@@ -182,14 +185,14 @@ class InfoNCERegionLoss(nn.Module):
         form: ``'eq9'``, :func:`image_contrast`, the mean over images that
             have pairs; ``'per_class'``, :func:`pair_contrast`, over pairs;
             ``'frc_brc'``, :func:`two_sided_contrast`, over pairs that have
-            texts. The first two are one for images of one class.
-        temperature: t; CLIMS+ states none, QA-CLIMS has 0.7.
-        include_positive: See :func:`contrast`; None does as the form's paper:
-            False for the first two, True for ``'frc_brc'``.
+            texts. The first two are equal for images of one class.
+        temperature: Temperature t; CLIMS+ states none, QA-CLIMS has 0.7.
+        include_positive: See :func:`contrast`; None follows the paper of the
+            form: False for the first two, True for ``'frc_brc'``.
         background_reduction: ``'sum'`` of exponentials over a pair's texts,
             as published: of 10 texts and the rest, the rest gets about 1/11
-            of the push away. ``'mean'`` lets all texts of a pair weigh as
-            much as one.
+            of the gradient. ``'mean'``: all texts of a pair weigh as much as
+            one.
         loss_weight: Factor of the loss; CLIMS+ states none.
         loss_name: Key in the head's losses.
 
@@ -201,6 +204,7 @@ class InfoNCERegionLoss(nn.Module):
         self,
         form: str = 'eq9',
         temperature: float = 0.7,
+        *,
         include_positive: bool | None = None,
         background_reduction: str = 'sum',
         loss_weight: float = 1.0,
@@ -226,7 +230,10 @@ class InfoNCERegionLoss(nn.Module):
         self.loss_name = loss_name
 
     def forward(self, regions: RegionSimilarities) -> Tensor:
-        """Loss of a batch.
+        """Return the loss of a batch.
+
+        Args:
+            regions: Similarities and maps of the batch.
 
         Returns:
             Scalar, float32; 0 without pairs.
@@ -234,7 +241,7 @@ class InfoNCERegionLoss(nn.Module):
         values = FORMS[self.form](
             regions,
             self.temperature,
-            self.include_positive,
-            self.background_reduction,
+            include_positive=self.include_positive,
+            background_reduction=self.background_reduction,
         )
         return self.loss_weight * mean_or_zero(values, regions.maps)

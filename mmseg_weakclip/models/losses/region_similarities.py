@@ -1,8 +1,8 @@
-"""What the losses of CLIMS see: similarities of image regions and texts.
+"""Similarities of image regions and texts, the input of CLIMS's losses.
 
 CLIMS (Xie et al., CVPR 2022) cuts an image X into the object region ``X * P``
-and the rest ``X * (1 - P)`` with the activation map P of a class, and asks
-CLIP how like each is to texts. The losses know neither CLIP nor the image.
+and the rest ``X * (1 - P)`` with the activation map P of a class, and
+compares each with texts by CLIP. The losses need neither CLIP nor the image.
 """
 
 from dataclasses import dataclass
@@ -18,20 +18,21 @@ class RegionSimilarities:
     of the batch has a class, L is 0 where no pair has background texts.
 
     Attributes:
-        images: Place of the pair's image in the batch, int64, (M,).
-        labels: The pair's class, from 0, int64, (M,).
-        object_text: Object region and the class's text, (M,).
-        rest_text: Rest and the class's text, (M,).
-        object_background: Object region and the background texts, (M, L).
-        rest_background: Rest and the background texts, (M, L).
-        background_mask: False where a pair has fewer than L texts; what the
-            similarities hold there never matters. bool, (M, L).
-        maps: P of all classes, sigmoid activation maps in [0, 1],
+        images: Index of the pair's image in the batch, int64, (M,).
+        labels: Class id of the pair, from 0, int64, (M,).
+        object_text: Cosine of object region and class text, (M,).
+        rest_text: Cosine of rest and class text, (M,).
+        object_background: Cosines of object region and background texts,
+            (M, L).
+        rest_background: Cosines of rest and background texts, (M, L).
+        background_mask: False where a pair has fewer than L texts; the
+            cosines there are not read. bool, (M, L).
+        maps: Activation maps P of all classes, after a sigmoid,
             (B, K, h, w).
-        present: The image labels, bool, (B, K).
+        present: Image labels, bool, (B, K).
 
     Raises:
-        ValueError: A shape does not fit the others.
+        ValueError: A shape does not match the others.
     """
 
     images: Tensor
@@ -45,7 +46,7 @@ class RegionSimilarities:
     present: Tensor
 
     def __post_init__(self) -> None:
-        """Check shapes alone: values would have to come from the device."""
+        """Check shapes only: values would have to come from the device."""
         if self.background_mask.ndim != 2 or self.maps.ndim != 4:
             raise ValueError(
                 'background_mask must be (M, L) and maps (B, K, h, w), got '

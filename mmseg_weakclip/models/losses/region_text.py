@@ -1,4 +1,8 @@
-"""What CLIMS's two losses on a region and its class's text share."""
+"""Text matching losses on image regions (CLIMS, CVPR 2022, L_OTM and L_BTM).
+
+The object region should match the text of its class, the rest of the image
+should not: both losses are ``-log`` of a match in [0, 1] or a little beyond.
+"""
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
@@ -12,21 +16,11 @@ from .functional import mean_or_zero, negative_log
 from .region_similarities import RegionSimilarities
 
 
-def class_factors(
-    labels: Tensor, class_weights: Mapping[int, float]
-) -> Tensor:
-    """The factor of each pair, 1 for classes without one; float32, (M,)."""
-    factors = torch.ones_like(labels, dtype=torch.float32)
-    for label, factor in class_weights.items():
-        factors = factors.masked_fill(labels == label, factor)
-    return factors
-
-
-class TextMatchingLoss(nn.Module, metaclass=ABCMeta):
+class RegionTextLoss(nn.Module, metaclass=ABCMeta):
     """Mean over pairs of ``factor * -log(match)``.
 
-    The mean is over the M pairs of the batch, whatever their factors, so
-    that a factor of 3 triples what a pair adds.
+    The mean is over the M pairs of the batch, whatever their factors: a
+    factor of 3 triples what a pair adds.
 
     Args:
         loss_name: Key in the head's losses.
@@ -36,7 +30,7 @@ class TextMatchingLoss(nn.Module, metaclass=ABCMeta):
             dining table and sofa of VOC, ``{8: 3.0, 10: 3.0, 17: 3.0}``.
         tangent_below: See :func:`negative_log`; None clamps as published,
             which leaves regions outside the clamp without a gradient.
-        eps: See there.
+        eps: Bound of the clamp; see :func:`negative_log`.
 
     Raises:
         ValueError: A value is out of its range.
@@ -73,10 +67,13 @@ class TextMatchingLoss(nn.Module, metaclass=ABCMeta):
     @staticmethod
     @abstractmethod
     def match(regions: RegionSimilarities) -> Tensor:
-        """What is to be large, float32, (M,)."""
+        """Return the match of each pair, which should be large, (M,)."""
 
     def forward(self, regions: RegionSimilarities) -> Tensor:
-        """Loss of a batch.
+        """Return the loss of a batch.
+
+        Args:
+            regions: Similarities and maps of the batch.
 
         Returns:
             Scalar, float32; 0 without pairs.
@@ -99,19 +96,19 @@ class TextMatchingLoss(nn.Module, metaclass=ABCMeta):
 
 
 @MODELS.register_module()
-class ObjectTextLoss(TextMatchingLoss):
-    """``-log s`` of the object region and its class's text, the mean.
+class ObjectTextLoss(RegionTextLoss):
+    """Mean of ``-log s`` of the object region and its class's text.
 
-    0 at a cosine of 1, falling in the cosine. Alone it is content with the
-    part of an object by which CLIP knows it best.
+    It is 0 at a cosine of 1. Used alone, it is satisfied with the part of an
+    object that CLIP recognises best.
 
-    A cosine below ``tangent_below`` is pushed up with a steady force; the
-    published clamp gives up on a region whose cosine is not above ``eps``.
+    Cosines below ``tangent_below`` get a constant gradient; the published
+    clamp gives none to a region whose cosine is not above ``eps``.
 
     Args:
         loss_name: Key in the head's losses.
-        **kwargs: Of :class:`TextMatchingLoss`; CLIMS has the weight 10 on
-            VOC and 2 on COCO.
+        **kwargs: Arguments of :class:`RegionTextLoss`; CLIMS has the weight
+            10 on VOC and 2 on COCO.
     """
 
     def __init__(self, loss_name: str = 'loss_otm', **kwargs: Any) -> None:
@@ -119,27 +116,27 @@ class ObjectTextLoss(TextMatchingLoss):
 
     @staticmethod
     def match(regions: RegionSimilarities) -> Tensor:
-        """See :class:`TextMatchingLoss`."""
+        """Return the cosine of object region and class text, (M,)."""
         return regions.object_text.float()
 
 
 @MODELS.register_module()
-class BackgroundTextLoss(TextMatchingLoss):
-    """``-log(1 - s)`` of the rest and its class's text, the mean.
+class BackgroundTextLoss(RegionTextLoss):
+    """Mean of ``-log(1 - s)`` of the rest and its class's text.
 
-    0 at a cosine of 0, rising in the cosine: what is left of the object in
-    the rest has to go to the object region. Alone it is best where the map
+    It is 0 at a cosine of 0: parts of the object that are left in the rest
+    have to move to the object region. Used alone, it is lowest where the map
     covers the whole image.
 
-    ``tangent_below`` and ``eps`` are of 1 - s: the tangent acts on cosines
-    above ``1 - tangent_below``. Negative cosines are pushed on, down to a
-    loss of -log 2 at -1; the published clamp leaves cosines below ``eps``
-    alone.
+    ``tangent_below`` and ``eps`` apply to 1 - s: the tangent acts on cosines
+    above ``1 - tangent_below``. Negative cosines keep their gradient, down
+    to a loss of -log 2 at -1; the published clamp gives none to cosines
+    below ``eps``.
 
     Args:
         loss_name: Key in the head's losses.
-        **kwargs: Of :class:`TextMatchingLoss`; CLIMS has the weight 24 on
-            VOC and 14 on COCO.
+        **kwargs: Arguments of :class:`RegionTextLoss`; CLIMS has the weight
+            24 on VOC and 14 on COCO.
     """
 
     def __init__(self, loss_name: str = 'loss_btm', **kwargs: Any) -> None:
@@ -147,5 +144,20 @@ class BackgroundTextLoss(TextMatchingLoss):
 
     @staticmethod
     def match(regions: RegionSimilarities) -> Tensor:
-        """See :class:`TextMatchingLoss`."""
+        """Return 1 - cosine of the rest and the class text, (M,)."""
         return 1 - regions.rest_text.float()
+
+
+def class_factors(
+    labels: Tensor, class_weights: Mapping[int, float]
+) -> Tensor:
+    """Return the factor of each pair, float32, (M,); 1 if not given.
+
+    Args:
+        labels: Class id of each pair, (M,).
+        class_weights: Factors by class id.
+    """
+    factors = torch.ones_like(labels, dtype=torch.float32)
+    for label, factor in class_weights.items():
+        factors = factors.masked_fill(labels == label, factor)
+    return factors

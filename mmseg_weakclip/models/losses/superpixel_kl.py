@@ -1,10 +1,10 @@
-"""Patches of one superpixel belong to one group (SegCLIP, ICML 2023).
+"""Consistency of group assignments in superpixels (SegCLIP, ICML 2023).
 
 With M_i the distribution of patch i over G groups and m_i the mean of M over
 the patches of i's superpixel, the loss is a divergence of M_i and m_i.
 
 It is zero where the assignment is constant inside each superpixel, and so
-also where all patches collapse into one group: it says nothing about that.
+also where all patches collapse into one group: it does not prevent that.
 """
 
 import torch
@@ -21,7 +21,7 @@ EPS = 1e-30
 
 
 def _segments(superpixels: Tensor) -> Tensor:
-    """Number the superpixels of all images, equal ids of one image alike.
+    """Give the superpixels of all images numbers of their own.
 
     Returns:
         Integers in [0, B * N), (B, N); no two images share one.
@@ -37,19 +37,19 @@ def _segments(superpixels: Tensor) -> Tensor:
 
 
 def superpixel_mean(assignment: Tensor, superpixels: Tensor) -> Tensor:
-    """Mean over the patches of each patch's superpixel.
+    """Average over the patches of each patch's superpixel.
 
     Args:
         assignment: Values of each group and patch, (B, G, N).
-        superpixels: Ids, any integers from 0 on; they mean something within
-            their image only. -1 is a patch without a superpixel. (B, N).
+        superpixels: Ids, any integers from 0 on, (B, N); equal ids of two
+            images are not related. -1 is a patch without a superpixel.
 
     Returns:
-        float32, (B, G, N); 0 at patches without a superpixel, which count
-        nowhere.
+        float32, (B, G, N); 0 at patches without a superpixel, which are in
+        no mean.
 
     Raises:
-        ValueError: The superpixels are not for these patches.
+        ValueError: The shapes of superpixels and assignment do not match.
     """
     batch, groups, number = assignment.shape
     if superpixels.shape != (batch, number):
@@ -74,15 +74,14 @@ def _log(probs: Tensor) -> Tensor:
 
 
 def cross_entropy(p: Tensor, q: Tensor) -> Tensor:
-    """``-sum_g p_g log q_g``, (B, G, N) twice to (B, N)."""
+    """Return ``-sum_g p_g log q_g``, (B, N), of two (B, G, N)."""
     return -(p * _log(q)).sum(dim=1)
 
 
 def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
-    """``KL(p || q)`` with 0 log 0 = 0, (B, G, N) twice to (B, N).
+    """Return ``KL(p || q)`` with 0 log 0 = 0, (B, N), of two (B, G, N).
 
-    Returns:
-        In nats, at most 69 = -log EPS.
+    It is in nats, at most 69 = -log EPS.
     """
     return cross_entropy(p, q) - cross_entropy(p, p)
 
@@ -96,31 +95,32 @@ class SuperpixelKLLoss(nn.Module):
 
     As published: ``source='hard'``, ``softmax_again=True`` and
     ``reduction='elements'``. The second softmax, of values that are
-    probabilities already, leaves each of 8 groups 0.10 to 0.28, and a random
-    assignment of 196 patches in 35 superpixels has a loss of 0.008 only. The
-    default is the divergence of the distributions as they are.
+    probabilities already, gives each of 8 groups 0.10 to 0.28, and a random
+    assignment of 196 patches in 35 superpixels has a loss of only 0.008. The
+    default is the divergence of the distributions themselves.
 
     Args:
-        source: M, ``'soft'`` or ``'hard'``.
-        softmax_again: Whether a softmax over groups is taken of M and of m.
-        detach: What is a constant: ``'none'``; ``'mean'``, patches follow
-            their superpixel; ``'assignment'``, the superpixel follows its
-            patches.
-        symmetric: Whether both directions count, half each.
+        source: Assignment used as M, ``'soft'`` or ``'hard'``.
+        softmax_again: Whether another softmax over groups is applied to M and
+            m.
+        detach: Part without a gradient: ``'none'``; ``'mean'``, patches
+            follow their superpixel; ``'assignment'``, the superpixel follows
+            its patches.
+        symmetric: Whether both directions are averaged.
         reduction: ``'tokens'``, the mean over all patches of the batch that
             have a superpixel; ``'elements'``, that divided by G.
         loss_weight: Factor of the loss; SegCLIP has 1.
         loss_name: Key in the head's losses.
 
     Raises:
-        ValueError: A value is not allowed; the divergence is infinite, as
-            that of a mean from a one-hot; or it has no gradient, as that of
-            constant patches from their mean.
+        ValueError: A value is not allowed, or the options give a divergence
+            that is infinite or has no gradient.
     """
 
     def __init__(
         self,
         source: str = 'soft',
+        *,
         softmax_again: bool = False,
         detach: str = 'none',
         symmetric: bool = True,
@@ -159,20 +159,20 @@ class SuperpixelKLLoss(nn.Module):
     def forward(
         self, hard: Tensor, soft: Tensor, superpixels: Tensor
     ) -> Tensor:
-        """Loss of a batch, in float32, under autocast too.
+        """Return the loss of a batch, in float32, under autocast too.
 
         Args:
-            hard: One-hot over groups with a straight-through gradient,
+            hard: One-hot assignment with a straight-through gradient,
                 (B, G, N).
-            soft: Softmax over groups, (B, G, N).
-            superpixels: Ids, see :func:`superpixel_mean`, (B, N).
+            soft: Softmax assignment, (B, G, N).
+            superpixels: Superpixel ids, (B, N); see :func:`superpixel_mean`.
 
         Returns:
-            Scalar; 0 without superpixels, and, but for rounding, where all
-            patches of each have the same assignment.
+            Scalar; 0 without superpixels and, up to rounding, where all
+            patches of each superpixel have the same assignment.
 
         Raises:
-            ValueError: Shapes disagree.
+            ValueError: The shapes do not match.
         """
         if hard.shape != soft.shape:
             raise ValueError(
@@ -195,7 +195,7 @@ class SuperpixelKLLoss(nn.Module):
         return self.loss_weight * loss
 
     def _divergence(self, patch: Tensor, mean: Tensor) -> Tensor:
-        """Of each patch, (B, N)."""
+        """Return the divergence of each patch, (B, N)."""
         if self.source == 'hard' and not self.softmax_again:
             # The entropy of a one-hot is zero, but its slope there is not
             # finite: straight through, it would drive patches from the group

@@ -14,7 +14,7 @@ EPS = 1e-12
 def sinkhorn_affinity(
     attention: Tensor, rounds: int = 3, power: int = 2
 ) -> Tensor:
-    """Symmetric, nearly doubly stochastic affinity from attention.
+    """Return a symmetric, nearly doubly stochastic affinity of attention.
 
     Class-aware attention-based affinity of CLIP-ES (CVPR 2023)::
 
@@ -23,10 +23,10 @@ def sinkhorn_affinity(
         A <- ((A + A^T) / 2) ^ power                       (matrix power)
 
     Args:
-        attention: Non-negative, shape (B, N, N). Attention maps are averaged
-            over heads and layers before, without the class token.
-        rounds: Pairs of normalisations, the published 3 by default.
-        power: Steps that the affinity makes at once, >= 1.
+        attention: Attention maps, averaged over heads and layers, without
+            the class token; non-negative, shape (B, N, N).
+        rounds: Number of pairs of normalisations; 3 as published.
+        power: Exponent of the matrix power, >= 1.
 
     Returns:
         float32, shape (B, N, N).
@@ -60,14 +60,15 @@ def select_layers(attention: Tensor, relation: Tensor) -> Tensor:
     averaged, and the mean is weighted by G, element by element.
 
     Args:
-        attention: Of k layers without the class token, (k, B, N, N).
-        relation: G in [0, 1], (B, N, N).
+        attention: Attention maps of k layers without the class token,
+            (k, B, N, N).
+        relation: Learnt relation G in [0, 1], (B, N, N).
 
     Returns:
         float32, (B, N, N), for :func:`sinkhorn_affinity`.
 
     Raises:
-        ValueError: The shapes do not go together.
+        ValueError: The shapes do not match.
     """
     if attention.shape[1:] != relation.shape:
         raise ValueError(
@@ -86,20 +87,20 @@ def select_layers(attention: Tensor, relation: Tensor) -> Tensor:
 def refine_by_affinity(
     cam: Tensor, affinity: Tensor, mask: Tensor | None = None
 ) -> Tensor:
-    """One step: each patch collects what the patches it knows give.
+    """Propagate maps along an affinity by one step.
 
     Args:
-        cam: Shape (B, K, h, w).
-        affinity: Shape (B, N, N) with N = h * w.
-        mask: Patches that may give, per class, bool or 0..1, shape
-            (B, K, h, w). As in CLIP-ES it masks the columns of the affinity,
-            so a patch outside still receives. None lets all give.
+        cam: Maps, shape (B, K, h, w).
+        affinity: Affinity, shape (B, N, N) with N = h * w.
+        mask: Patches whose values are propagated, per class, bool or 0..1,
+            shape (B, K, h, w). As in CLIP-ES it masks the columns of the
+            affinity, so patches outside still receive. None takes all.
 
     Returns:
         float32, shape (B, K, h, w), not normalised.
 
     Raises:
-        ValueError: The affinity is not for these maps.
+        ValueError: The shapes of affinity and maps do not match.
     """
     _check_affinity(cam, affinity)
     with torch.autocast(cam.device.type, enabled=False):
@@ -110,26 +111,28 @@ def refine_by_affinity(
 def random_walk(
     cam: Tensor, affinity: Tensor, beta: float = 8.0, steps: int = 64
 ) -> Tensor:
-    """Random walk of the maps: ``T^steps cam``, rows of T summing to one.
+    """Propagate maps by a random walk, ``T^steps cam``.
+
+    Rows of T sum to one, so a constant map does not change.
 
     AffinityNet (Ahn and Kwak, CVPR 2018): ``T_ij = A_ij^beta /
     sum_j A_ij^beta`` with elementwise power; IRN (CVPR 2019) is the same
-    with an affinity from boundaries. Their A is symmetric, so walking along
-    rows or columns is the same to them. A constant map stays as it is.
+    with an affinity from boundaries. Their A is symmetric, so rows and columns
+    are interchangeable there.
 
     Args:
-        cam: Shape (B, K, h, w).
-        affinity: Non-negative, shape (B, N, N) with N = h * w.
-        beta: Sharpens the affinity.
-        steps: Length of the walk. MCTformer's recipe for VOC has 2^6 steps
-            with a beta of 8.
+        cam: Maps, shape (B, K, h, w).
+        affinity: Affinity, non-negative, shape (B, N, N) with N = h * w.
+        beta: Exponent of the affinity; larger ones sharpen it.
+        steps: Number of steps. MCTformer's recipe for VOC has 2^6 steps with
+            a beta of 8.
 
     Returns:
         float32, shape (B, K, h, w).
 
     Raises:
-        ValueError: The affinity is not for these maps, or ``steps`` is
-            negative.
+        ValueError: The shapes of affinity and maps do not match, or
+            ``steps`` is negative.
     """
     _check_affinity(cam, affinity)
     if steps < 0:

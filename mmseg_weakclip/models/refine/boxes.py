@@ -1,4 +1,4 @@
-"""Boxes around a class's own activation (CLIP-ES, CVPR 2023)."""
+"""Boxes around the strong activations of a class (CLIP-ES, CVPR 2023)."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def box_mask(cam: Tensor, threshold: float, backend: str = 'auto') -> Tensor:
-    """Union of the bounding boxes of the strongly activated components.
+    """Return the union of the boxes of strongly activated components.
 
     Components are the 8-connected sets of pixels above ``threshold`` times
     the maximum of their map. Boxes include their last row and column, which
@@ -19,14 +19,14 @@ def box_mask(cam: Tensor, threshold: float, backend: str = 'auto') -> Tensor:
         threshold: Share of the maximum, in [0, 1). CLIP-ES has 0.4 for VOC
             and 0.7 for COCO.
         backend: ``'cv2'`` runs on the CPU, ``'torch'`` on the device of
-            ``cam``, without waiting for it; both give the same. ``'auto'``
-            takes OpenCV for maps on the CPU.
+            ``cam``, without a synchronisation; both give the same.
+            ``'auto'`` takes OpenCV for maps on the CPU.
 
     Returns:
         bool, shape of ``cam``; all False for a map without a positive value.
 
     Raises:
-        ValueError: The shape, the threshold or the backend is not of those.
+        ValueError: The shape, the threshold or the backend is not allowed.
     """
     if cam.ndim not in (3, 4):
         raise ValueError(
@@ -59,7 +59,7 @@ def _boxes_by_cv2(active: Tensor) -> Tensor:
 
 
 def _boxes_by_torch(active: Tensor) -> Tensor:
-    """Each pixel learns its component's box, then all boxes are painted."""
+    """Propagate each component's box to its pixels, then paint all boxes."""
     height, width = active.shape[1:]
     y, x = torch.meshgrid(
         torch.arange(height, device=active.device),

@@ -1,6 +1,6 @@
 """Class activation maps: normalise, gate, add a background, make seeds.
 
-Nothing here looks at pixel truth; thresholds and powers are given by hand.
+Nothing here uses ground truth; thresholds and powers are arguments.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def normalize_cam(
             ``'max'`` cuts negative values and divides by the maximum.
         eps: A map whose range is at most this share of its largest
             magnitude is constant but for rounding errors, and becomes zero.
-            (Relative, since gradients of a sure class are tiny.) In mode
+            (Relative, since gradients of a confident class are tiny.) In mode
             ``'max'`` the range starts at 0, so a positive constant becomes
             one.
 
@@ -48,8 +48,8 @@ def gate_by_labels(
     """Zero the maps of classes that an image does not have.
 
     Args:
-        cam: Shape (B, K, H, W).
-        image_labels: For each image the channels of its classes, 0..K-1.
+        cam: Maps, shape (B, K, H, W).
+        image_labels: Channels of the classes of each image, 0..K-1.
 
     Returns:
         Shape of ``cam``, a new tensor.
@@ -79,7 +79,7 @@ def gate_by_labels(
 def background_score(
     cams: Tensor, threshold: float | None = None, power: float | None = None
 ) -> Tensor:
-    """Score of the background, to stand before the classes' maps.
+    """Return a background score to put before the maps of the classes.
 
     Args:
         cams: Foreground maps in [0, 1], shape (B, K, H, W), K >= 1.
@@ -114,10 +114,10 @@ def cam_to_seed(
     min_confidence: float | None = None,
     ignore_index: int = 255,
 ) -> Tensor:
-    """The class of highest score; ties go to the lowest class id.
+    """Return the class of highest score; ties go to the lowest class id.
 
     Args:
-        scores: Background and classes, shape (B, 1 + K, H, W).
+        scores: Scores of background and classes, shape (B, 1 + K, H, W).
         min_confidence: Pixels whose highest score is below become
             ``ignore_index``. CLIP-ES has 0.95 on the marginals of its CRF
             (confidence-guided loss).
@@ -138,7 +138,7 @@ def two_threshold_seed(
     high: float | Tensor,
     ignore_index: int = 255,
 ) -> Tensor:
-    """Sure foreground, sure background, and an ignored band between.
+    """Return seeds with an ignored band between foreground and background.
 
     AffinityNet (CVPR 2018) learns from such seeds, made with two powers:
     ``low = background_score(cams, power=12)`` and ``high =
@@ -150,9 +150,9 @@ def two_threshold_seed(
         cams: Foreground maps, shape (B, K, H, W).
         low: Background score, constant or of shape (B, 1, H, W); pixels
             whose maps all stay at or below it are background, id 0.
-        high: Another, >= ``low``; pixels with a map above it get the id of
-            their highest map, 1..K.
-        ignore_index: Id of the pixels between.
+        high: Second background score, >= ``low``; pixels with a map above it
+            get the id of their highest map, 1..K.
+        ignore_index: Id of the pixels between the two.
 
     Returns:
         Class ids, int64, shape (B, H, W).

@@ -17,14 +17,16 @@ class CRFParams:
                                -|I_i - I_j|^2 / (2 bilateral_srgb^2))
 
     Args:
-        iterations: Mean-field updates; 0 gives the normalised unaries.
+        iterations: Number of mean-field updates; 0 gives the normalised
+            unaries.
         gaussian_sxy: Standard deviation of the smoothness kernel, in pixels.
-        gaussian_compat: Its weight; 0 leaves the kernel out.
+        gaussian_compat: Weight of the smoothness kernel; 0 leaves it out.
         bilateral_sxy: Spatial deviation of the appearance kernel, in pixels.
-        bilateral_srgb: Its colour deviation, in grey levels of 0..255.
-        bilateral_compat: Its weight; 0 leaves the kernel out.
-        scale_factor: Divides both spatial deviations: the factor by which
-            the maps are smaller than the image that the deviations are for.
+        bilateral_srgb: Colour deviation of the appearance kernel, in grey
+            levels of 0..255.
+        bilateral_compat: Weight of the appearance kernel; 0 leaves it out.
+        scale_factor: Divisor of both spatial deviations: the factor by which
+            the maps are smaller than the image that the deviations refer to.
 
     Raises:
         ValueError: A deviation or the scale factor is not positive, a weight
@@ -102,11 +104,14 @@ CRF_PRESETS: Mapping[str, CRFParams] = {
 def resolve_crf_params(
     params: CRFParams | str | Mapping[str, float],
 ) -> CRFParams:
-    """Parameters from an instance, a preset's name or a config's dict.
+    """Return parameters given as instance, name of a preset or dict.
+
+    Args:
+        params: Instance, name in ``CRF_PRESETS``, or fields of
+            :class:`CRFParams`.
 
     Raises:
-        ValueError: No preset has this name; the message lists those there
-            are. Or a value is out of range.
+        ValueError: No preset has this name, or a value is out of range.
         TypeError: A key of the dict is not a field of :class:`CRFParams`, or
             ``params`` is of another type.
     """

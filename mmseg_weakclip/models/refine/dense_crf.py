@@ -13,7 +13,8 @@ it, which the argument ``backend`` of :func:`dense_crf` chooses from:
     approximates. Quadratic in the number of pixels, so meant for small maps.
     Its labels are those of pydensecrf in 93 to 99 % of the pixels.
 ``'pydensecrf'``
-    The C++ library, an optional extra; one core, one image at a time.
+    The C++ library, an optional extra; it runs on one CPU core, image by
+    image.
 
 ``'auto'`` and ``'torch'`` take the lattice, on every device and at every
 size: ``benchmarks/dense_crf.py`` finds it faster than the exact form from
@@ -54,7 +55,7 @@ def dense_crf(
     backend: str = 'auto',
     max_bytes: int = 2**30,
 ) -> Tensor:
-    """Marginals of the dense CRF with unaries -log(clip(probs, 1e-5, 1)).
+    """Return marginals of the CRF with unaries -log(clip(probs, 1e-5, 1)).
 
     Computed in float32, under autocast too. No gradient flows. Images of a
     batch do not influence each other.
@@ -65,11 +66,11 @@ def dense_crf(
         probs: Class probabilities or scores in [0, 1], shape (B, K, H, W);
             they need not sum to one over K.
         params: A :class:`CRFParams`, a preset's name or a dict of values.
-        backend: One of ``BACKENDS``, see the module's docstring.
-        max_bytes: Bound on the working memory of the torch backends, in
-            bytes. Batches are cut to meet it. One image on the lattice needs
-            about ``H * W * (1000 + 50 K)`` bytes whatever the bound; the
-            exact form cuts its kernel into rows.
+        backend: One of ``BACKENDS``; see the docstring of the module.
+        max_bytes: Largest working memory of the torch backends, in bytes.
+            Batches are split to keep it. One image on the lattice needs
+            about ``H * W * (1000 + 50 K)`` bytes whatever the limit; the
+            exact form splits its kernel into rows.
 
     Returns:
         float32, shape (B, K, H, W), on the device of ``probs``, summing to
@@ -99,13 +100,13 @@ def dense_crf_image(
     params: CRFParams | str | Mapping[str, float],
     backend: str = 'auto',
 ) -> np.ndarray:
-    """:func:`dense_crf` of one image on the CPU, for process pools.
+    """Run :func:`dense_crf` on one image on the CPU, for process pools.
 
     Args:
         image: RGB, uint8, shape (H, W, 3).
-        probs: Shape (K, H, W).
-        params: See :func:`dense_crf`.
-        backend: See :func:`dense_crf`.
+        probs: Class probabilities, shape (K, H, W).
+        params: Parameters, as in :func:`dense_crf`.
+        backend: One of ``BACKENDS``.
 
     Returns:
         float32, shape (K, H, W).
@@ -150,14 +151,14 @@ def _resolve_backend(backend: str, device_type: str) -> str:
 
 @cache
 def _log_choice(backend: str, form: str, device_type: str) -> None:
-    """Say once per process what a backend stands for."""
+    """Log once per process which backend was chosen."""
     MMLogger.get_current_instance().info(
         f'dense CRF: backend {backend!r} is {form!r} on {device_type}'
     )
 
 
 def _images_at_once(form: str, probs: Tensor, max_bytes: int) -> int:
-    """Images that the working memory holds, at least one."""
+    """Return the number of images that fit into memory, at least one."""
     num_classes, height, width = probs.shape[1:]
     num_points = height * width
     if form == 'torch-exact':
@@ -213,12 +214,12 @@ def _check_inputs(images: Tensor, probs: Tensor) -> None:
 def pydensecrf_inference(
     unary: Tensor, kernels: Sequence[Kernel], iterations: int
 ) -> Tensor:
-    """Marginals of each image in turn, on one CPU core.
+    """Return the marginals of pydensecrf, image by image on one CPU core.
 
     Args:
-        unary: Energies, float32, shape (B, N, K).
+        unary: Energies -log p, float32, shape (B, N, K).
         kernels: Kernels with features of shape (B, N, d) or (1, N, d).
-        iterations: Mean-field updates.
+        iterations: Number of mean-field updates.
 
     Returns:
         Shape (B, N, K), on the device of ``unary``.
@@ -249,5 +250,5 @@ def pydensecrf_inference(
 
 
 def _columns(rows: Tensor) -> np.ndarray:
-    """(N, C) tensor to a (C, N) array, contiguous as the library wants."""
+    """Turn an (N, C) tensor into a contiguous (C, N) array."""
     return np.ascontiguousarray(rows.T.cpu().numpy(), dtype=np.float32)

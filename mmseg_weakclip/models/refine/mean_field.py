@@ -3,6 +3,11 @@
 Kraehenbuehl and Koltun, "Efficient Inference in Fully Connected CRFs with
 Gaussian Edge Potentials" (NIPS 2011), Algorithm 1, with kernels normalised
 symmetrically to D^-1/2 K D^-1/2, the default of pydensecrf.
+
+The update itself is :func:`mean_field`. What it needs of the image are the
+kernels (:func:`crf_kernels`) and the sums over them, its messages, computed
+by a permutohedral lattice (:class:`LatticeMessages`) or by dense matrices
+(:class:`ExactMessages`).
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +21,8 @@ from .permutohedral import PermutohedralLattice
 
 # Keeps a pixel without neighbours (row sum 0) finite, as in pydensecrf.
 NORM_EPS = 1e-20
+# Blocks of kernel rows that stay in a core's cache.
+CPU_BLOCK_BYTES = 2**20
 
 
 class Kernel(NamedTuple):
@@ -23,7 +30,7 @@ class Kernel(NamedTuple):
 
     Attributes:
         features: Points in units of the kernel's standard deviation, shape
-            (B, N, d), or (1, N, d) where they are those of every image.
+            (B, N, d), or (1, N, d) if all images share them.
         compat: Weight of the kernel, > 0.
     """
 
@@ -32,10 +39,11 @@ class Kernel(NamedTuple):
 
 
 def crf_kernels(images: Tensor, params: CRFParams) -> list[Kernel]:
-    """The kernels of a batch of images; those of zero weight are left out.
+    """Build the kernels of a batch of images, without those of weight 0.
 
     Args:
         images: Colours in 0..255, float32, shape (B, 3, H, W).
+        params: Deviations and weights of the kernels.
 
     Returns:
         The smoothness kernel on (x, y) and the appearance kernel on
@@ -74,8 +82,8 @@ def mean_field(
     Args:
         unary: Energies -log p, shape (B, N, K).
         messages: The filter sum_m compat_m D_m^-1/2 K_m D_m^-1/2 q, with D_m
-            the row sums of K_m, on tensors of that shape. K_m holds the
-            pixel itself too.
+            the row sums of K_m, on tensors of that shape. K_m includes the
+            pixel itself.
         iterations: Number of updates.
 
     Returns:
@@ -87,12 +95,12 @@ def mean_field(
     return q
 
 
-# Blocks of kernel rows that stay in a core's cache.
-CPU_BLOCK_BYTES = 2**20
-
-
 class LatticeMessages:
-    """Messages through one permutohedral lattice per kernel."""
+    """Messages through one permutohedral lattice per kernel.
+
+    Args:
+        kernels: Kernels with features of N points each.
+    """
 
     def __init__(self, kernels: Sequence[Kernel]) -> None:
         batch = max(len(kernel.features) for kernel in kernels)
@@ -105,6 +113,7 @@ class LatticeMessages:
             self.lattices.append(lattice)
 
     def __call__(self, q: Tensor) -> Tensor:
+        """Filter marginals (B, N, K) by the weighted sum of the kernels."""
         return sum(lattice(q) for lattice in self.lattices)
 
 
@@ -112,10 +121,10 @@ class ExactMessages:
     """Messages through the dense kernels, merged in one matrix.
 
     Args:
-        kernels: The kernels, of N points each.
-        max_bytes: Bound on the memory held. The matrix is kept where it takes
-            no more than half of that, else computed again, some rows at a
-            time, at every call: slow, but of any size.
+        kernels: Kernels with features of N points each.
+        max_bytes: Largest memory to hold. The matrix is kept if it takes no
+            more than half of that. Else it is computed again at every call,
+            some rows at a time: slow, but for any size.
     """
 
     def __init__(self, kernels: Sequence[Kernel], max_bytes: int) -> None:
@@ -144,6 +153,7 @@ class ExactMessages:
             )
 
     def __call__(self, q: Tensor) -> Tensor:
+        """Filter marginals (B, N, K) by the weighted sum of the kernels."""
         if self.matrix is not None:
             return torch.matmul(self.matrix, q)
         products = [
@@ -152,7 +162,7 @@ class ExactMessages:
         return torch.cat(products, dim=1)
 
     def _merged(self, block: slice) -> Tensor:
-        """Rows of the weighted sum of the normalised kernels."""
+        """Return rows of the weighted sum of the normalised kernels."""
         merged = None
         for points, scale in zip(self.points, self.scales):
             rows = _rows(points, block)
@@ -163,10 +173,10 @@ class ExactMessages:
 
 
 def _rows(points: Tensor, block: slice) -> Tensor:
-    """Rows of exp(-|f_i - f_j|^2 / 2) of points (B, d, N).
+    """Return rows of exp(-|f_i - f_j|^2 / 2) of points (B, d, N).
 
-    Difference by difference, since |a|^2 - 2ab + |b|^2 cancels badly, all the
-    more where matrix products are allowed TF32.
+    Computed from differences: |a|^2 - 2ab + |b|^2 loses precision, most of
+    all where matrix products may use TF32.
     """
     exponent = None
     for axis in points.unbind(1):

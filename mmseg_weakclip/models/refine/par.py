@@ -1,4 +1,4 @@
-"""Pixel-adaptive refinement: scores flow between pixels of like colour."""
+"""Pixel-adaptive refinement (PAR): average scores over similar pixels."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ def refine_by_pixels(
     width: float = 0.3,
     position_weight: float = 0.01,
 ) -> Tensor:
-    """Let each pixel take the mean of neighbours, those of its colour most.
+    """Average scores over neighbours, weighted by similarity of colour.
 
     PAR of AFA (Ru et al., CVPR 2022)::
 
@@ -32,23 +32,23 @@ def refine_by_pixels(
     The taps n are the eight neighbours at each dilation, r_n their distance
     in pixels, and s the standard deviation over all taps (s_I for each pixel
     and channel). The borders of image and scores are repeated outwards.
-    The division is ours: without it all scores grow by a hundredth in each
-    iteration, with it probabilities stay probabilities. An affine change of
-    an image's channel changes nothing.
+    The division is ours: without it all scores grow by 1 % in each iteration,
+    with it probabilities stay probabilities. The result does not change with
+    an affine change of an image's channel.
 
     Args:
         images: Colours on any scale, (B, 3, H, W).
-        scores: (B, K, h, w), resized to the images first.
-        iterations: 20 in AFA, WeCLIP and ExCEL.
+        scores: Class scores, (B, K, h, w), resized to the images first.
+        iterations: Number of iterations; 20 in AFA, WeCLIP and ExCEL.
         dilations: Distances of the neighbours in pixels.
-        width: Of the Gaussians, in standard deviations.
-        position_weight: Of nearness, beside colour.
+        width: Width of the Gaussians, in standard deviations.
+        position_weight: Weight of the position term beside colour.
 
     Returns:
         float32, (B, K, H, W), without a graph.
 
     Raises:
-        ValueError: The batches differ, or a number is not allowed.
+        ValueError: The batch sizes differ, or a number is not allowed.
     """
     if len(images) != len(scores) or images.shape[1] != 3:
         raise ValueError(
@@ -78,7 +78,7 @@ def refine_by_pixels(
 def _neighbours(
     x: Tensor, dilations: Sequence[int]
 ) -> Iterator[tuple[Tensor, float]]:
-    """Views of (B, C, H, W) shifted to each tap, and the tap's distance."""
+    """Yield views of (B, C, H, W) shifted to each tap, and its distance."""
     height, width = x.shape[-2:]
     reach = max(dilations)
     padded = F.pad(x, (reach,) * 4, mode='replicate')
@@ -99,7 +99,7 @@ def _weights(
     width: float,
     position_weight: float,
 ) -> Tensor:
-    """What each pixel takes from each of its T taps, (B, T, H, W)."""
+    """Return the weights of each pixel's T taps, (B, T, H, W)."""
     count = 8 * len(dilations)
     # Of differences, not of colours: sums of small numbers lose nothing.
     total, squares = torch.zeros_like(images), torch.zeros_like(images)

@@ -42,10 +42,10 @@ def _elevate(points: Tensor) -> Tensor:
 
 
 def enclosing_simplex(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The simplex around each point and the point's place in it.
+    """Return the simplex around each point and the point's place in it.
 
     Args:
-        points: Shape (d, N), in standard deviations of the kernel.
+        points: Points, shape (d, N), in standard deviations of the kernel.
 
     Returns:
         Tuple of
@@ -81,8 +81,8 @@ def enclosing_simplex(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class PermutohedralLattice:
     """The filter K with K_ij ~ exp(-|f_i - f_j|^2 / 2), up to a factor.
 
-    Built once per set of points, then applied to any values. Images of a
-    batch have lattices of their own, in one table.
+    It is built once per set of points, then applied to any values. Each image
+    of a batch has its own lattice, all in one table.
 
     Args:
         features: Points in units of the standard deviation, float32, shape
@@ -122,7 +122,7 @@ class PermutohedralLattice:
 
     @staticmethod
     def _strides(origin: Tensor, batch: int) -> list[int]:
-        """Place values of a mixed-radix number over lattice coordinates.
+        """Return place values of a mixed-radix number over coordinates.
 
         Returns:
             1 + d values: that of the image in the batch, then one per
@@ -145,7 +145,7 @@ class PermutohedralLattice:
 
     @staticmethod
     def _codes(origin: Tensor, rank: Tensor, strides: list[int]) -> Tensor:
-        """Number of every point's vertices k = 0..d, shape (d + 1, N)."""
+        """Return numbers of all points' vertices k = 0..d, (d + 1, N)."""
         n = len(origin)
         low = origin[:-1].amin(1, keepdim=True) - 2
         stride = rank.new_tensor([*strides[1:], 0])[:, None]
@@ -160,7 +160,7 @@ class PermutohedralLattice:
 
     @staticmethod
     def _find_neighbours(vertices: Tensor, strides: list[int]) -> list[Tensor]:
-        """Rows of each vertex and its two neighbours, per direction.
+        """Return rows of each vertex and its two neighbours, per direction.
 
         Returns:
             d + 1 tensors, int32, shape (M + 1, 3). Row M stands for every

@@ -1,1 +1,1 @@
-"""SegCLIP: groups of patches with learnable centres, from captions."""
+"""SegCLIP: patches grouped around learnable centres, from captions."""

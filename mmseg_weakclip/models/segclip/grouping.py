@@ -1,4 +1,10 @@
-"""SegCLIP's grouping of patches around learnable centres."""
+"""SegCLIP's grouping of patches around learnable centres.
+
+:class:`SemanticGroup` is the module, for patches of any network: its centres
+attend to the patches (:class:`CenterBlock`), each patch is assigned to a
+centre (:func:`assign`), and a group's token is the mean of its patches.
+:class:`SemanticGroupNeck` adds the tokens to the feature maps of any backbone.
+"""
 
 import torch
 from mmengine.model import BaseModule
@@ -6,16 +12,16 @@ from mmseg.registry import MODELS
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
-from mmseg_weakclip.models.clip.regions import Groups
-
+from .encoder import Groups
 from .patch_decoder import STD, init_linear
 
 SCALES = (None, 'sqrt_dim')
-# Of softmax shares the gradient has their own size, however small.
+# Least divisor of the mean over softmax shares, whose gradient is bounded.
 SOFT_FLOOR = 1e-6
 
 
 def mlp(channels: int, activation: type[nn.Module]) -> nn.Sequential:
+    """Return a two-layer perceptron with four times the channels inside."""
     return nn.Sequential(
         nn.Linear(channels, 4 * channels),
         activation(),
@@ -24,18 +30,18 @@ def mlp(channels: int, activation: type[nn.Module]) -> nn.Sequential:
 
 
 class CenterBlock(nn.Module):
-    """Centres look at the patches of their image.
+    """Attention of centres to the patches of their image.
 
     ``q + MHA(LN q, LN [q; X])``, then ``q + MLP(LN q)``.
 
     Args:
-        channels: D.
-        num_heads: Of the attention.
-        with_centers: Whether the centres look at each other, too.
+        channels: Width D of centres and patches.
+        num_heads: Number of attention heads.
+        with_centers: Whether the centres attend to each other, too.
     """
 
     def __init__(
-        self, channels: int, num_heads: int, with_centers: bool
+        self, channels: int, num_heads: int, *, with_centers: bool
     ) -> None:
         super().__init__()
         self.with_centers = with_centers
@@ -48,7 +54,7 @@ class CenterBlock(nn.Module):
         self.mlp = mlp(channels, QuickGELU)
 
     def forward(self, centers: Tensor, patches: Tensor) -> Tensor:
-        """(B, G, D) and (B, N, D) -> (B, G, D)."""
+        """Update centres (B, G, D) by patches (B, N, D)."""
         seen = patches
         if self.with_centers:
             seen = torch.cat([centers, patches.to(centers.dtype)], 1)
@@ -60,35 +66,93 @@ class CenterBlock(nn.Module):
         return centers + self.mlp(self.mlp_norm(centers))
 
 
+def gumbel_noise(like: Tensor) -> Tensor:
+    """Draw independent samples of a standard Gumbel distribution."""
+    return -torch.empty_like(like).exponential_().log()
+
+
+def straight_through(probabilities: Tensor) -> Tensor:
+    """Return a one-hot of the maximum, with the gradient of the input.
+
+    Args:
+        probabilities: Probabilities of groups, (B, G, N).
+
+    Returns:
+        Exact zeros and ones, (B, G, N); the gradient passes through to the
+        probabilities. Of several maxima, the first is taken.
+    """
+    best = probabilities.argmax(1, keepdim=True)
+    one_hot = torch.zeros_like(probabilities).scatter_(1, best, 1)
+    # Zero, exactly: adding p and subtracting it again would not be.
+    return one_hot + (probabilities - probabilities.detach())
+
+
+def assign(logits: Tensor, tau: float | None = None) -> tuple[Tensor, Tensor]:
+    """Assign each patch to a group.
+
+    Args:
+        logits: Logits of G groups and N patches, (B, G, N).
+        tau: Temperature of a Gumbel-softmax that samples the group; None
+            takes the most likely one.
+
+    Returns:
+        The assignment, one-hot with straight-through gradient, and the
+        softmax of the logits, without noise or temperature; both (B, G, N).
+    """
+    soft = logits.softmax(1)
+    if tau is None:
+        return straight_through(soft), soft
+    noisy = (logits + gumbel_noise(logits)) / tau
+    return straight_through(noisy.softmax(1)), soft
+
+
+def mean_values(assignment: Tensor, values: Tensor, floor: float) -> Tensor:
+    """Return the mean value of each group, zero for an empty one.
+
+    Args:
+        assignment: Shares >= 0 of the patches in the groups, (B, G, N).
+        values: Values of the patches, (B, D, N).
+        floor: Least divisor of a group's sum; 1 for shares of 0 and 1. With
+            a lower one, the gradient of an empty group has no bound.
+
+    Returns:
+        (B, G, D).
+    """
+    amount = assignment.sum(-1, keepdim=True)
+    return assignment @ values.mT / amount.clamp(min=floor)
+
+
 @MODELS.register_module()
 class SemanticGroup(BaseModule):
     """Groups the patches of an image around learnable centres.
 
     SegCLIP, "Patch Aggregation with Learnable Centers for Open-Vocabulary
-    Semantic Segmentation" (ICML 2023). The centres first look at the
-    patches of their image; then each patch goes to the centre nearest to it,
-    and a group's token is its centre and the mean value of its patches.
+    Semantic Segmentation" (ICML 2023). The centres first attend to the
+    patches of their image; then each patch is assigned to the nearest
+    centre, and a group's token is its centre plus the mean of its patches.
 
-    Each image is grouped for itself. The published training mixes patches
-    of the whole batch here, by an axis out of place.
+    Each image is grouped separately. The published training mixes patches
+    of the whole batch here, by a wrong axis.
 
-    Any number of patches from any network will do; there is nothing of CLIP
-    in it.
+    It takes any number of patches from any network, and does not depend on
+    CLIP.
 
     Args:
-        channels: D, of the patches.
-        num_centers: G.
-        num_cross_layers: How many times the centres look at the patches.
-        num_heads: Of that, and groups of the two projections; None has one
-            for 64 channels.
-        hard: Whether a patch belongs to one group only. If not, to each by
-            its softmax.
-        tau: Temperature of the Gumbel-softmax by which training draws the
-            group of a patch; None always takes the most likely one.
-        scale: What the product of a patch and a centre is divided by: None,
-            as published (both have length sqrt(D), so the softmax is nearly
+        channels: Width D of the patches.
+        num_centers: Number of groups G.
+        num_cross_layers: Number of blocks in which the centres attend to the
+            patches.
+        num_heads: Number of attention heads, and of groups of the two
+            projections; None for one per 64 channels.
+        hard: Whether a patch belongs to one group only, or to all by its
+            softmax.
+        tau: Temperature of the Gumbel-softmax that samples the group of a
+            patch in training; None always takes the most likely one.
+        scale: Divisor of the product of a patch and a centre: None for 1, as
+            published (both have length sqrt(D), so the softmax is nearly
             one-hot from the start), or ``'sqrt_dim'``.
-        with_centers: Whether the centres look at each other, too.
+        with_centers: Whether the centres attend to each other, too.
+        init_cfg: Initialisation of the module.
 
     Raises:
         ValueError: A value is not allowed.
@@ -97,6 +161,7 @@ class SemanticGroup(BaseModule):
     def __init__(
         self,
         channels: int,
+        *,
         num_centers: int = 8,
         num_cross_layers: int = 2,
         num_heads: int | None = None,
@@ -122,7 +187,7 @@ class SemanticGroup(BaseModule):
         self.divisor = channels**0.5 if scale else 1.0
         self.centers = nn.Parameter(torch.empty(num_centers, channels))
         self.blocks = nn.ModuleList(
-            CenterBlock(channels, heads, with_centers)
+            CenterBlock(channels, heads, with_centers=with_centers)
             for _ in range(num_cross_layers)
         )
         self.center_norm = nn.LayerNorm(channels)
@@ -140,7 +205,7 @@ class SemanticGroup(BaseModule):
         """Group patches.
 
         Args:
-            patches: (B, N, D), in any order.
+            patches: Patches in any order, (B, N, D).
         """
         # Not len(patches), of which a trace would make a number.
         centers = self.centers.expand(patches.shape[0], -1, -1)
@@ -151,7 +216,7 @@ class SemanticGroup(BaseModule):
         keys = self.key_norm(self.key(normed).transpose(1, 2))
         values = self.value(normed)
         with torch.autocast(patches.device.type, enabled=False):
-            # Products of up to D: bfloat16 is off by several there.
+            # Products of up to D: in bfloat16, errors of several units.
             logits = centers.float() @ keys.float().mT / self.divisor
             hard, soft = assign(logits, self.tau if self.training else None)
             shares, floor = (hard, 1) if self.hard else (soft, SOFT_FLOOR)
@@ -161,33 +226,17 @@ class SemanticGroup(BaseModule):
         return Groups(tokens=tokens, logits=logits, hard=hard, soft=soft)
 
 
-def mean_values(assignment: Tensor, values: Tensor, floor: float) -> Tensor:
-    """Mean value of each group; zero of one without patches.
-
-    Args:
-        assignment: Shares >= 0 of the patches in the groups, (B, G, N).
-        values: (B, D, N).
-        floor: Least amount that a group's sum is divided by. 1 for shares
-            of 0 and 1: below, the gradient of an empty group, to which a
-            patch might go, has no bound.
-
-    Returns:
-        (B, G, D).
-    """
-    amount = assignment.sum(-1, keepdim=True)
-    return assignment @ values.mT / amount.clamp(min=floor)
-
-
 @MODELS.register_module()
 class SemanticGroupNeck(BaseModule):
-    """Adds to each place of a feature map the token of its group.
+    """Adds to each position of a feature map the token of its group.
 
-    A neck for any backbone: what a head sees of a patch then also says what
-    the patch belongs to. Grouped is the last of the maps; the others pass.
+    A neck for any backbone: the feature of a patch then also describes its
+    group. The last of the maps is grouped; the others are not changed.
 
     Args:
-        kwargs: See :class:`SemanticGroup`; ``channels`` is the width of the
-            last map.
+        init_cfg: Initialisation of the neck.
+        kwargs: Arguments of :class:`SemanticGroup`; ``channels`` is the
+            width of the last map.
     """
 
     def __init__(self, init_cfg: dict | None = None, **kwargs) -> None:
@@ -195,7 +244,13 @@ class SemanticGroupNeck(BaseModule):
         self.group = SemanticGroup(**kwargs)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Maps, the last of them (B, D, h, w) -> the same, the last grouped.
+        """Add group tokens to the last map.
+
+        Args:
+            inputs: Feature maps, the last of shape (B, D, h, w).
+
+        Returns:
+            Maps of the same shapes.
 
         Raises:
             ValueError: The last map has another width.
@@ -211,43 +266,3 @@ class SemanticGroupNeck(BaseModule):
         shares = groups.hard if self.group.hard else groups.soft
         spread = groups.tokens.mT @ shares.to(groups.tokens)
         return (*others, features + spread.unflatten(2, features.shape[2:]))
-
-
-def gumbel_noise(like: Tensor) -> Tensor:
-    """Independent draws of a standard Gumbel distribution."""
-    return -torch.empty_like(like).exponential_().log()
-
-
-def straight_through(probabilities: Tensor) -> Tensor:
-    """One-hot at the largest of each column, with the column's gradient.
-
-    Args:
-        probabilities: Over groups, (B, G, N).
-
-    Returns:
-        (B, G, N), of zeros and ones only; the gradient passes through to
-        the probabilities. The first of several largest is taken.
-    """
-    best = probabilities.argmax(1, keepdim=True)
-    one_hot = torch.zeros_like(probabilities).scatter_(1, best, 1)
-    # Zero, exactly: adding p and subtracting it again would not be.
-    return one_hot + (probabilities - probabilities.detach())
-
-
-def assign(logits: Tensor, tau: float | None = None) -> tuple[Tensor, Tensor]:
-    """Choose a group for each patch.
-
-    Args:
-        logits: Of G groups and N patches, (B, G, N).
-        tau: Temperature of a Gumbel-softmax, from which the group is drawn;
-            None takes the most likely one.
-
-    Returns:
-        The choice, one-hot with straight-through gradient, and the softmax
-        of the logits, without noise or temperature; both (B, G, N).
-    """
-    soft = logits.softmax(1)
-    if tau is None:
-        return straight_through(soft), soft
-    noisy = (logits + gumbel_noise(logits)) / tau
-    return straight_through(noisy.softmax(1)), soft

@@ -1,4 +1,4 @@
-"""SegCLIP's head: captions teach it, any vocabulary reads it."""
+"""SegCLIP's head: trained with captions, predicts any vocabulary."""
 
 import math
 
@@ -8,13 +8,13 @@ from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
 from mmseg_weakclip.models.cam.base import TextHead
-from mmseg_weakclip.models.clip.regions import RegionTokens, find_regions
 from mmseg_weakclip.models.clip.text_bank import (
     best_of_class,
     check_open_vocabulary,
 )
 from mmseg_weakclip.models.samples import captions_of, stack_superpixels
 
+from .encoder import RegionTokens, require_region_tokens
 from .regions import (
     CaptionEncoder,
     paint_regions,
@@ -25,42 +25,44 @@ from .regions import (
     unsure_pixels,
 )
 
-# CLIP never lets cosines be multiplied by more.
+# Largest factor of the cosines, as in the training of CLIP.
 MAX_LOGIT_SCALE = 100.0
 
 
 @MODELS.register_module()
 class RegionTextHead(TextHead):
-    """Region tokens, named by texts.
+    """Region tokens classified by texts.
 
-    SegCLIP (ICML 2023). Sits over a ``CLIPViT`` with a ``group`` and
-    ``with_tokens=True`` in a stock ``EncoderDecoder``. It learns from
-    captions: the largest values of an image's regions are the image, which
-    is compared with the texts of the batch. It predicts any classes: each
-    region is compared with the text of each class, and a pixel has the
-    scores of its region.
+    SegCLIP (ICML 2023). It works over a ``GroupingCLIPViT`` with
+    ``with_tokens=True`` in a stock ``EncoderDecoder``. It is trained with
+    captions: the maximum over an image's regions is the embedding of the
+    image, which is compared with the texts of the batch. It predicts any
+    classes: each region is compared with the text of each class, and a pixel
+    gets the scores of its region.
 
     The bank names either all K classes or all but a background, class 0.
-    Background is then where no class reaches ``threshold``, or where one of
-    the bank's background words scores higher.
+    Then pixels are background where no class reaches ``threshold``, or where
+    one of the bank's background words scores higher.
 
     Args:
-        num_classes: K, background included where there is one.
-        text: Config of a text bank. Its tower is trained on the captions,
+        num_classes: Number of classes K, with the background if there is
+            one.
+        text: Config of a text bank. Its tower is trained with the captions,
             unless it is frozen.
         contrastive: Config of the loss between images and captions; None
             for a model that only predicts.
-        superpixel: Config of a loss on how superpixels are grouped. Samples
-            must then have ``superpixels``.
+        superpixel: Config of a loss of group assignments and superpixels.
+            Samples must then have ``superpixels``.
         threshold: Probability in [0, 1] below which pixels are background.
-            The published ones, found on the data sets that they are used
-            on: VOC .80, Context .25, COCO .65.
-        topk: Number of classes that the image as a whole may have; see
+            Published values, tuned on the data sets they are used on: VOC
+            .80, Context .25, COCO .65.
+        topk: Number of classes allowed in an image; see
             :func:`region_scores`. None for all.
         context_length: Number of tokens of a caption, start and end
             included; longer ones are cut.
-        logit_scale: What cosines are multiplied by, a start that training
-            changes; None takes that of the text bank's CLIP.
+        logit_scale: Initial factor of the cosines, which is trained; None
+            takes that of the text bank's CLIP.
+        init_cfg: Initialisation of the head.
 
     Raises:
         ValueError: A value is not allowed.
@@ -104,16 +106,17 @@ class RegionTextHead(TextHead):
         batch_data_samples: SampleList,
         train_cfg: ConfigType,
     ) -> dict[str, Tensor]:
-        """Losses by name, and what tells of the training.
+        """Return losses by name, and values for the log.
 
         Args:
-            inputs: What the backbone returned.
-            batch_data_samples: With ``caption``, and ``superpixels`` where
-                they have a loss. Pixel labels are not read.
+            inputs: Output of the backbone, region tokens last.
+            batch_data_samples: Samples with ``caption``, and with
+                ``superpixels`` if they have a loss. Pixel labels are not
+                read.
             train_cfg: Not used.
 
         Raises:
-            RuntimeError: There is no loss.
+            RuntimeError: The head has no loss.
             ValueError: Regions, captions or superpixels are missing.
         """
         if self.contrastive is None:
@@ -121,7 +124,7 @@ class RegionTextHead(TextHead):
                 'RegionTextHead has nothing to learn from: set contrastive='
                 "dict(type='ImageTextContrastiveLoss')"
             )
-        regions = find_regions(inputs, type(self).__name__)
+        regions = require_region_tokens(inputs, type(self).__name__)
         captions = captions_of(batch_data_samples)
         texts, num_cut = self.encode_captions(captions, self.text)
         with torch.no_grad():
@@ -160,17 +163,22 @@ class RegionTextHead(TextHead):
     def predict(
         self, inputs: tuple, batch_img_metas: list[dict], test_cfg: ConfigType
     ) -> Tensor:
-        """Scores in [0, 1] at the size of the network's input, (B, K, H, W).
+        """Predict scores in [0, 1] at the size of the input, (B, K, H, W).
+
+        Args:
+            inputs: Output of the backbone, region tokens last.
+            batch_img_metas: Not used.
+            test_cfg: Not used.
 
         Raises:
-            ValueError: Regions are missing, the bank has another number of
-                names or only one, or nothing says what is background.
+            ValueError: Regions are missing, the names do not match the
+                classes, or the bank has one text only.
         """
         return self.forward(inputs)
 
     def forward(self, inputs: tuple) -> Tensor:
-        """See :meth:`predict`."""
-        regions = find_regions(inputs, type(self).__name__)
+        """Return scores of all classes; see :meth:`predict`."""
+        regions = require_region_tokens(inputs, type(self).__name__)
         self._check_text()
         text = self.text()
         with torch.autocast(text.device.type, enabled=False):
@@ -190,7 +198,7 @@ class RegionTextHead(TextHead):
             return self._by_class(painted, scores)
 
     def _by_class(self, painted: Tensor, scores: Tensor) -> Tensor:
-        """Scores of texts -> scores of classes."""
+        """Turn scores of texts into scores of classes."""
         names, background = best_of_class(painted, self.text)
         if len(names) == self.num_classes:
             return torch.stack(names, 1)
@@ -217,7 +225,7 @@ class RegionTextHead(TextHead):
 
 
 def used_groups(hard: Tensor) -> Tensor:
-    """Mean number of groups that have a patch.
+    """Return the mean number of groups that have a patch.
 
     Args:
         hard: One-hot assignment, (B, G, N).

@@ -1,37 +1,53 @@
-"""Hiding patches of an image (MAE, CVPR 2022; SegCLIP, ICML 2023)."""
+"""Masking of patches and their pixels (MAE, CVPR 2022; SegCLIP, ICML 2023).
+
+Which patches are masked is a random order of them, of which the first are
+visible; the targets of their reconstruction are the pixels of each patch.
+"""
 
 import torch
 from torch import Tensor
 
+# Keeps the values of a patch of one colour finite.
+VARIANCE_FLOOR = 1e-6
+
 
 def check_mask_ratio(mask_ratio: float) -> float:
-    """See that some patches are hidden and some are not.
+    """Check that some patches are masked and some are not.
+
+    Args:
+        mask_ratio: Share of masked patches.
+
+    Returns:
+        The same share.
 
     Raises:
-        ValueError: All or none would be.
+        ValueError: The share is not above 0 and below 1.
     """
     if not 0 < mask_ratio < 1:
         raise ValueError(
-            f'mask_ratio={mask_ratio} is the share of patches that are '
-            'hidden: it must be above 0 and below 1'
+            f'mask_ratio={mask_ratio} is the share of masked patches: it '
+            'must be above 0 and below 1'
         )
     return mask_ratio
 
 
 def count_visible(num_patches: int, mask_ratio: float) -> int:
-    """How many of N patches stay visible: the nearest whole number.
+    """Return the number of visible patches, at least 1 and at most N - 1.
 
-    At least one does, and at least one does not. The published code counts
-    the class token among the patches, which leaves one patch less: 48 of 196
-    at a ratio of 0.75, where this is 49.
+    The published code counts the class token among the patches, which gives
+    one patch less: 48 of 196 at a ratio of 0.75, where this is 49.
+
+    Args:
+        num_patches: Number of patches N.
+        mask_ratio: Share of masked patches.
 
     Raises:
         ValueError: There is one patch only.
     """
     if num_patches < 2:
         raise ValueError(
-            f'an image of {num_patches} patch(es) has none to hide beside '
-            'one to see; enlarge it in the pipeline'
+            f'an image of {num_patches} patch(es) cannot have both masked '
+            'and visible ones; enlarge it in the pipeline'
         )
     visible = round(num_patches * (1 - mask_ratio))
     return min(max(visible, 1), num_patches - 1)
@@ -40,34 +56,35 @@ def count_visible(num_patches: int, mask_ratio: float) -> int:
 def random_order(
     batch: int, num_patches: int, device: torch.device | str = 'cpu'
 ) -> Tensor:
-    """A random permutation of the patches of each image.
+    """Return a random permutation of the patches of each image.
+
+    Args:
+        batch: Number of images B.
+        num_patches: Number of patches N.
+        device: Device of the result.
 
     Returns:
-        Places of patches, int64, (B, N): the first are to be visible, the
-        others hidden.
+        Indices of patches, int64, (B, N): the first will be visible, the
+        others masked.
     """
     return torch.rand(batch, num_patches, device=device).argsort(1)
 
 
 def take_patches(patches: Tensor, places: Tensor) -> Tensor:
-    """Patches (B, N, D) at some places (B, V) of each image, (B, V, D)."""
+    """Select patches (B, N, D) at indices (B, V) of each image, (B, V, D)."""
     return patches.take_along_dim(places[..., None], 1)
-
-
-# Of a flat patch, whose values would otherwise be divided by zero.
-VARIANCE_FLOOR = 1e-6
 
 
 def cut_pixels(
     images: Tensor, grid: tuple[int, int], patch_size: int
 ) -> Tensor:
-    """The pixels of each patch, row by row, the channels of one together.
+    """Return the pixels of each patch, row by row, channels last.
 
     Args:
-        images: (B, C, H, W). Rows and columns past the last whole patch are
-            left out.
+        images: Images, (B, C, H, W). Rows and columns past the last whole
+            patch are left out.
         grid: Rows and columns (h, w) of patches.
-        patch_size: p.
+        patch_size: Patch size p.
 
     Returns:
         (B, h * w, p * p * C).
@@ -81,7 +98,10 @@ def cut_pixels(
 
 
 def normalize_patches(pixels: Tensor) -> Tensor:
-    """Give each patch (B, N, P) mean 0 and variance 1; 0 to a flat one."""
+    """Normalise each patch (B, N, P) to mean 0 and variance 1.
+
+    Patches of one colour become 0.
+    """
     centred = pixels - pixels.mean(-1, keepdim=True)
     variance = pixels.var(-1, keepdim=True)
     return centred / (variance + VARIANCE_FLOOR).sqrt()

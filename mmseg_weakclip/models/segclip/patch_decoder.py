@@ -1,4 +1,8 @@
-"""From features of visible patches to the pixels of hidden ones (MAE)."""
+"""Decoder from visible patches to the pixels of masked ones (MAE).
+
+Also the position code of patches (:func:`sincos_position`), and the
+initialisation that all of SegCLIP's own modules share (:func:`init_linear`).
+"""
 
 from functools import partial
 
@@ -8,24 +12,26 @@ from torch import Tensor, nn
 
 # The longest wave of the position code is 2 pi times this many patches.
 LONGEST = 10_000
+# Standard deviation of initial weights.
+STD = 0.02
 
 
 def sincos_position(
     grid: tuple[int, int], channels: int, device: torch.device | str = 'cpu'
 ) -> Tensor:
-    """A fixed code of the row and the column of each patch.
+    """Return a fixed code of the row and the column of each patch.
 
-    The first half of the channels tells the row, the other the column. Of D'
+    The first half of the channels codes the row, the other the column. Of D'
     channels of a half, the first D' / 2 are ``sin(place / 10000^(2 i / D'))``
     and the others the cosines of the same.
 
     Args:
         grid: Rows and columns (h, w).
-        channels: D, a multiple of 4.
-        device: Where it is made.
+        channels: Width D of the code, a multiple of 4.
+        device: Device of the result.
 
     Returns:
-        In [-1, 1], (h * w, D), float32.
+        Values in [-1, 1], float32, (h * w, D).
     """
     steps = torch.arange(channels // 4, device=device) / (channels // 4)
     frequencies = LONGEST**-steps
@@ -41,24 +47,39 @@ def sincos_position(
     return torch.cat([row, column], -1).flatten(0, 1)
 
 
+def init_linear(module: nn.Module) -> None:
+    """Initialise all linear layers with N(0, 0.02) and zero bias.
+
+    Those inside attention are included.
+
+    Args:
+        module: Module whose layers are initialised.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=STD)
+            nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.MultiheadAttention):
+            nn.init.normal_(part.in_proj_weight, std=STD)
+
+
 class PatchDecoder(nn.Module):
-    """Predicts hidden patches from visible ones.
+    """Predicts masked patches from visible ones.
 
     The decoder of MAE, "Masked Autoencoders Are Scalable Vision Learners"
-    (CVPR 2022). Hidden patches enter as one learnt token at their places.
+    (CVPR 2022). Masked patches enter as a learnt token with their positions.
 
     Args:
         in_channels: Width of the features of visible patches.
-        out_channels: Values to predict of a patch.
-        channels: Width inside.
+        out_channels: Number of predicted values of a patch.
+        channels: Width of the blocks.
         depth: Number of blocks.
-        num_heads: Of each.
-        mean_token: Whether the mean of the visible patches comes in as
-            another token, without a place, as SegCLIP has it.
+        num_heads: Number of attention heads of a block.
+        mean_token: Whether the mean of the visible patches is added as a
+            token without position, as in SegCLIP.
 
     Raises:
-        ValueError: The width goes neither with the code of places nor with
-            the heads.
+        ValueError: The width is not a multiple of 4 and of the heads.
     """
 
     def __init__(
@@ -68,13 +89,14 @@ class PatchDecoder(nn.Module):
         channels: int = 384,
         depth: int = 3,
         num_heads: int = 8,
+        *,
         mean_token: bool = True,
     ) -> None:
         super().__init__()
         if channels % 4 or channels % num_heads:
             raise ValueError(
                 f'decoder channels={channels} must be a multiple of 4, for '
-                'the code of places, and of the number of heads '
+                'the code of positions, and of the number of heads '
                 f'({num_heads})'
             )
         norm = partial(nn.LayerNorm, eps=1e-6)
@@ -93,11 +115,11 @@ class PatchDecoder(nn.Module):
     def forward(
         self, visible: Tensor, order: Tensor, grid: tuple[int, int]
     ) -> Tensor:
-        """Predict the hidden patches.
+        """Predict the masked patches.
 
         Args:
             visible: Features of the V visible patches, (B, V, D).
-            order: Places of all N patches, the visible ones first, (B, N).
+            order: Indices of all N patches, the visible ones first, (B, N).
             grid: Rows and columns (h, w); N = h * w.
 
         Returns:
@@ -107,27 +129,11 @@ class PatchDecoder(nn.Module):
         batch, num_visible, channels = x.shape
         num_hidden = order.shape[1] - num_visible
         hidden = self.mask_token.to(x.dtype).expand(batch, num_hidden, -1)
-        # Blocks do not care in which order patches come, if each has the
-        # code of its place: nothing has to be put back in order.
+        # Blocks are invariant to the order of patches with their position
+        # codes, so nothing has to be sorted back.
         position = sincos_position(grid, channels, x.device)[order]
         tokens = torch.cat([x, hidden], 1) + position.to(x.dtype)
         if self.mean_token:
             tokens = torch.cat([x.mean(1, keepdim=True), tokens], 1)
         tokens = self.blocks(tokens)[:, -num_hidden:]
         return self.predict(self.norm(tokens))
-
-
-STD = 0.02
-
-
-def init_linear(module: nn.Module) -> None:
-    """Start all linear layers inside at N(0, 0.02) and zero bias.
-
-    Those inside of attention, too.
-    """
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            nn.init.normal_(part.weight, std=STD)
-            nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.MultiheadAttention):
-            nn.init.normal_(part.in_proj_weight, std=STD)

@@ -1,4 +1,4 @@
-"""SegCLIP's reconstruction of hidden patches from regions."""
+"""SegCLIP's reconstruction of masked patches from regions."""
 
 import torch
 import torch.nn.functional as F
@@ -8,13 +8,9 @@ from mmseg.utils import ConfigType, SampleList
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
-from mmseg_weakclip.models.clip.regions import (
-    Groups,
-    RegionTokens,
-    find_regions,
-)
 from mmseg_weakclip.models.clip.vision import run_block
 
+from .encoder import Groups, RegionTokens, require_region_tokens
 from .masking import (
     check_mask_ratio,
     count_visible,
@@ -27,13 +23,13 @@ from .patch_decoder import STD, PatchDecoder, init_linear
 
 
 class RegionMixer(nn.Module):
-    """Features of patches from nothing but the regions they are in.
+    """Features of patches from the regions that they are in alone.
 
     Args:
         channels: Width D of a region.
-        num_centers: G.
-        depth: Number of CLIP-style blocks behind.
-        num_heads: Of each.
+        num_centers: Number of groups G.
+        depth: Number of CLIP-style blocks after the mixing.
+        num_heads: Number of attention heads of a block.
     """
 
     def __init__(
@@ -48,7 +44,7 @@ class RegionMixer(nn.Module):
         )
 
     def forward(self, groups: Groups) -> Tensor:
-        """Groups of N patches -> (B, N, D)."""
+        """Return features (B, N, D) of the N patches of groups."""
         shares = self.mix(groups.hard.mT.to(groups.tokens.dtype))
         patches = self.activation(shares @ groups.tokens)
         for block in self.blocks:
@@ -58,32 +54,35 @@ class RegionMixer(nn.Module):
 
 @MODELS.register_module()
 class MaskedReconstructionHead(BaseModule):
-    """Learns to predict hidden patches from the regions of visible ones.
+    """Predicts masked patches from the regions of visible ones.
 
-    An auxiliary head of SegCLIP (ICML 2023), over ``CLIPViT(group=...,
-    with_tokens=True)``, beside a head that learns from texts. Most patches
-    are hidden; the others go through the backbone's own first blocks and
-    grouping once more. All that is known of a visible patch from there on is
-    its region, so that regions must say what their patches look like.
+    An auxiliary head of SegCLIP (ICML 2023), over a ``GroupingCLIPViT`` with
+    ``with_tokens=True``, beside a head that is trained with texts. Most
+    patches are masked; the others pass the backbone's first blocks and
+    grouping once more. From there on a visible patch is represented by its
+    region only, so that regions must describe the appearance of their
+    patches.
 
-    It has no classes, and no part in a prediction.
+    It has no classes and is not used for predictions.
 
     Args:
         channels: Width D of CLIP.
-        patch_size: p, of CLIP.
-        num_centers: G, of the grouping.
-        num_heads: Of a mixer block; None has one for 64 channels, as CLIP.
+        patch_size: Patch size p of CLIP.
+        num_centers: Number of groups G.
+        num_heads: Number of attention heads of a mixer block; None for one
+            per 64 channels, as in CLIP.
         mixer_blocks: Number of blocks between regions and decoder.
-        decoder_channels: See :class:`PatchDecoder`.
-        decoder_depth: See :class:`PatchDecoder`.
-        decoder_heads: See :class:`PatchDecoder`.
-        mean_token: See :class:`PatchDecoder`.
-        mask_ratio: Share of hidden patches, in (0, 1).
-        normalize_target: Whether each patch's pixels are normalised once
-            more, by its own mean and variance. SegCLIP takes them as CLIP
-            sees them.
+        decoder_channels: Width of the :class:`PatchDecoder`.
+        decoder_depth: Number of blocks of the decoder.
+        decoder_heads: Number of attention heads of the decoder.
+        mean_token: Whether the decoder gets the mean of the visible patches
+            as another token.
+        mask_ratio: Share of masked patches, in (0, 1).
+        normalize_target: Whether the pixels of each patch are normalised
+            again, by its own mean and variance. SegCLIP does not.
         loss_weight: Factor of the loss.
-        loss_name: Its key.
+        loss_name: Key in the losses.
+        init_cfg: Initialisation of the head.
 
     Raises:
         ValueError: A value is not allowed.
@@ -93,6 +92,7 @@ class MaskedReconstructionHead(BaseModule):
         self,
         channels: int,
         patch_size: int,
+        *,
         num_centers: int = 8,
         num_heads: int | None = None,
         mixer_blocks: int = 2,
@@ -127,7 +127,7 @@ class MaskedReconstructionHead(BaseModule):
             decoder_channels,
             decoder_depth,
             decoder_heads,
-            mean_token,
+            mean_token=mean_token,
         )
         init_linear(self)
         nn.init.normal_(self.decoder.mask_token, std=STD)
@@ -138,18 +138,18 @@ class MaskedReconstructionHead(BaseModule):
         batch_data_samples: SampleList,
         train_cfg: ConfigType,
     ) -> dict[str, Tensor]:
-        """The loss of a batch, other patches hidden each time.
+        """Return the loss of a batch, with random patches masked.
 
         Args:
-            inputs: Of a ``CLIPViT``, regions last.
-            batch_data_samples: Not read.
+            inputs: Output of the backbone, region tokens last.
+            batch_data_samples: Not used.
             train_cfg: Not used.
 
         Raises:
-            ValueError: There are no regions, they are of another size, or an
-                image has one patch only.
+            ValueError: There are no regions, their sizes do not match the
+                head, or an image has one patch only.
         """
-        tokens = find_regions(inputs, type(self).__name__)
+        tokens = require_region_tokens(inputs, type(self).__name__)
         self._check_sizes(tokens)
         batch, num_patches, _ = tokens.patches.shape
         order = random_order(batch, num_patches, tokens.patches.device)
@@ -159,11 +159,11 @@ class MaskedReconstructionHead(BaseModule):
     def reconstruction_error(
         self, tokens: RegionTokens, order: Tensor
     ) -> Tensor:
-        """Mean square error of the pixels of hidden patches.
+        """Return the mean square error of the pixels of masked patches.
 
         Args:
-            tokens: Of the backbone.
-            order: Places of patches, the visible ones first, (B, N).
+            tokens: Region tokens of the backbone.
+            order: Indices of patches, the visible ones first, (B, N).
 
         Returns:
             Scalar, float32.
@@ -177,14 +177,17 @@ class MaskedReconstructionHead(BaseModule):
         return F.mse_loss(self(tokens, order).float(), target)
 
     def forward(self, tokens: RegionTokens, order: Tensor) -> Tensor:
-        """Pixels of the hidden patches, (B, N - V, p * p * 3).
+        """Predict the pixels of masked patches, (B, N - V, p * p * 3).
 
         Args:
-            tokens: Of the backbone; only visible patches are looked at.
-            order: Places of patches, the V visible ones first, (B, N).
+            tokens: Region tokens of the backbone; only their visible patches
+                are used.
+            order: Indices of patches, the V visible ones first, (B, N).
         """
         visible = order[:, : count_visible(order.shape[1], self.mask_ratio)]
-        seen, _ = tokens.encoder.see(take_patches(tokens.patches, visible))
+        seen, _ = tokens.encoder.encode_patches(
+            take_patches(tokens.patches, visible)
+        )
         features = self.mixer(tokens.encoder.group(seen))
         return self.decoder(features, order, tokens.grid)
 
@@ -198,6 +201,6 @@ class MaskedReconstructionHead(BaseModule):
             if getattr(self, name) != value:
                 raise ValueError(
                     f'MaskedReconstructionHead has {name}='
-                    f'{getattr(self, name)}, but the CLIPViT before it has '
+                    f'{getattr(self, name)}, but the backbone before it has '
                     f'{value}'
                 )

@@ -1,4 +1,9 @@
-"""Scores, superpixels and captions of image regions."""
+"""Scores, superpixels and captions for SegCLIP's regions.
+
+Pure functions: probabilities of texts for each region, painted on the pixels
+(:func:`region_scores` to :func:`unsure_pixels`); superpixels of patches
+(:func:`pool_superpixels`); ids and embeddings of captions.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,17 +24,18 @@ def region_scores(
     scale: float | Tensor,
     topk: int | None,
 ) -> Tensor:
-    """How sure each region is of each text (SegCLIP, section on inference).
+    """Return the probability of each text for each region.
 
-    The product of two softmaxes over the texts: over all of them, and over
-    the ``topk`` that the whole image goes best with.
+    As SegCLIP's inference, it is the product of two softmaxes over the texts:
+    over all of them, and over the ``topk`` most similar to the whole image.
 
     Args:
-        regions: (B, G, E), of any length.
-        image: (B, E), of any length.
-        text: (M, E), unit length.
-        scale: What cosines are multiplied by.
-        topk: None has no second softmax.
+        regions: Embeddings of regions, (B, G, E), of any length.
+        image: Embeddings of images, (B, E), of any length.
+        text: Unit embeddings of texts, (M, E).
+        scale: Factor of the cosines.
+        topk: Number of texts of the second softmax, or None for one softmax
+            only.
 
     Returns:
         Probabilities, (B, G, M).
@@ -40,7 +46,7 @@ def region_scores(
         return scores
     whole = F.normalize(image, dim=-1) @ text.T
     best = whole.topk(min(topk, len(text)), dim=-1).indices
-    # Not of bools, which a trace can't scatter.
+    # Floats, since a trace cannot scatter bools.
     allowed = torch.zeros_like(whole).scatter(1, best, 1.0) > 0
     prior = logits.masked_fill(~allowed[:, None], -torch.inf).softmax(-1)
     return scores * prior
@@ -49,12 +55,12 @@ def region_scores(
 def region_map(
     soft: Tensor, grid: tuple[int, int], size: Sequence[int]
 ) -> Tensor:
-    """Which region each pixel is in, (B, H, W).
+    """Return the region of each pixel, (B, H, W).
 
     Args:
-        soft: Shares of the patches, (B, G, h * w).
-        grid: (h, w).
-        size: (H, W) of the image.
+        soft: Shares of the patches in the regions, (B, G, h * w).
+        grid: Rows and columns (h, w) of patches.
+        size: Height and width (H, W) of the image.
     """
     shares = soft.unflatten(2, grid)
     shares = F.interpolate(
@@ -67,7 +73,7 @@ def paint_regions(scores: Tensor, regions: Tensor) -> Tensor:
     """Give each pixel the scores of its region.
 
     Args:
-        scores: (B, G, M).
+        scores: Scores of regions, (B, G, M).
         regions: Region of each pixel, (B, H, W).
 
     Returns:
@@ -79,15 +85,15 @@ def paint_regions(scores: Tensor, regions: Tensor) -> Tensor:
 
 
 def unsure_pixels(painted: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """Pixels whose best score does not reach the threshold.
+    """Return which pixels have a best score below the threshold.
 
-    Where no region of an image does, the bar is the best score there is: its
-    surest region is never background.
+    If no region of an image reaches it, the best score of the image is the
+    threshold: its most certain region is never background.
 
     Args:
         painted: Scores of the pixels, (B, M, H, W).
         scores: Scores of the regions, (B, G, M).
-        threshold: In [0, 1].
+        threshold: Threshold in [0, 1].
 
     Returns:
         (B, H, W), bool.
@@ -99,25 +105,25 @@ def unsure_pixels(painted: Tensor, scores: Tensor, threshold: float) -> Tensor:
 def pool_superpixels(
     superpixels: Tensor, grid: tuple[int, int], patch_size: int
 ) -> Tensor:
-    """The id that most pixels of each patch have.
+    """Return the most frequent superpixel id of each patch.
 
     The published code takes the mean of the ids instead, rounded down. But
     ids are names: on three natural images, 40 to 43 % of the patches got
     another id that way than here, 29 to 35 % one that none of their pixels
     has.
 
-    Memory goes with the number of pixels, not with the largest id.
+    Memory depends on the number of pixels, not on the largest id.
 
     Args:
-        superpixels: Ids of the pixels, any integers from 0 on; -1 is a pixel
-            without a superpixel, and does not count. (B, H, W). Rows and
-            columns beyond the grid are not seen.
+        superpixels: Ids of the pixels, any integers from 0 on, (B, H, W);
+            pixels with -1 have no superpixel and do not count. Rows and
+            columns beyond the grid are ignored.
         grid: Rows and columns of patches (h, w).
         patch_size: Height and width of a patch in pixels.
 
     Returns:
-        int64, (B, h * w) in row-major order; the smallest of several ids with
-        as many pixels, -1 for a patch without any.
+        int64, (B, h * w) in row-major order; the smallest of several most
+        frequent ids, -1 for a patch without any.
 
     Raises:
         ValueError: The maps are smaller than the grid.
@@ -137,10 +143,10 @@ def pool_superpixels(
 
 
 def _most_frequent(ids: Tensor) -> Tensor:
-    """Of the ids from 0 on in the last dimension; -1 without any.
+    """Return the most frequent id >= 0 of the last dimension, or -1.
 
     Args:
-        ids: (B, N, P).
+        ids: Ids of the pixels of patches, (B, N, P).
 
     Returns:
         (B, N); the smallest of several.
@@ -148,7 +154,7 @@ def _most_frequent(ids: Tensor) -> Tensor:
     ids = ids.sort(dim=2).values
     place = torch.arange(ids.shape[2], device=ids.device)
     begins = F.pad(ids[..., 1:] != ids[..., :-1], (1, 0), value=True)
-    # How many of its own run each element has up to itself.
+    # Number of equal elements up to and including each one.
     length = place - place.where(begins, 0).cummax(dim=2).values + 1
     length = length.where(ids >= 0, 0)
     # argmax is the first of several, and ids ascend.
@@ -157,7 +163,7 @@ def _most_frequent(ids: Tensor) -> Tensor:
 
 
 def text_ids(captions: Sequence[str]) -> Tensor:
-    """Numbers that are equal for equal captions, on any process, (B,)."""
+    """Return ids (B,) that are equal for equal captions, on all ranks."""
     digests = [hashlib.sha1(text.encode()).digest() for text in captions]
     return torch.tensor(
         [int.from_bytes(d[:8], 'big', signed=True) for d in digests]
@@ -167,11 +173,11 @@ def text_ids(captions: Sequence[str]) -> Tensor:
 class CaptionEncoder:
     """Encodes captions with the text tower of a bank.
 
-    A caption that does not fit keeps its end token and loses what is before
-    it. The first one is named in the log.
+    A caption that is too long is cut before its end token. The first one is
+    logged.
 
     Args:
-        room: Number of tokens of a caption, its start and end included.
+        room: Largest number of tokens of a caption, start and end included.
     """
 
     def __init__(self, room: int) -> None:
@@ -181,22 +187,23 @@ class CaptionEncoder:
     def __call__(
         self, captions: Sequence[str], bank: TextBank
     ) -> tuple[Tensor, int]:
-        """Embeddings of B captions.
+        """Encode the captions of a batch.
 
         Args:
-            captions: Of a batch.
-            bank: Its tower and tokenizer are used; its names are not.
+            captions: B captions.
+            bank: Text bank with the tower and the tokenizer.
 
         Returns:
-            (B, E), not normalised, and how many were cut.
+            Embeddings (B, E), not normalised, and the number of captions
+            that were cut.
         """
         room = min(self.room, bank.tower.context_length)
         ids, ends, cut = bank.tokenizer.shorten(captions, room - 1)
         if cut and not self.warned:
             self.warned = True
             MMLogger.get_current_instance().warning(
-                'captions of more than %d tokens are cut off, the first is '
-                '%r; how many of a batch, the log shows as cut_captions',
+                'captions of more than %d tokens are cut, the first is %r; '
+                'cut_captions in the log is their number in a batch',
                 room,
                 cut[0],
             )

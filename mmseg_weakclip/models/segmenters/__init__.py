@@ -1,1 +1,1 @@
-"""Segmenters of the field that mmsegmentation does not have."""
+"""Segmenters that mmsegmentation lacks: ResNet-38, DeepLabV1 and V2."""

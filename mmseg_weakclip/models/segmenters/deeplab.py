@@ -1,8 +1,8 @@
-"""The heads of DeepLab that mmseg lacks: the first and the second.
+"""The heads of DeepLabV1 and DeepLabV2, which mmseg lacks.
 
 Most papers on weakly supervised segmentation train one of them on their
 pseudo masks. mmseg's ASPPHead is DeepLabV3's: it pools the image, joins its
-branches by a convolution, and takes a dilation of 1 for a 1 x 1 branch.
+branches by a convolution, and treats a dilation of 1 as a 1 x 1 branch.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ class DeepLabV1Head(BaseDecodeHead):
     classifier; here each with norm and ReLU, as over ResNet-38.
 
     Args:
-        dilation: Of the 3 x 3 convolution.
-        dropout_ratio: Of channels, ahead of the classifier.
-        kwargs: As for BaseDecodeHead.
+        dilation: Dilation of the 3 x 3 convolution.
+        dropout_ratio: Dropout ratio before the classifier.
+        kwargs: Other arguments of ``BaseDecodeHead``.
     """
 
     def __init__(
@@ -50,23 +50,23 @@ class DeepLabV1Head(BaseDecodeHead):
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Features of the backbone -> logits (B, K, h, w)."""
+        """Turn features of the backbone into logits, (B, K, h, w)."""
         return self.cls_seg(self.convs(self._transform_inputs(inputs)))
 
 
 @MODELS.register_module()
 class DeepLabV2Head(BaseDecodeHead):
-    """The sum of classifiers that look differently far (ASPP).
+    """The sum of classifiers with different fields of view (ASPP).
 
     Chen et al., "DeepLab" (TPAMI 2018), as over ResNet-101: each branch is a
-    dilated 3 x 3 convolution from features to classes, and nothing else.
+    dilated 3 x 3 convolution from features to classes.
 
     Args:
-        in_channels: Of the features.
-        num_classes: K.
-        dilations: One for each branch.
-        dropout_ratio: Of the features.
-        kwargs: As for BaseDecodeHead.
+        in_channels: Channels of the features.
+        num_classes: Number of classes K.
+        dilations: Dilation of each branch.
+        dropout_ratio: Dropout ratio of the features.
+        kwargs: Other arguments of ``BaseDecodeHead``.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class DeepLabV2Head(BaseDecodeHead):
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Features of the backbone -> logits (B, K, h, w)."""
+        """Turn features of the backbone into logits, (B, K, h, w)."""
         features = self._transform_inputs(inputs)
         if self.dropout is not None:
             features = self.dropout(features)

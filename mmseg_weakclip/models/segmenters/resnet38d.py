@@ -1,12 +1,12 @@
-"""ResNet-38, wide instead of deep, with dilations.
+"""ResNet-38 with dilations.
 
 Wu, Shen and van den Hengel, "Wider or Deeper: Revisiting the ResNet Model for
 Visual Recognition" (2016; Pattern Recognition 90, 2019), model A1. Weakly
 supervised segmentation has used it, dilated, for CAMs since PSA (CVPR 2018),
 and under DeepLabV1 as the last stage.
 
-Modules have the names that the weights in circulation have (``b4_3`` is the
-fourth block of the third stage); see tools/model_converters/resnet38d.py.
+Modules have the names of the published weights (``b4_3`` is the fourth block
+of the third stage); see tools/model_converters/resnet38d.py.
 """
 
 from collections.abc import Sequence
@@ -20,45 +20,46 @@ from torch import Tensor, nn
 
 from .resnet38d_blocks import ResNet38Block, ResNet38Bottleneck, conv
 
-# Of each stage, b2 to b5: blocks, channels inside, channels.
+# Blocks, inner channels and channels of each stage, b2 to b5.
 PLAIN_STAGES = (
     (3, 128, 128),
     (3, 256, 256),
     (6, 512, 512),
     (3, 512, 1024),
 )
-# b6 and b7, of one block each: channels, dropout.
+# Channels and dropout of b6 and b7, of one block each.
 BOTTLENECK_STAGES = ((2048, 0.3), (4096, 0.5))
 STEM_CHANNELS = 64
 
 
 @MODELS.register_module()
 class ResNet38d(BaseModule):
-    """A stem and six stages, b2 to b7.
+    """ResNet-38: a stem and six stages, b2 to b7.
 
-    A stage's map is its sum behind the norm and ReLU that follow, which for
-    all but the last stage belong to the next block. A stage that keeps its
+    The map of a stage is its output after the next norm and ReLU, which for
+    all but the last stage belong to the next block. A stage that keeps the
     resolution begins with the dilation of the stage before.
 
     Args:
-        out_indices: Stages whose maps are returned, of 0 (b2, 128 channels)
-            to 5 (b7, 4096 channels).
-        strides: Of the stages.
-        dilations: Of the stages. As they are, the maps have strides 2, 4, 8,
-            8, 8, 8.
+        out_indices: Stages whose maps are returned, from 0 (b2, 128
+            channels) to 5 (b7, 4096 channels).
+        strides: Strides of the stages.
+        dilations: Dilations of the stages. By default, the maps have strides
+            2, 4, 8, 8, 8, 8.
         frozen_stages: -1 freezes nothing, 0 the stem, n also the first n
-            stages. PSA and its descendants freeze the stem and b2 (1).
-        norm_cfg: Of the norms.
+            stages. PSA and its successors freeze the stem and b2 (1).
+        norm_cfg: Config of the norms.
         norm_eval: Whether batch norms keep their statistics in training.
-        init_cfg: None for He's initialisation.
+        init_cfg: Initialisation; None for He's.
 
     Raises:
-        ValueError: A stage that does not exist, or not six strides or
+        ValueError: A stage does not exist, or there are not six strides and
             dilations.
     """
 
     def __init__(
         self,
+        *,
         out_indices: Sequence[int] = (5,),
         strides: Sequence[int] = (2, 2, 2, 1, 1, 1),
         dilations: Sequence[int] = (1, 1, 1, 2, 4, 4),
@@ -118,7 +119,7 @@ class ResNet38d(BaseModule):
         dilation: int,
         norm_cfg: ConfigType,
     ) -> int:
-        """Add a stage of plain blocks; returns its channels."""
+        """Add a stage of plain blocks and return its channels."""
         inside = (mid_channels, channels)
         first = (stride, dilation, first_dilation, norm_cfg)
         later = (1, dilation, dilation, norm_cfg)
@@ -150,10 +151,10 @@ class ResNet38d(BaseModule):
             parts.append(self.bn7)
         for part in parts:
             part.eval()
-            part.requires_grad_(False)
+            part.requires_grad_(requires_grad=False)
 
-    def train(self, mode: bool = True) -> 'ResNet38d':
-        """Set the mode, but for what is frozen."""
+    def train(self, mode: bool = True) -> 'ResNet38d':  # noqa: FBT001, FBT002
+        """Set the mode; frozen parts stay in evaluation mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:
@@ -163,7 +164,7 @@ class ResNet38d(BaseModule):
         return self
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, 3, H, W) -> the maps of ``out_indices``, in order."""
+        """Return the maps of ``out_indices`` of images (B, 3, H, W)."""
         x = self.conv1a(x)
         maps = {}
         for index, names in enumerate(self.stages):

@@ -1,7 +1,6 @@
-"""The two residual blocks of ResNet-38, with norms ahead of convolutions.
+"""The two residual blocks of ResNet-38, with norms before convolutions.
 
-See :class:`ResNet38d` for the source, and for why parts are called as they
-are.
+See ``resnet38d.py`` for the source and the names of the parts.
 """
 
 from mmcv.cnn import build_norm_layer
@@ -16,7 +15,7 @@ def conv(
     stride: int = 1,
     dilation: int = 1,
 ) -> nn.Conv2d:
-    """A convolution without bias that keeps the size, stride aside."""
+    """Return a convolution without bias, padded to keep the size."""
     return nn.Conv2d(
         in_channels,
         channels,
@@ -29,16 +28,16 @@ def conv(
 
 
 class ResNet38Block(nn.Module):
-    """Two 3 x 3 convolutions, each behind its norm and ReLU.
+    """Two 3 x 3 convolutions, each after a norm and a ReLU.
 
     Args:
-        in_channels: Of the input.
-        mid_channels: Between the convolutions.
-        channels: Of the output.
-        stride: Of the first convolution and of the shortcut.
-        dilation: Of the second convolution.
-        first_dilation: Of the first convolution.
-        norm_cfg: Of the norms.
+        in_channels: Channels of the input.
+        mid_channels: Channels between the convolutions.
+        channels: Channels of the output.
+        stride: Stride of the first convolution and of the shortcut.
+        dilation: Dilation of the second convolution.
+        first_dilation: Dilation of the first convolution.
+        norm_cfg: Config of the norms.
     """
 
     def __init__(
@@ -65,15 +64,15 @@ class ResNet38Block(nn.Module):
             self.conv_branch1 = conv(in_channels, channels, 1, stride)
 
     def activate(self, x: Tensor) -> Tensor:
-        """The block's input behind its first norm and ReLU."""
+        """Apply the first norm and ReLU to the input of the block."""
         return self.bn_branch2a(x).relu()
 
     def forward(self, x: Tensor, activated: Tensor) -> Tensor:
         """Add the branch to the input, or to its projection.
 
         Args:
-            x: (B, in_channels, H, W).
-            activated: What ``activate`` makes of it.
+            x: Input of the block, (B, in_channels, H, W).
+            activated: Result of ``activate(x)``, of the same shape.
 
         Returns:
             (B, channels, ceil(H / stride), ceil(W / stride)).
@@ -88,12 +87,12 @@ class ResNet38Bottleneck(nn.Module):
     """A 1 x 1, a 3 x 3 and a 1 x 1 convolution, with dropout of channels.
 
     Args:
-        in_channels: Of the input.
-        channels: Of the output; a quarter and a half of it inside.
-        stride: Of the first convolution and of the shortcut.
-        dilation: Of the 3 x 3 convolution.
-        dropout: Share of channels that is dropped in training.
-        norm_cfg: Of the norms.
+        in_channels: Channels of the input.
+        channels: Channels of the output; inside, a quarter and a half of it.
+        stride: Stride of the first convolution and of the shortcut.
+        dilation: Dilation of the 3 x 3 convolution.
+        dropout: Share of channels dropped in training.
+        norm_cfg: Config of the norms.
     """
 
     def __init__(
@@ -117,7 +116,7 @@ class ResNet38Bottleneck(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
 
     def activate(self, x: Tensor) -> Tensor:
-        """The block's input behind its first norm and ReLU."""
+        """Apply the first norm and ReLU to the input of the block."""
         return self.bn_branch2a(x).relu()
 
     def forward(self, x: Tensor, activated: Tensor) -> Tensor:
@@ -126,7 +125,7 @@ class ResNet38Bottleneck(nn.Module):
         Args:
             x: Not used, since this block always projects; the arguments are
                 those of :class:`ResNet38Block`.
-            activated: What ``activate`` makes of x, (B, in_channels, H, W).
+            activated: Result of ``activate(x)``, (B, in_channels, H, W).
 
         Returns:
             (B, channels, ceil(H / stride), ceil(W / stride)).

@@ -1,4 +1,9 @@
-"""Text-pixel matching as a neck (WeakCLIP, section 3)."""
+"""Text-pixel matching as a neck (WeakCLIP, section 3).
+
+:class:`CoAttention` refines class texts by pixels and pixels by texts with two
+stacks of transformer decoder layers; :class:`CoAttentionNeck` adds the cosines
+of the two as a score map to every level of a pyramid.
+"""
 
 from collections.abc import Sequence
 
@@ -13,31 +18,157 @@ from torch import Tensor, nn
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 
 
+class Attention(nn.Module):
+    """Multi-head attention without biases on queries, keys and values."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=False)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, query: Tensor, memory: Tensor) -> Tensor:
+        """Attend from query (B, Q, D) to memory (B, M, D); (B, Q, D)."""
+        q, k, v = (
+            x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for x in (
+                self.q_proj(query),
+                self.k_proj(memory),
+                self.v_proj(memory),
+            )
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+class DecoderLayer(nn.Module):
+    """Pre-norm self-attention, cross-attention and MLP."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.self_attn = Attention(width, heads)
+        self.cross_attn = Attention(width, heads)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.norm3 = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * width, width),
+        )
+
+    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+        """Run the layer on x (B, Q, D) with memory (B, M, D); (B, Q, D)."""
+        normed = self.norm1(x)
+        x = x + self.self_attn(normed, normed)
+        x = x + self.cross_attn(self.norm2(x), memory)
+        return x + self.dropout(self.mlp(self.norm3(x)))
+
+
+class CoAttention(BaseModule):
+    """Two stacks of decoder layers: texts attend to pixels, and back.
+
+    Args:
+        embed_dim: Width E of the space that texts and pixels share.
+        width: Width of the layers.
+        heads: Number of attention heads.
+        layers: Number of layers of each stack.
+        dropout: Dropout ratio in the MLPs.
+        chained: Whether a layer gets the output of the layer before. The
+            published code gives every layer the first input, so that only
+            the last layer of each stack has an effect.
+        init_cfg: Initialisation; truncated normal of 0.02 by default.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        *,
+        width: int = 256,
+        heads: int = 4,
+        layers: int = 3,
+        dropout: float = 0.1,
+        chained: bool = True,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            init_cfg or dict(type='TruncNormal', layer='Linear', std=0.02)
+        )
+        self.memory_proj = nn.Sequential(
+            nn.LayerNorm(embed_dim),
+            nn.Linear(embed_dim, width),
+            nn.LayerNorm(width),
+        )
+        self.text_proj = nn.Sequential(
+            nn.LayerNorm(embed_dim), nn.Linear(embed_dim, width)
+        )
+        self.decoder, self.anti_decoder = (
+            nn.ModuleList(
+                DecoderLayer(width, heads, dropout) for _ in range(layers)
+            )
+            for _ in range(2)
+        )
+        self.out_proj, self.anti_out_proj = (
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, embed_dim))
+            for _ in range(2)
+        )
+        self.chained = chained
+
+    def forward(self, text: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
+        """Run both stacks.
+
+        Args:
+            text: Embeddings of the classes, (B, K, E).
+            visual: Embeddings of the class token and the pixels,
+                (B, 1 + h * w, E).
+
+        Returns:
+            Changes of texts and of tokens, in their shapes.
+        """
+        text, visual = self.text_proj(text), self.memory_proj(visual)
+        return (
+            self.out_proj(self._run(self.decoder, text, visual)),
+            self.anti_out_proj(self._run(self.anti_decoder, visual, text)),
+        )
+
+    def _run(self, layers: nn.ModuleList, x: Tensor, memory: Tensor) -> Tensor:
+        if not self.chained:
+            return layers[-1](x, memory)
+        for layer in layers:
+            x = layer(x, memory)
+        return x
+
+
 @MODELS.register_module()
 class CoAttentionNeck(BaseModule):
-    """Match class texts with pixels, and show the match to every level.
+    """Match class texts with pixels, and add the match to every level.
 
     Texts and pixel embeddings refine each other by co-attention; the cosine
     of the two is the score map. It is concatenated to every level of the
     pyramid, which an inner neck then mixes.
 
     Args:
-        num_classes: K, rows of the text bank.
+        num_classes: Number of classes K, the rows of the text bank.
         in_channels: Channels of each incoming level.
         text: Config of a text bank.
         embed_dim: Width E of CLIP's shared space.
         co_attention: Arguments of :class:`CoAttention`.
-        neck: Config of the inner neck; its ``in_channels`` are filled in.
-            None passes the concatenated levels on.
-        init_scale: Start of the per-channel weights of both refinements.
-        projection: Where pixel embeddings come from: False takes those of
-            the :class:`CLIPTokens` that must follow the levels; True makes
-            them from the last level with a 1x1 convolution, its mean
-            standing in for the class token, for backbones other than CLIP.
+        neck: Config of the inner neck, without ``in_channels``. None returns
+            the concatenated levels.
+        init_scale: Initial value of the per-channel weights of both
+            refinements.
+        projection: Source of the pixel embeddings: False takes those of the
+            :class:`CLIPTokens` that must follow the levels; True computes
+            them from the last level with a 1x1 convolution, and their mean
+            replaces the class token, for backbones other than CLIP.
+        init_cfg: Initialisation of the neck.
 
-    Returns (forward):
-        The levels of the inner neck, and the score map (B, K, h, w) in
-        [-1, 1] as last element.
+    The output is the levels of the inner neck, and the score map (B, K, h, w)
+    in [-1, 1] as last element.
 
     Raises:
         ValueError: The text bank has another number of classes, or CLIP's
@@ -49,6 +180,7 @@ class CoAttentionNeck(BaseModule):
         num_classes: int,
         in_channels: Sequence[int],
         text: ConfigType,
+        *,
         embed_dim: int = 512,
         co_attention: ConfigType | None = None,
         neck: ConfigType | None = None,
@@ -73,7 +205,12 @@ class CoAttentionNeck(BaseModule):
     def forward(
         self, inputs: Sequence[Tensor | CLIPTokens]
     ) -> tuple[Tensor, ...]:
-        """See :class:`CoAttentionNeck`."""
+        """Return the levels of the inner neck, and the score map as last.
+
+        Args:
+            inputs: Levels of the pyramid, followed by :class:`CLIPTokens`
+                unless ``projection`` is set.
+        """
         levels, class_embedding, pixels = self._split(inputs)
         score = self.match(class_embedding, pixels)
         levels = [
@@ -98,14 +235,17 @@ class CoAttentionNeck(BaseModule):
         return (*levels, score)
 
     def match(self, class_embedding: Tensor, pixels: Tensor) -> Tensor:
-        """Score map of refined texts and pixels.
+        """Return the score map of refined texts and pixels.
 
         Args:
-            class_embedding: (B, E).
-            pixels: (B, E, h, w).
+            class_embedding: Embedding of the class token, (B, E).
+            pixels: Embeddings of the pixels, (B, E, h, w).
 
         Returns:
             Cosines, float32, (B, K, h, w).
+
+        Raises:
+            ValueError: The text bank has another number of rows.
         """
         text = self.text()
         if len(text) != self.num_classes:
@@ -143,125 +283,3 @@ class CoAttentionNeck(BaseModule):
                 'in CLIPViT, or projection=True here for another backbone'
             )
         return levels, tokens.class_embedding, tokens.patch_embeddings
-
-
-class Attention(nn.Module):
-    """Multi-head attention without biases on queries, keys and values."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q_proj = nn.Linear(width, width, bias=False)
-        self.k_proj = nn.Linear(width, width, bias=False)
-        self.v_proj = nn.Linear(width, width, bias=False)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, query: Tensor, memory: Tensor) -> Tensor:
-        """(B, Q, D) looks at (B, M, D) -> (B, Q, D)."""
-        q, k, v = (
-            x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for x in (
-                self.q_proj(query),
-                self.k_proj(memory),
-                self.v_proj(memory),
-            )
-        )
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(mixed.transpose(1, 2).flatten(2))
-
-
-class DecoderLayer(nn.Module):
-    """Pre-norm self-attention, cross-attention and MLP."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.self_attn = Attention(width, heads)
-        self.cross_attn = Attention(width, heads)
-        self.norm1 = nn.LayerNorm(width)
-        self.norm2 = nn.LayerNorm(width)
-        self.norm3 = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(4 * width, width),
-        )
-
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
-        """(B, Q, D), (B, M, D) -> (B, Q, D)."""
-        normed = self.norm1(x)
-        x = x + self.self_attn(normed, normed)
-        x = x + self.cross_attn(self.norm2(x), memory)
-        return x + self.dropout(self.mlp(self.norm3(x)))
-
-
-class CoAttention(BaseModule):
-    """Two stacks of decoder layers: texts look at pixels, pixels at texts.
-
-    Args:
-        embed_dim: Width E of the space that texts and pixels share.
-        width: Width inside.
-        heads: Attention heads.
-        layers: Layers of each stack.
-        dropout: In the MLPs.
-        chained: Whether a layer takes the output of the one before it. The
-            published code feeds every layer the first input, so that all
-            but the last layer of each stack are dead.
-    """
-
-    def __init__(
-        self,
-        embed_dim: int,
-        width: int = 256,
-        heads: int = 4,
-        layers: int = 3,
-        dropout: float = 0.1,
-        chained: bool = True,
-        init_cfg: dict | None = None,
-    ) -> None:
-        super().__init__(
-            init_cfg or dict(type='TruncNormal', layer='Linear', std=0.02)
-        )
-        self.memory_proj = nn.Sequential(
-            nn.LayerNorm(embed_dim),
-            nn.Linear(embed_dim, width),
-            nn.LayerNorm(width),
-        )
-        self.text_proj = nn.Sequential(
-            nn.LayerNorm(embed_dim), nn.Linear(embed_dim, width)
-        )
-        self.decoder, self.anti_decoder = (
-            nn.ModuleList(
-                DecoderLayer(width, heads, dropout) for _ in range(layers)
-            )
-            for _ in range(2)
-        )
-        self.out_proj, self.anti_out_proj = (
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, embed_dim))
-            for _ in range(2)
-        )
-        self.chained = chained
-
-    def forward(self, text: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-        """Compare texts and pixels both ways.
-
-        Args:
-            text: (B, K, E).
-            visual: Class token first, (B, 1 + h * w, E).
-
-        Returns:
-            What to add to texts and to tokens, in their shapes.
-        """
-        text, visual = self.text_proj(text), self.memory_proj(visual)
-        return (
-            self.out_proj(self._run(self.decoder, text, visual)),
-            self.anti_out_proj(self._run(self.anti_decoder, visual, text)),
-        )
-
-    def _run(self, layers: nn.ModuleList, x: Tensor, memory: Tensor) -> Tensor:
-        if not self.chained:
-            return layers[-1](x, memory)
-        for layer in layers:
-            x = layer(x, memory)
-        return x

@@ -15,19 +15,20 @@ from mmseg_weakclip.models.samples import stack_images
 
 @MODELS.register_module()
 class TextGuidedHead(FPNHead):
-    """Semantic FPN trained from seeds and object boundaries.
+    """Semantic FPN trained with seeds and object boundaries.
 
-    The text guides it through the score map that ``CoAttentionNeck`` put
-    into every level. Its two losses work on small maps, so the logits are
-    never enlarged for them.
+    Texts guide it through the score map that ``CoAttentionNeck`` adds to
+    every level. Its two losses work on small maps, so the logits are not
+    enlarged for them.
 
     Args:
+        args: Positional arguments of ``FPNHead``.
         seed_loss: Config of a loss of logits (B, K, h, w) and seeds
             (B, H, W), such as ``CAMSeedLoss``.
         boundary_loss: Config of a loss of logits (B, K, h, w) and images
             (B, 3, H, W), such as ``CRFBoundaryLoss``.
-        loss_decode: Stock losses beside them, on logits of full size.
-        kwargs: See ``FPNHead``.
+        loss_decode: Additional losses on logits of full size.
+        kwargs: Other arguments of ``FPNHead``.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class TextGuidedHead(FPNHead):
     def loss_by_feat(
         self, seg_logits: Tensor, batch_data_samples: SampleList
     ) -> dict[str, Tensor]:
-        """Losses by name, and the agreement with the seeds in percent.
+        """Return losses by name, and the accuracy on the seeds in percent.
 
         Args:
-            seg_logits: (B, K, h, w).
-            batch_data_samples: Seeds in ``gt_sem_seg``, images in ``img``.
+            seg_logits: Logits, (B, K, h, w).
+            batch_data_samples: Samples with seeds in ``gt_sem_seg``, images in
+                ``img``.
         """
         losses = {}
         if len(self.loss_decode):
@@ -75,14 +77,14 @@ class TextGuidedHead(FPNHead):
 
 @MODELS.register_module()
 class TextScoreHead(BaseDecodeHead):
-    """The score map itself as logits, without parameters.
+    """The score map as logits, without parameters.
 
     Args:
-        num_classes: K.
-        temperature: Divides the cosines.
-        in_index: Place of the score map among the inputs.
-        kwargs: See ``BaseDecodeHead``; its losses are the pixel-text
-            cross-entropy on the logits at full size.
+        num_classes: Number of classes K.
+        temperature: Divisor of the cosines.
+        in_index: Index of the score map among the inputs.
+        kwargs: Other arguments of ``BaseDecodeHead``; its losses are the
+            pixel-text cross-entropy on the logits at full size.
     """
 
     def __init__(
@@ -105,7 +107,10 @@ class TextScoreHead(BaseDecodeHead):
         self.temperature = temperature
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """Logits (B, K, h, w).
+        """Return logits, (B, K, h, w).
+
+        Args:
+            inputs: Maps of the neck, score map included.
 
         Raises:
             ValueError: The score map has another number of classes.

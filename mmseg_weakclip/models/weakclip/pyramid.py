@@ -21,6 +21,7 @@ class PyramidAdapter(BaseModule):
         channels: Width D of the maps.
         norm_cfg: Norm between the two transposed convolutions of the finest
             level.
+        init_cfg: Initialisation of the adapter.
     """
 
     def __init__(
@@ -50,7 +51,13 @@ class PyramidAdapter(BaseModule):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Four maps (B, D, h, w) -> (B, D, s * h, s * w), s = 4, 2, 1, 1/2.
+        """Rescale four maps by s = 4, 2, 1 and 1/2.
+
+        Args:
+            maps: Four maps (B, D, h, w).
+
+        Returns:
+            Four maps (B, D, s * h, s * w).
 
         Raises:
             ValueError: The number of maps is not four, or the image has

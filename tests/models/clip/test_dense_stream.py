@@ -277,7 +277,7 @@ def test_row_sums(device, dense, total):
     qkv[2] = 1
     row = build_dense(dense)
     stream = DenseStream(row, row.layers, GRID)
-    stream.visit(0, block, x, x, Projected(*qkv))
+    stream.update(0, block, x, x, Projected(*qkv))
     assert torch.allclose(stream.y, torch.full_like(x, total), atol=1e-4)
 
 

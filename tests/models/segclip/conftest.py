@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmseg.structures import SegDataSample
 
-from mmseg_weakclip.models.clip.vit import CLIPViT
+from mmseg_weakclip.models.segclip.encoder import GroupingCLIPViT
 from mmseg_weakclip.models.segclip.head import RegionTextHead
 
 CLIP = dict(model='toyclip', pretrained=None)
@@ -11,9 +11,9 @@ GROUP = dict(type='SemanticGroup', channels=128, num_heads=4)
 
 @pytest.fixture
 def make_backbone(device):
-    """CLIPViT of toyland's size with a group, random weights, seeded."""
+    """GroupingCLIPViT of toyland's size, random weights, seeded."""
 
-    def make(group: dict | None = None, **kwargs) -> CLIPViT:
+    def make(group: dict | None = None, **kwargs) -> GroupingCLIPViT:
         torch.manual_seed(0)
         kwargs = dict(
             dict(
@@ -26,7 +26,7 @@ def make_backbone(device):
             ),
             **kwargs,
         )
-        return CLIPViT(**kwargs).to(device).eval()
+        return GroupingCLIPViT(**kwargs).to(device).eval()
 
     return make
 

@@ -1,9 +1,18 @@
-"""CLIPViT with a group."""
+"""GroupingCLIPViT, and the old spelling of it."""
+
+import copy
+import logging
+import pickle
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
+from mmseg.registry import MODELS
 
+from mmseg_weakclip.models.clip import vit as vit_module
 from mmseg_weakclip.models.clip.vision import run_block
+from mmseg_weakclip.models.clip.vit import CLIPViT
+from mmseg_weakclip.models.segclip.encoder import GroupingCLIPViT
 
 
 def test_patches_groups_regions(make_backbone, device):
@@ -122,7 +131,7 @@ def test_checkpoint_goes_around(make_backbone, device):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(group_after=None), 'need each other'),
+        (dict(group_after=None), 'needs both group'),
         (dict(group_after=6, out_indices=(4,)), 'group_after=6'),
         (dict(group_after=4, out_indices=(4,)), 'group_after=4'),
         (dict(out_indices=(-1,)), 'group_after=5'),
@@ -135,3 +144,62 @@ def test_checkpoint_goes_around(make_backbone, device):
 def test_bad_options(make_backbone, options, message):
     with pytest.raises(ValueError, match=message):
         make_backbone(**options)
+
+
+OLD_CONFIG = dict(
+    type='CLIPViT',
+    model='toyclip',
+    pretrained=None,
+    out_indices=(4,),
+    group=dict(type='SemanticGroup', channels=128, num_heads=4),
+    group_after=5,
+    isolated_regions=True,
+    adapter=dict(type='PyramidAdapter', channels=128),
+    frozen=False,
+    with_tokens=True,
+)
+
+
+@pytest.fixture
+def notices(monkeypatch):
+    """Warnings of the log, as if the notice had not been given yet."""
+    vit_module._warn_about_group.cache_clear()
+    messages = []
+
+    def log(level: int, message: str) -> None:
+        if level >= logging.WARNING:
+            messages.append(message)
+
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'log', log)
+    return messages
+
+
+def test_old_configs_build_the_same(notices):
+    models = []
+    for name in ('CLIPViT', 'CLIPViT', 'GroupingCLIPViT'):
+        torch.manual_seed(0)
+        models.append(MODELS.build(dict(OLD_CONFIG, type=name)).eval())
+    assert {type(model) for model in models} == {GroupingCLIPViT}
+    assert len(notices) == 1
+    assert "write type='GroupingCLIPViT'" in notices[0]
+    old, _, new = (model.state_dict() for model in models)
+    assert list(old) == list(new)
+    assert all(torch.equal(old[name], new[name]) for name in new)
+    # Optimiser states number the parameters.
+    tops = [name.split('.')[0] for name, _ in models[0].named_parameters()]
+    assert list(dict.fromkeys(tops)) == ['tower', 'group', 'adapter']
+
+
+def test_plain_clip_gives_no_notice(notices):
+    vit = CLIPViT('toyclip', None)
+    assert type(vit) is CLIPViT
+    assert not notices
+    assert not hasattr(vit, 'group')
+
+
+def test_copies(make_backbone):
+    vit = make_backbone(isolated_regions=True)
+    for other in (copy.deepcopy(vit), pickle.loads(pickle.dumps(vit))):
+        assert type(other) is GroupingCLIPViT
+        assert other.group_after == 5
+        assert other.isolated_regions

@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_weakclip.engine.hooks import check_class_counts
-from mmseg_weakclip.models.clip.vit import CLIPViT
+from mmseg_weakclip.models.segclip.encoder import GroupingCLIPViT
 from mmseg_weakclip.models.segclip.masking import count_visible, random_order
 from mmseg_weakclip.models.segclip.reconstruction import (
     MaskedReconstructionHead,
@@ -16,7 +16,7 @@ from mmseg_weakclip.models.segclip.reconstruction import (
 # Rows and columns are left over at both sides: 12 x 8 patches of 8 pixels.
 SIZE, GRID, PATCHES = (97, 65), (12, 8), 96
 BACKBONE = dict(
-    type='CLIPViT',
+    type='GroupingCLIPViT',
     model='toyclip',
     pretrained=None,
     out_indices=(3,),
@@ -38,7 +38,7 @@ HEAD = dict(
 
 @pytest.fixture
 def make_vit(device):
-    def make(**kwargs) -> CLIPViT:
+    def make(**kwargs) -> GroupingCLIPViT:
         torch.manual_seed(0)
         return MODELS.build({**BACKBONE, **kwargs}).to(device).eval()
 
@@ -319,9 +319,10 @@ def test_impossible_ratio(make_head, ratio):
         make_head(mask_ratio=ratio)
 
 
-def test_no_regions(make_head, make_vit, images):
+def test_no_regions(make_head, images):
     head = make_head()
-    plain = make_vit(group=None, group_after=None)(images)
+    vit = dict(type='CLIPViT', model='toyclip', pretrained=None)
+    plain = MODELS.build({**vit, 'with_tokens': True}).to(images)(images)
     with pytest.raises(ValueError, match='MaskedReconstructionHead needs the'):
         head.loss(plain, [], {})
 
