@@ -21,7 +21,7 @@ from .store import MaskStore, load_scores, save_scores
 
 
 @dataclass
-class Job:
+class RefineTask:
     """One image.
 
     Attributes:
@@ -49,7 +49,7 @@ def set_up_worker() -> None:
 
 
 class Refiner:
-    """Turns a job into a mask on the disk; can be sent to a process.
+    """Turns a task into a mask on the disk; can be sent to a process.
 
     Args:
         par: Arguments of ``refine_by_pixels``; None for none.
@@ -82,37 +82,37 @@ class Refiner:
         """Whether there is more to do than an argmax."""
         return self.par is not None or self.crf is not None
 
-    def __call__(self, job: Job) -> dict[str, Any]:
+    def __call__(self, task: RefineTask) -> dict[str, Any]:
         """Refine, write and score one image.
 
         Returns:
             Its record: id, and the areas of the classes that occur.
         """
-        scores = torch.as_tensor(job.scores).float()
-        image_id = Path(job.image_path).stem
+        scores = torch.as_tensor(task.scores).float()
+        image_id = Path(task.image_path).stem
         record = dict(id=image_id)
         stages = dict(raw=scores)
         if self.refines:
-            stages['refined'] = self._refine(job.image_path, scores)
+            stages['refined'] = self._refine(task.image_path, scores)
         for stage, values in stages.items():
-            mask = self._to_mask(values, job.classes)
-            if job.truth is not None:
+            mask = self._to_mask(values, task.classes)
+            if task.truth is not None:
                 record[stage] = _sparse(
                     class_areas(
-                        mask, job.truth, job.num_classes, self.ignore_index
+                        mask, task.truth, task.num_classes, self.ignore_index
                     )
                 )
-        store = MaskStore(job.folder)
+        store = MaskStore(task.folder)
         if self.score_stride:
-            own = job.classes > 0
+            own = task.classes > 0
             store.score_path(image_id).parent.mkdir(exist_ok=True)
             save_scores(
                 store.score_path(image_id),
                 scores[torch.from_numpy(own)],
-                job.classes[own],
+                task.classes[own],
                 self.score_stride,
             )
-        store.write_mask(image_id, mask, job.palette)
+        store.write_mask(image_id, mask, task.palette)
         return record
 
     def _refine(self, path: str, scores: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ class KeptScoresRefiner:
             torch.cat([nothing, maps])[None], **self.background
         )
         return self.refiner(
-            Job(
+            RefineTask(
                 image_path=image_path,
                 scores=torch.cat([background[0], maps]),
                 classes=np.append(0, classes).astype(int),
