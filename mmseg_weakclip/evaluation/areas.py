@@ -54,33 +54,110 @@ def restrict_to_labels(scores: Tensor, labels: Sequence[int]) -> Tensor:
     return scores * keep[:, None, None]
 
 
+def count_pairs(
+    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Count how often each pair of two ids occurs.
+
+    Args:
+        rows: First id of each pixel, in [0, R), (N,).
+        columns: Second id of each pixel, in [0, C), (N,).
+        shape: R and C, with R * C < 2 ** 31.
+
+    Returns:
+        int64, (R, C).
+    """
+    # Half the bytes of NumPy's default.
+    pairs = rows.astype(np.int32) * shape[1] + columns.astype(np.int32)
+    counts = np.bincount(pairs, minlength=shape[0] * shape[1])
+    return counts.astype(np.int64, copy=False).reshape(shape)
+
+
+def _count_masks(
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    num_classes: int,
+    ignore_index: int,
+) -> np.ndarray:
+    """Count pairs of classes, and of K for all other ids, (K + 1, K + 1)."""
+    counted = truth != ignore_index
+    true, predicted = (
+        np.minimum(ids[counted].astype(np.int32), num_classes)
+        for ids in (truth, prediction)
+    )
+    return count_pairs(true, predicted, (num_classes + 1, num_classes + 1))
+
+
+def confusion_matrix(
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    num_classes: int,
+    ignore_index: int = 255,
+) -> np.ndarray:
+    """Count the pixels of each pair of true and predicted class.
+
+    Args:
+        prediction: Class ids, (H, W). Ids of no class, such as
+            ``ignore_index``, count in the last column.
+        truth: Class ids, (H, W).
+        num_classes: K.
+        ignore_index: Id of the pixels of ``truth`` that do not count.
+
+    Returns:
+        int64, (K, K + 1); rows are true classes.
+
+    Raises:
+        ValueError: ``truth`` has an id of no class.
+    """
+    counts = _count_masks(prediction, truth, num_classes, ignore_index)
+    if counts[num_classes].any():
+        raise ValueError(
+            f'the truth has class ids beyond {num_classes - 1} that are not '
+            f'{ignore_index}'
+        )
+    return counts[:num_classes]
+
+
+def areas_of(matrix: np.ndarray) -> np.ndarray:
+    """Return the areas of each class from a confusion matrix.
+
+    Args:
+        matrix: Rows are true classes, columns predicted ones; the last
+            column counts predictions of no class, (K, K + 1). A further row
+            counts pixels whose true id is no class.
+
+    Returns:
+        int64, pixels in the intersection, the prediction and the truth,
+        (3, K).
+    """
+    num_classes = matrix.shape[1] - 1
+    return np.stack(
+        [
+            matrix[:num_classes].diagonal(),
+            matrix[:, :num_classes].sum(0),
+            matrix[:num_classes].sum(1),
+        ]
+    )
+
+
 def class_areas(
     prediction: np.ndarray,
     truth: np.ndarray,
     num_classes: int,
     ignore_index: int = 255,
 ) -> np.ndarray:
-    """Pixels of each class in the intersection, prediction and truth.
+    """Count the pixels of each class in intersection, prediction and truth.
 
     Args:
         prediction: Class ids, (H, W); ``ignore_index`` counts as wrong.
-        truth: Class ids, (H, W); its ignored pixels don't count.
+        truth: Class ids, (H, W); ids of no class are in no class's truth.
+        num_classes: K.
+        ignore_index: Id of the pixels of ``truth`` that do not count.
 
     Returns:
         int64, (3, K).
     """
-    counted = truth != ignore_index
-    prediction, truth = prediction[counted], truth[counted]
-    return np.stack(
-        [
-            np.bincount(ids, minlength=num_classes)[:num_classes]
-            for ids in (
-                prediction[prediction == truth],
-                prediction[prediction < num_classes],
-                truth,
-            )
-        ]
-    ).astype(np.int64)
+    return areas_of(_count_masks(prediction, truth, num_classes, ignore_index))
 
 
 def class_ious(areas: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
-from .areas import class_ious, iou_table, sample_scores
+from .areas import class_ious, count_pairs, iou_table, sample_scores
 
 
 def threshold_areas(
@@ -38,10 +38,8 @@ def threshold_areas(
     truth = truth[counted]
 
     def above(ids: np.ndarray, bins: np.ndarray) -> np.ndarray:
-        """Pixels of each class that exceed threshold t, (T, K)."""
-        width = len(thresholds) + 1
-        counts = np.bincount(ids * width + bins, minlength=classes * width)
-        counts = counts.reshape(classes, width)
+        """Count the pixels of each class above each threshold, (T, K)."""
+        counts = count_pairs(ids, bins, (classes, len(thresholds) + 1))
         return counts[:, :0:-1].cumsum(1)[:, ::-1].T
 
     true = np.bincount(truth, minlength=classes)

@@ -83,7 +83,7 @@ class LabelAgreement(BaseMetric):
         if not metrics['images']:
             return metrics
         truth = {i: k for i, k in enumerate(labels) if k is not None}
-        precision, recall = precision_recall(
+        precision, recall = set_precision_recall(
             {i: found[i] for i in truth}, truth
         )
         hits = precision + recall
@@ -108,7 +108,7 @@ class PrecisionRecall(NamedTuple):
     recall: float
 
 
-def precision_recall(
+def set_precision_recall(
     found: Mapping[Hashable, Collection[Hashable]],
     truth: Mapping[Hashable, Collection[Hashable]],
 ) -> PrecisionRecall:
