@@ -7,13 +7,13 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
-from .iou import IoUWhereTruth
+from .iou import PartialIoUMetric
 
 BACKGROUND = 0
 
 
 @METRICS.register_module()
-class BackgroundIoU(IoUWhereTruth):
+class BackgroundIoU(PartialIoUMetric):
     """mIoU, and what of it is background and what foreground, in percent.
 
     The same as ``IoUMetric`` says, without its table in the log. Also the
