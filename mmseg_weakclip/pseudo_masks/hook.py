@@ -36,7 +36,7 @@ def hash_weights(model: nn.Module) -> str:
 
 
 class _Remaining(Subset):
-    """Images that are not finished; has the metainfo of the whole set."""
+    """Images that are not finished, with the metainfo of the whole set."""
 
     @property
     def metainfo(self) -> dict:

@@ -1,4 +1,4 @@
-"""Pseudo masks as a by-product of the test loop."""
+"""Metric that writes pseudo masks in the test loop."""
 
 import os
 from collections import deque
@@ -28,12 +28,12 @@ from .store import MaskStore, sum_areas
 
 @METRICS.register_module()
 class PseudoMaskWriter(BaseMetric):
-    """Write a mask for each test image, refined, and score it on the way.
+    """Write a refined mask for each test image, and score it.
 
-    Scores stay in memory: views are averaged by ``RunningTTAModel``, the
-    classes an image does not have are dropped, PAR or a dense CRF runs in
-    worker processes (or on the GPU), and a palette PNG is written. Where
-    truth exists, the mask before and after that is scored. Images finished by
+    Scores stay in memory: ``RunningTTAModel`` averages the views, the classes
+    that an image does not have are dropped, PAR or a dense CRF runs in worker
+    processes (or on the GPU), and a palette PNG is written. Where truth
+    exists, the mask is scored before and after refinement. Images finished by
     an earlier run with the same model and settings are not run again; another
     model or other settings are refused. ``PseudoMaskHook`` sees to both; the
     writer adds it to its runner where ``custom_hooks`` has none.
@@ -41,22 +41,22 @@ class PseudoMaskWriter(BaseMetric):
     Args:
         output_dir: Folder of the masks; see :class:`MaskStore`.
         par: Arguments of ``refine_by_pixels``; None for no PAR.
-        crf: Name of a preset or arguments of ``CRFParams``, for a CRF after
-            that; None for none. Without both the plain argmax is written.
+        crf: Preset or arguments of ``CRFParams`` for a CRF, which runs after
+            PAR; None for no CRF. Without both the plain argmax is written.
         crf_backend: See ``dense_crf``.
         use_labels: Whether only the image's own classes may be predicted.
-        min_score: Pixels whose best score, refined, is lower become
-            ``ignore_index`` (CLIP-ES: 0.95). 0 leaves none out.
+        min_score: Pixels whose best refined score is lower become
+            ``ignore_index`` (CLIP-ES: 0.95). 0 ignores none.
         activation: ``'softmax'``, or ``'none'`` for CAM heads.
-        score_stride: Keeps the class maps beside the masks, as small npz
-            files (``save_scores``), from which ``tools/refine_seeds.py``
-            makes other masks without CLIP; the number is the pixels to a
-            value. None keeps none.
-        workers: Processes that refine; 0 works in this process, where the
-            scores are (on the GPU, say); None is 0 on a machine with a GPU,
+        score_stride: Side, in pixels, of the cells over which CAMs are
+            averaged when they are stored beside the masks (``save_scores``);
+            ``tools/refine_seeds.py`` makes other masks of stored CAMs without
+            CLIP. None stores none.
+        workers: Number of processes that refine. 0 refines in this process,
+            on the device of the scores; None is 0 on a machine with a GPU,
             else the number of processors.
-        ignore_index: Truth that does not count, and what ``min_score``
-            writes.
+        ignore_index: Id of pixels of the truth that do not count, and of
+            those that ``min_score`` ignores.
         kwargs: See ``BaseMetric``.
     """
 
@@ -65,6 +65,7 @@ class PseudoMaskWriter(BaseMetric):
     def __init__(
         self,
         output_dir: str,
+        *,
         par: dict | None = None,
         crf: str | dict | None = None,
         crf_backend: str = 'auto',
@@ -114,17 +115,17 @@ class PseudoMaskWriter(BaseMetric):
         add_hook()
 
     def open(self, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Begin the folder or go on with it, before the first image.
+        """Begin the folder, or continue it, before the first image.
 
         Args:
-            settings: What the masks depend on beside this writer: the model
+            settings: What the masks depend on besides this writer: the model
                 and the views.
 
         Returns:
             Records of the images that are finished already, by id.
 
         Raises:
-            ValueError: The folder holds masks made otherwise.
+            ValueError: The folder holds masks made with other settings.
         """
         self.store.open(
             dict(
@@ -215,7 +216,10 @@ class PseudoMaskWriter(BaseMetric):
         return super().evaluate(size)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """IoU over all finished images, of this run and earlier ones."""
+        """Score all finished images, of this run and of earlier ones.
+
+        See ``BaseMetric.compute_metrics``.
+        """
         logger = MMLogger.get_current_instance()
         records = self.store.finished().values()
         logger.info(

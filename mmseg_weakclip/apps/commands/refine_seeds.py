@@ -27,8 +27,8 @@ import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.common.workers import progress_bar, worker_context
 from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
 from mmseg_weakclip.pseudo_masks.refiner import (
-    KeptScoresRefiner,
     Refiner,
+    StoredCAMRefiner,
     set_up_worker,
 )
 from mmseg_weakclip.pseudo_masks.store import MaskStore
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             f'{args.folder} holds no class maps of the {missing} images; '
             'set score_stride in PseudoMaskWriter'
         )
-    refine = KeptScoresRefiner(
+    refine = StoredCAMRefiner(
         Refiner(
             settings['par'],
             settings['crf'],

@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from .dataset import check_dataset
-from .problems import has_errors, summarize
+from .problems import has_errors, summarize_problems
 
 
 @HOOKS.register_module()
@@ -41,7 +41,7 @@ class CheckDatasetHook(Hook):
                 thorough=False,
                 num_masks=self.num_masks,
             )
-            text = summarize(problems, self.shown)
+            text = summarize_problems(problems, self.shown)
             runner.logger.info(f'Training data: {text}')
             result = [(text, has_errors(problems))]
         broadcast_object_list(result)

@@ -28,7 +28,7 @@ def has_errors(problems: Iterable[Problem]) -> bool:
     return any(problem.severity == 'error' for problem in problems)
 
 
-def summarize(problems: Sequence[Problem], shown: int = 3) -> str:
+def summarize_problems(problems: Sequence[Problem], shown: int = 3) -> str:
     """Counts per kind, errors first, each with its first offenders.
 
     Args:

@@ -124,7 +124,7 @@ def read_coco_json(
     return parse_coco_instances(load_json(path), path, classes, crowd=crowd)
 
 
-def read_masks(
+def read_mask_labels(
     folder: str | Path,
     classes: Sequence[str] | None = None,
     *,

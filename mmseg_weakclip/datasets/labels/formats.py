@@ -8,7 +8,7 @@ from typing import Any
 from .annotations import (
     parse_coco_instances,
     read_coco_json,
-    read_masks,
+    read_mask_labels,
     read_voc_xml,
 )
 from .arrays import read_npy
@@ -17,7 +17,7 @@ from .tables import read_csv
 from .texts import load_json, parse_json_labels, read_clip_es, read_txt_folder
 
 
-def read_json(
+def read_json_labels(
     path: str | Path,
     classes: Sequence[str] | None = None,
     *,
@@ -35,13 +35,13 @@ def read_json(
 
 READERS: dict[str, Callable[..., ImageLabels]] = {
     'npy': read_npy,
-    'json': read_json,
+    'json': read_json_labels,
     'csv': read_csv,
     'txt': read_txt_folder,
     'voc-xml': read_voc_xml,
     'coco-json': read_coco_json,
     'clip-es': read_clip_es,
-    'masks': read_masks,
+    'masks': read_mask_labels,
 }
 # Formats of one file per image, which read only the images asked for.
 FOLDER_FORMATS = {'.txt': 'txt', '.xml': 'voc-xml', '.png': 'masks'}
