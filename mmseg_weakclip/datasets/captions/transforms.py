@@ -82,7 +82,7 @@ class RandomResizedCrop(BaseTransform):
                 f'RandomResizedCrop has scale={scale}: a part is not larger '
                 'than the whole.'
             )
-        self.crop_size = tuple(crop_size)
+        self.crop_size = crop_size[0], crop_size[1]
         self.scale = tuple(scale)
         self.ratio = tuple(ratio)
         self.interpolation = interpolation
@@ -95,10 +95,12 @@ class RandomResizedCrop(BaseTransform):
             shape: H and W of the image.
         """
         height, width = shape
+        (smallest, largest), (low, high) = self.scale, self.ratio
         for _ in range(ATTEMPTS):
-            area = height * width * np.random.uniform(*self.scale)  # noqa: NPY002
+            share = np.random.uniform(smallest, largest)  # noqa: NPY002
+            area = height * width * share
             ratio = math.exp(
-                np.random.uniform(*map(math.log, self.ratio))  # noqa: NPY002
+                np.random.uniform(math.log(low), math.log(high))  # noqa: NPY002
             )
             h = round(math.sqrt(area / ratio))
             w = round(math.sqrt(area * ratio))
@@ -106,7 +108,7 @@ class RandomResizedCrop(BaseTransform):
                 top = np.random.randint(height - h + 1)  # noqa: NPY002
                 left = np.random.randint(width - w + 1)  # noqa: NPY002
                 return int(top), int(left), h, w
-        ratio = min(max(width / height, self.ratio[0]), self.ratio[1])
+        ratio = min(max(width / height, low), high)
         h = min(height, max(round(width / ratio), 1))
         w = min(width, max(round(height * ratio), 1))
         return (height - h) // 2, (width - w) // 2, h, w
