@@ -1,4 +1,4 @@
-"""From a model's predictions to probabilities, areas and IoU tables."""
+"""Scores, areas and IoU of predictions, and tables of IoU."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,15 @@ ACTIVATIONS = ('softmax', 'none')
 
 
 def activate(logits: Tensor, activation: str) -> Tensor:
-    """Logits (..., K, H, W) to scores that can be averaged over views.
+    """Turn logits into scores that can be averaged over views.
 
     Args:
+        logits: Output of a head, (..., K, H, W).
         activation: ``'softmax'`` over classes, or ``'none'`` for heads whose
             output already is a score in [0, 1], such as CAM heads.
+
+    Returns:
+        float32 scores of the same shape.
 
     Raises:
         ValueError: There is no such activation.
@@ -29,10 +33,16 @@ def activate(logits: Tensor, activation: str) -> Tensor:
 
 
 def sample_scores(sample: dict, activation: str) -> Tensor:
-    """Scores (K, H, W) of one predicted sample.
+    """Return the scores of one predicted sample.
 
-    Averaged scores of several views (``RunningTTAModel``) come first; the
-    logits of a single view are activated.
+    Args:
+        sample: Predicted sample, as a dictionary. Its averaged scores of
+            several views (``RunningTTAModel``) are taken if it has any, else
+            its logits are activated.
+        activation: See :func:`activate`.
+
+    Returns:
+        Scores, (K, H, W).
     """
     if 'seg_scores' in sample:
         return sample['seg_scores']['data']
@@ -40,14 +50,15 @@ def sample_scores(sample: dict, activation: str) -> Tensor:
 
 
 def restrict_to_labels(scores: Tensor, labels: Sequence[int]) -> Tensor:
-    """Zero the classes that an image does not have; background stays.
+    """Set the scores of classes that an image does not have to zero.
 
     Args:
-        scores: (K, H, W).
-        labels: Ids of its foreground classes.
+        scores: Scores of all classes, background first, (K, H, W).
+        labels: Ids of the foreground classes of the image.
 
     Returns:
-        (K, H, W), a new tensor; not normalised again.
+        A new tensor, (K, H, W), which is not normalised again. The
+        background keeps its scores.
     """
     keep = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
     keep[[0, *labels]] = True
@@ -161,10 +172,14 @@ def class_areas(
 
 
 def class_ious(areas: np.ndarray) -> np.ndarray:
-    """IoU of each class in percent; NaN where it is in neither.
+    """Return the IoU of each class in percent.
 
     Args:
-        areas: See :func:`class_areas`, (3, K).
+        areas: Pixels in the intersection, the prediction and the truth, see
+            :func:`class_areas`, (3, K).
+
+    Returns:
+        float64, (K,); NaN for classes that are in neither mask.
     """
     intersection, predicted, true = areas.astype(np.float64)
     union = predicted + true - intersection
@@ -173,7 +188,12 @@ def class_ious(areas: np.ndarray) -> np.ndarray:
 
 
 def iou_table(names: Sequence[str], **columns: np.ndarray) -> str:
-    """A table of IoUs, a row for each class and one for their mean."""
+    """Return a table of IoUs with a row per class and one for the mean.
+
+    Args:
+        names: Class names.
+        columns: IoU of each class in percent, (K,), by title of the column.
+    """
     table = PrettyTable(['class', *columns])
     for index, name in enumerate(names):
         table.add_row(
