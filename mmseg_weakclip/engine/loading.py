@@ -132,7 +132,7 @@ def load_weights(
         }
     except Exception as error:  # unpickling raises anything
         raise ValueError(
-            f'{checkpoint} is no checkpoint ({type(error).__name__})'
+            f'{checkpoint} is not a checkpoint ({type(error).__name__})'
         ) from error
     known = set(model.state_dict())
     try:

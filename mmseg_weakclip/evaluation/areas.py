@@ -135,7 +135,7 @@ def areas_of(matrix: np.ndarray) -> np.ndarray:
     Args:
         matrix: Rows are true classes, columns predicted ones; the last
             column counts predictions of no class, (K, K + 1). A further row
-            counts pixels whose true id is no class.
+            counts pixels whose true id is not a class.
 
     Returns:
         int64, pixels in the intersection, the prediction and the truth,

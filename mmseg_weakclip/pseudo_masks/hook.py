@@ -139,7 +139,7 @@ def _image_ids(dataset: Dataset) -> list[str] | None:
 def add_hook() -> None:
     """Give the runner whose loop is being built a ``PseudoMaskHook``.
 
-    mmengine tells a metric its data set, but not its runner. So the loop is
+    mmengine gives a metric its data set, but not its runner. So the loop is
     looked for among the callers. A runner that has the hook gets no second
     one; without a loop, as in a unit test, nothing happens.
     """

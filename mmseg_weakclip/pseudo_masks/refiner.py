@@ -23,7 +23,7 @@ from .store import MaskStore, load_scores, save_scores
 
 @dataclass
 class RefineTask:
-    """The scores of one image and what is needed to write its mask.
+    """Scores of one image and everything needed to write its mask.
 
     Attributes:
         image_path: File of the image.

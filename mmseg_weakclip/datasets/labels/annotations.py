@@ -52,7 +52,7 @@ def read_voc_xml(
         except ElementTree.ParseError as error:
             raise ValueError(f'{file} is not valid XML: {error}.') from error
         # Only the root's own objects: people have parts with names (head,
-        # hand, foot) that are no classes.
+        # hand, foot) that are not classes.
         names = [
             (item.findtext('name') or '').strip()
             for item in root.findall('object')
