@@ -1,5 +1,9 @@
 """A stock Runner whose config has a writer but not the hook."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -43,15 +47,13 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def make_runner(images):
-    """Build a Runner over four images; nothing here comes from our bases."""
+def make_config(images):
+    """Config over four images; nothing in it comes from our bases."""
     count = 0
 
     def make(hooks=(), seed=0, scale=1.0, wrap=False, **writer):
         nonlocal count
         count += 1
-        # Random weights, which count as others with another seed.
-        torch.manual_seed(seed)
         dataset = dict(
             type='BaseSegDataset',
             data_root=str(images),
@@ -73,6 +75,7 @@ def make_runner(images):
             custom_hooks=list(hooks),
             experiment_name=f'{images.name}-{count}',
             work_dir=str(images / 'work'),
+            # Random weights, which are others with another seed.
             randomness=dict(seed=seed),
             model=dict(
                 type='EncoderDecoder',
@@ -107,9 +110,14 @@ def make_runner(images):
                 **writer,
             ),
         )
-        return Runner.from_cfg(Config(cfg))
+        return Config(cfg)
 
     return make
+
+
+@pytest.fixture
+def make_runner(make_config):
+    return lambda **kwargs: Runner.from_cfg(make_config(**kwargs))
 
 
 @pytest.fixture
@@ -204,3 +212,51 @@ def test_a_writer_that_is_an_object_already(make_runner, written):
     runner._test_evaluator = evaluator
     runner.test()
     assert len(written()) == 4
+
+
+PROCESS = """
+import sys
+from mmengine import Config
+from mmengine.runner import Runner
+from mmseg_weakclip.engine.runner import use_cpu_processes
+
+cfg = Config.fromfile(sys.argv[1])
+use_cpu_processes(cfg)
+cfg.launcher = 'pytorch'
+Runner.from_cfg(cfg).test()
+"""
+
+
+def test_processes_share_what_is_left(make_config, make_runner, images):
+    stop = [dict(type='StopAfter', images=1)]
+    with pytest.raises(KeyboardInterrupt):
+        make_runner(hooks=stop).test()
+    make_config().dump(images / 'config.py')
+    (images / 'process.py').write_text(PROCESS)
+    launcher = ('-m', 'torch.distributed.run', '--standalone')
+    done = subprocess.run(
+        [
+            *(sys.executable, *launcher, '--nproc-per-node', '2'),
+            *(images / 'process.py', images / 'config.py'),
+        ],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, CUDA_VISIBLE_DEVICES=''),
+    )
+    assert done.returncode == 0, done.stderr
+    assert '1 of 4 pseudo masks are finished already' in done.stdout
+    lines = [
+        (images / f'out/records_{rank}.jsonl').read_text().splitlines()
+        for rank in (0, 1)
+    ]
+    assert [len(own) for own in lines] == [1 + 2, 1]
+    together = {
+        path.name: path.read_bytes()
+        for path in (images / 'out/masks').iterdir()
+    }
+    (images / 'out').rename(images / 'shared')
+    make_runner().test()
+    assert together == {
+        path.name: path.read_bytes()
+        for path in (images / 'out/masks').iterdir()
+    }
