@@ -31,7 +31,7 @@ from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .engine.resume import CaptionStreamHook, RandomStateHook
 from .evaluation.cam_metric import CAMMetric
-from .evaluation.iou import IoUWhereTruth
+from .evaluation.iou import IoUWhereTruth, PartialIoUMetric
 from .evaluation.threshold_metrics import BackgroundIoU, LabelAgreement
 from .evaluation.thresholds import ThresholdSweepLoop
 from .models.cam.classifier import CAMHead
@@ -112,6 +112,7 @@ __all__ = [
     'MultiLayerAdapter',
     'ObjectTextLoss',
     'PackCaptionInputs',
+    'PartialIoUMetric',
     'PatchTextCAMHead',
     'PatchTextHead',
     'PromptText',

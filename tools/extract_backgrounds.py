@@ -22,8 +22,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from torch import Tensor
 
-from mmseg_weakclip.datasets.transforms import LoadImageLabels, find_transform
 from mmseg_weakclip.apps.commands import arguments as command_line
+from mmseg_weakclip.datasets.transforms import LoadImageLabels, find_transform
 from mmseg_weakclip.models.clims.extractor import (
     ExtractionSettings,
     TextEncoder,

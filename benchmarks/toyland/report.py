@@ -17,7 +17,7 @@ from mmseg_weakclip.evaluation.map_quality import (
 )
 from mmseg_weakclip.evaluation.threshold_metrics import (
     PrecisionRecall,
-    precision_recall,
+    set_precision_recall,
 )
 from mmseg_weakclip.models.clims.background_cache import BackgroundCache
 from mmseg_weakclip.pseudo_masks.store import load_scores
@@ -116,7 +116,7 @@ def extraction_quality(
         for name, entry in cache.images.items()
         for label in entry
     }
-    return precision_recall(found, {k: [textures[k[0]]] for k in found})
+    return set_precision_recall(found, {k: [textures[k[0]]] for k in found})
 
 
 def paint_map(path: Path) -> Image.Image:

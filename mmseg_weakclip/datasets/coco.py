@@ -1,4 +1,4 @@
-"""COCO 2014, weakly labelled, with masks in either id encoding."""
+"""COCO 2014, weakly labelled, and COCO-Stuff's masks of objects."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -38,18 +38,20 @@ class WeakCOCO14Dataset(WeakSegDataset):
     is ignored. See :class:`WeakSegDataset`.
 
     Args:
-        label_encoding: How the masks number the classes: 'coco91',
-            'contiguous', or 'auto', which looks at some of them.
+        label_encoding: Encoding of the masks: 'coco91', 'contiguous', or
+            'auto', which looks at some of them.
         encoding_probe: Number of masks, spread over the list, that 'auto'
             looks at. ``tools/check_dataset.py`` looks at all.
-        kwargs: As for WeakSegDataset.
+        args: Arguments of WeakSegDataset.
+        kwargs: Arguments of WeakSegDataset.
 
     Attributes:
-        mask_encoding: The encoding found or set. None: there are no masks.
+        mask_encoding: Encoding that was found or set; None without masks.
 
     Raises:
-        ValueError: 'auto' finds a mixture of encodings, nothing that tells
-            them apart, or masks in training that are no seeds.
+        ValueError: 'auto' finds a mixture of encodings, cannot tell them
+            apart, or would have to read masks that are not seeds in
+            training.
         FileNotFoundError: None of the masks exists.
     """
 
@@ -78,7 +80,7 @@ class WeakCOCO14Dataset(WeakSegDataset):
 
     @property
     def reads_masks(self) -> bool:
-        """Whether masks are there to be read: seeds, or truth in a test."""
+        """Whether the pipeline reads masks that exist: seeds or test truth."""
         folder = self.data_prefix.get('seg_map_path')
         loads = find_transform(self.pipeline, LoadAnnotations) is not None
         return (
@@ -91,7 +93,7 @@ class WeakCOCO14Dataset(WeakSegDataset):
     def load_label_map(
         self, images: Sequence[ListedImage]
     ) -> dict[int, int] | None:
-        """Class id per mask id, by the encoding of the masks."""
+        """Return the class id of each mask id, by the encoding."""
         self.mask_encoding = self.label_encoding
         if self.label_encoding == 'auto':
             self.mask_encoding = None
@@ -110,7 +112,7 @@ class WeakCOCO14Dataset(WeakSegDataset):
         )
 
     def _check_unread(self) -> None:
-        """Refuse a training on masks that may not be looked at here."""
+        """Refuse to train on masks that may not be opened here."""
         loader = find_transform(self.pipeline, LoadAnnotations)
         if loader is None or self.test_mode or self.has_seeds:
             return
@@ -125,20 +127,20 @@ class WeakCOCO14Dataset(WeakSegDataset):
         count = min(len(images), self.encoding_probe)
         chosen = np.linspace(0, len(images) - 1, count).astype(int)
         probes = [images[i] for i in np.unique(chosen)]
+        paths = [(image, self.mask_path(image)) for image in probes]
         masks = [
-            self._mask_ids(image)
-            for image in probes
-            if fileio.exists(self.mask_path(image), self.backend_args)
+            self._mask_ids(image, path)
+            for image, path in paths
+            if path and fileio.exists(path, self.backend_args)
         ]
         if not masks:
             raise FileNotFoundError(
                 f'None of {len(probes)} masks exists, the first is '
-                f'{self.mask_path(probes[0])}.'
+                f'{paths[0][1]}.'
             )
         return detect_coco_encoding(masks)
 
-    def _mask_ids(self, image: ListedImage) -> MaskIds:
-        path = self.mask_path(image)
+    def _mask_ids(self, image: ListedImage, path: str) -> MaskIds:
         ids = ids_of_mask(read_mask(path, self.backend_args)).tolist()
         return MaskIds(
             path,
@@ -147,7 +149,7 @@ class WeakCOCO14Dataset(WeakSegDataset):
         )
 
     def _label_names(self, image: ListedImage) -> frozenset[str] | None:
-        """Names of an image's classes, where the pipeline loads labels."""
+        """Return the classes of an image, where the pipeline loads labels."""
         loader = find_transform(self.pipeline, LoadImageLabels)
         if loader is None:
             return None
@@ -161,7 +163,8 @@ class WeakCOCO14Dataset(WeakSegDataset):
 class WeakCOCO14Dataset91(WeakCOCO14Dataset):
     """COCO 2014 over all 90 ids of its category list and the background.
 
-    The class list of the released WeakCLIP head; ten classes never occur.
+    This is the class list of the released WeakCLIP head; ten of the classes
+    never occur.
     """
 
     METAINFO = dict(classes=CLASSES91, palette=label_colors(len(CLASSES91)))
@@ -169,7 +172,7 @@ class WeakCOCO14Dataset91(WeakCOCO14Dataset):
 
 @DATASETS.register_module()
 class COCOObjectDataset(COCOStuffDataset):
-    """COCO's 80 kinds of objects, all else is background.
+    """COCO's 80 classes of objects; everything else is background.
 
     Reads the masks of COCO-Stuff 164k (``*_labelTrainIds.png``), where 0 to
     79 are objects and 80 to 170 stuff; there is nothing to convert.
@@ -181,10 +184,10 @@ class COCOObjectDataset(COCOStuffDataset):
     def get_label_map(
         cls, new_classes: Sequence[str] | None = None
     ) -> dict[int, int]:
-        """From ids of COCO-Stuff to ids of ``classes``.
+        """Map the ids of COCO-Stuff to the ids of ``classes``.
 
         Raises:
-            ValueError: Other classes are asked for.
+            ValueError: ``new_classes`` are not COCO's.
         """
         if new_classes and tuple(new_classes) != cls.METAINFO['classes']:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Settings of data sets in a config, however they are wrapped."""
+"""Read and change data sets in configs, however they are wrapped."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,8 @@ from mmengine import fileio
 from mmengine.config import Config
 
 from mmseg_weakclip.common.masks import label_colors
-from mmseg_weakclip.datasets.masks.folders import find_mask_folder
+
+from .masks.folders import find_mask_folder
 
 # mmseg is imported where a type is looked up: its import takes seconds, and
 # most edits of configs need none.
@@ -16,7 +17,7 @@ SPLITS = ('test', 'val', 'train')
 
 
 def iter_base_datasets(config: dict) -> Iterator[dict]:
-    """The configs inside those of ConcatDataset, RepeatDataset and the like.
+    """Yield the data sets inside ConcatDataset, RepeatDataset and the like.
 
     Args:
         config: ``dataset`` of a data loader.
@@ -44,7 +45,7 @@ def trains_on_masks(config: dict) -> bool:
     from mmseg.datasets.transforms import LoadAnnotations
     from mmseg.registry import TRANSFORMS
 
-    from mmseg_weakclip.datasets.masks.transforms import LoadTruthIfPresent
+    from .masks.transforms import LoadTruthIfPresent
 
     for transform in iter_dicts(config.get('pipeline', ())):
         name = transform.get('type')
@@ -59,18 +60,18 @@ def trains_on_masks(config: dict) -> bool:
 
 
 def use_masks_of(config: dict, folder: str | Path) -> Path:
-    """Have a training set take its masks from a folder.
+    """Let a training set take its masks from a folder.
 
     Args:
         config: ``dataset`` of the data loader, changed in place.
-        folder: See :func:`find_mask_folder`.
+        folder: Folder of masks; see :func:`find_mask_folder`.
 
     Returns:
-        Where the masks are.
+        The folder that holds the masks.
 
     Raises:
         ValueError: The training set reads no masks.
-        FileNotFoundError: See :func:`find_mask_folder`.
+        FileNotFoundError: There is no such folder, or no mask in it.
     """
     parts = list(iter_base_datasets(config))
     readers = [part for part in parts if trains_on_masks(part)]
@@ -91,7 +92,7 @@ def use_masks_of(config: dict, folder: str | Path) -> Path:
 
 
 def disable_mask_check(config: dict) -> None:
-    """Let data sets be built though masks are missing.
+    """Let data sets be built although masks are missing.
 
     Args:
         config: ``dataset`` of a data loader, changed in place.
@@ -108,10 +109,13 @@ def disable_mask_check(config: dict) -> None:
 
 
 def config_metainfo(cfg: Config) -> dict[str, list] | None:
-    """What the data set of a config calls its classes, and paints them.
+    """Return the classes and the palette of a config's data set.
 
     The first of the test, validation and training data that names classes is
     taken. No image or list is opened.
+
+    Args:
+        cfg: Whole config.
 
     Returns:
         ``classes``, and ``palette``, RGB triples (0..255), VOC's colours
@@ -130,7 +134,12 @@ def config_metainfo(cfg: Config) -> dict[str, list] | None:
 
 
 def with_palette(meta: dict[str, Any]) -> dict[str, list]:
-    """``classes`` and ``palette`` of a data set's meta information."""
+    """Return ``classes`` and ``palette`` of a data set's metainfo.
+
+    Args:
+        meta: Metainfo with ``classes``; without a palette, VOC's colours are
+            taken.
+    """
     classes = list(meta['classes'])
     palette = meta.get('palette') or label_colors(len(classes))
     return dict(

@@ -1,4 +1,4 @@
-"""Data preprocessor that keeps the image for losses that look at colours."""
+"""Data preprocessor that keeps the image for losses on colours."""
 
 from typing import Any
 
@@ -11,33 +11,38 @@ from torch import Tensor
 from torch.nn import functional as F
 
 CHANNELS = 3
-# Superpixel of pixels that are not of the image.
+# Superpixel id of padding.
 OUTSIDE = -1
 
 
 @MODELS.register_module()
 class WeakSegDataPreProcessor(SegDataPreProcessor):
-    """mmseg's preprocessor; in training, samples also get their image.
+    """mmseg's preprocessor that adds the image to training samples.
 
     ``sample.img`` is a PixelData whose ``data`` is the RGB image that the
     network sees, augmented and padded, uint8, (3, H, W), in 0..255, on the
     network's device. It is recovered from the normalised batch, so padding
     has the colour that stands for ``pad_val`` there: the mean colour for 0.
 
-    Superpixels that come with a sample are padded like its image, with -1.
+    Superpixels of a sample are padded like its image, with -1.
 
     Images come from the pipeline as BGR, mmcv's order, unless ``rgb_to_bgr``
     says that they are RGB.
 
     Args:
-        kwargs: As for mmseg's SegDataPreProcessor.
+        bgr_to_rgb: Whether to turn BGR images into RGB.
+        kwargs: Further arguments of mmseg's SegDataPreProcessor.
     """
 
     def __init__(self, *, bgr_to_rgb: bool = False, **kwargs: Any) -> None:
         super().__init__(bgr_to_rgb=bgr_to_rgb, **kwargs)
         self._network_is_bgr = not bgr_to_rgb
 
-    def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
+    def forward(  # its base's signature
+        self,
+        data: dict,
+        training: bool = False,  # noqa: FBT001, FBT002
+    ) -> dict[str, Any]:
         """Normalise and pad a batch.
 
         Args:
@@ -67,7 +72,7 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
 
     @torch.no_grad()
     def _recover(self, inputs: Tensor) -> Tensor:
-        """RGB images, uint8, from normalised ones, both (B, 3, H, W)."""
+        """Turn normalised images into RGB, uint8, both (B, 3, H, W)."""
         if inputs.shape[1] != CHANNELS:
             raise ValueError(
                 f'Colour images are needed, the batch has {inputs.shape[1]} '

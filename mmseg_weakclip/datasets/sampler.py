@@ -1,4 +1,4 @@
-"""Draws of training images that can be repeated exactly.
+"""Sampler whose draws of training images can be repeated exactly.
 
 mmengine resumes the order of images, not the random numbers of their
 augmentation, which depend on the number of workers and on what each has
@@ -18,7 +18,7 @@ from torch.utils.data import Sampler
 
 
 class Draw(int):
-    """The index of an image that knows which draw of the run it is.
+    """Index of an image together with its position in the run.
 
     It survives ``-`` and ``%``, by which ConcatDataset and RepeatDataset
     turn it into an index of the data set they wrap. Wrappers that look an
@@ -35,12 +35,15 @@ class Draw(int):
     position: int
 
     def __new__(cls, index: int, seed: int, position: int) -> 'Draw':
+        """Make the index; see the class."""
         draw = super().__new__(cls, index)
         draw.seed = seed
         draw.position = position
         return draw
 
-    def __getnewargs__(self) -> tuple[int, int, int]:
+    def __getnewargs__(  # type: ignore[override]  # int has one argument
+        self,
+    ) -> tuple[int, int, int]:
         return int(self), self.seed, self.position
 
     def __sub__(self, other: int) -> 'Draw':
@@ -52,7 +55,7 @@ class Draw(int):
 
 @contextmanager
 def draw_randomness(draw: Draw) -> Iterator[None]:
-    """Random numbers that depend on the draw only.
+    """Make random numbers depend on a draw only.
 
     Seeds Python's, numpy's and torch's CPU generators inside the block and
     restores them after it, so that a model in the same process draws its own
@@ -76,30 +79,38 @@ def draw_randomness(draw: Draw) -> Iterator[None]:
 
 
 def randomness_of(index: int) -> AbstractContextManager[None]:
-    """:func:`draw_randomness` of a :class:`Draw`; of any other index, the
-    random numbers go on as they are."""
+    """Return a context in which random numbers depend on the index.
+
+    A :class:`Draw` gives :func:`draw_randomness`; any other index leaves the
+    random numbers as they are.
+    """
     return draw_randomness(index) if isinstance(index, Draw) else nullcontext()
 
 
 @DATA_SAMPLERS.register_module()
 class ResumableSampler(Sampler):
-    """An endless stream of :class:`Draw`, one slice of it per rank.
+    """Sampler of an endless stream of :class:`Draw`, sliced by rank.
 
-    For IterBasedTrainLoop, in place of mmengine's InfiniteSampler. Every
-    epoch is a new permutation that depends on the seed and the number of the
-    epoch only, so the stream can be entered anywhere at once.
+    It takes the place of mmengine's InfiniteSampler in IterBasedTrainLoop.
+    Every epoch is a new permutation that depends only on the seed and the
+    number of the epoch, so the stream can be entered anywhere at once.
 
     Args:
-        dataset: The data set.
+        dataset: Data set, of which only the length is used.
         shuffle: Whether to permute every epoch.
-        seed: Seed, the same on all ranks. None: one that the ranks agree on.
+        seed: Seed, the same on all ranks; None draws one that the ranks
+            agree on.
 
     Raises:
         ValueError: The data set is empty.
     """
 
     def __init__(
-        self, dataset: Sized, shuffle: bool = True, seed: int | None = None
+        self,
+        dataset: Sized,
+        *,
+        shuffle: bool = True,
+        seed: int | None = None,
     ) -> None:
         self.rank, self.world_size = get_dist_info()
         self.size = len(dataset)
@@ -129,20 +140,20 @@ class ResumableSampler(Sampler):
             position += self.world_size
 
     def skip(self, num_samples: int) -> None:
-        """Start the next iteration after so many draws of this rank.
+        """Start the next iteration after some draws of this rank.
 
         mmengine's IterBasedTrainLoop calls it on resuming.
 
         Args:
-            num_samples: Draws from the start of the run, not from here.
+            num_samples: Number of draws from the start of the run.
 
         Raises:
-            ValueError: It is negative.
+            ValueError: The number is negative.
         """
         if num_samples < 0:
             raise ValueError(f'Cannot skip {num_samples} draws.')
         self._start = num_samples
 
     def __len__(self) -> int:
-        """Number of images, which is one epoch of all ranks together."""
+        """Return the number of images, one epoch of all ranks together."""
         return self.size

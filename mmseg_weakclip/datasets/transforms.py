@@ -1,4 +1,4 @@
-"""Loading of a weakly labelled sample: its image and its image labels."""
+"""Transforms that load an image and its image labels."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ T = TypeVar('T')
 
 
 def iter_transforms(pipeline: Any) -> Iterator[Any]:
-    """All transforms of a pipeline, those inside wrappers included."""
+    """Yield all transforms of a pipeline, including those in wrappers."""
     if not isinstance(pipeline, Iterable):
         pipeline = getattr(pipeline, 'transforms', ())
     for transform in pipeline:
@@ -33,7 +33,7 @@ def iter_transforms(pipeline: Any) -> Iterator[Any]:
 
 
 def find_transform(pipeline: Any, kind: type[T]) -> T | None:
-    """The first transform of a class in a pipeline, None if there is none."""
+    """Return the first transform of a class; None if there is none."""
     for transform in iter_transforms(pipeline):
         if isinstance(transform, kind):
             return transform
@@ -41,7 +41,7 @@ def find_transform(pipeline: Any, kind: type[T]) -> T | None:
 
 
 def image_id_of(results: dict) -> str:
-    """Image id of a sample: the stem of its image file."""
+    """Return the image id of a sample, the stem of its image file."""
     return Path(results['img_path']).stem
 
 
@@ -49,12 +49,12 @@ def image_id_of(results: dict) -> str:
 class LoadColorImage(LoadImageFromFile):
     """Load any image file as 3-channel BGR uint8; see ``read_color_image``.
 
-    mmcv's loader converts grey, RGBA, CMYK, 16-bit, palette and EXIF-rotated
-    files just so. This one adds that a damaged or cut-off file is always an
-    error that names it, with any release of OpenCV.
+    Grey, RGBA, CMYK, 16-bit, palette and EXIF-rotated files are converted as
+    by mmcv's loader. In addition, a damaged or truncated file always raises
+    an error with its name, with any release of OpenCV.
 
-    mmseg's inferencer looks for ``LoadImageFromFile`` by that name: a test
-    pipeline meant for it keeps mmcv's loader.
+    mmseg's inferencer looks for ``LoadImageFromFile`` by its name: a test
+    pipeline for the inferencer must keep mmcv's loader.
 
     Args:
         backend_args: Arguments of mmengine's file backend.
@@ -67,8 +67,8 @@ class LoadColorImage(LoadImageFromFile):
         """Set ``img``, ``img_shape`` and ``ori_shape``.
 
         Raises:
-            ValueError: The file is damaged or no image.
-            FileNotFoundError: It does not exist.
+            ValueError: The file is damaged or not an image.
+            FileNotFoundError: The file does not exist.
         """
         image = read_color_image(results['img_path'], self.backend_args)
         results['img'] = image
@@ -78,28 +78,32 @@ class LoadColorImage(LoadImageFromFile):
 
 @TRANSFORMS.register_module()
 class LoadImageLabels(BaseTransform):
-    """Put the classes that an image shows into ``image_labels``.
+    """Load the class ids of an image as ``image_labels``.
 
-    Their ids index the classes of the data set, so with a background class
-    the first object class is 1. Add ``image_labels`` to ``meta_keys`` of
+    The ids index the classes of the data set, so with a background class the
+    first object class is 1. Add ``image_labels`` to ``meta_keys`` of
     PackSegInputs to have them on the sample.
 
     The file is read once per process, at the first image.
 
     Args:
-        ann_file: Label file in any format that ``read_image_labels`` knows
-            except masks, which would be pixel truth. The data sets of this
-            package look for it below their ``data_root``.
+        ann_file: Label file in any format of ``read_image_labels`` except
+            masks, which would be pixel truth. The data sets of this package
+            look for it below their ``data_root``.
         classes: Class names that the ids index, or a name of
-            ``VOCABULARIES`` (with the background in front). None: those of
-            the data set, if it is one of this package.
-        allow_empty: Whether an image may show none of the classes.
+            ``VOCABULARIES`` (with the background in front); None takes the
+            classes of the data set, if it is one of this package.
+        allow_empty: Whether an image may have none of the classes.
+
+    Raises:
+        ValueError: There is no vocabulary of this name.
     """
 
     def __init__(
         self,
         ann_file: str,
         classes: str | Sequence[str] | None = None,
+        *,
         allow_empty: bool = False,
     ) -> None:
         if isinstance(classes, str):
@@ -115,10 +119,10 @@ class LoadImageLabels(BaseTransform):
         self._loaded: tuple[tuple[str, ...], ImageLabels] | None = None
 
     def load(self, classes: Sequence[str] | None) -> ImageLabels:
-        """All labels, over the foreground of the classes.
+        """Load all labels, over the foreground classes.
 
         Args:
-            classes: Classes of the data set; needed if the transform was
+            classes: Classes of the data set; required if the transform was
                 given none.
 
         Raises:
@@ -145,15 +149,16 @@ class LoadImageLabels(BaseTransform):
     def labels_of(
         self, image_id: str, classes: Sequence[str] | None
     ) -> tuple[int, ...]:
-        """Sorted class ids of one image.
+        """Return the sorted class ids of one image.
 
         Args:
             image_id: Stem of the image file.
-            classes: As for :meth:`load`.
+            classes: Classes of the data set; required if the transform was
+                given none.
 
         Raises:
             ValueError: The image has no entry, or an empty one that is not
-                allowed; or as :meth:`load`.
+                allowed; or the file cannot be used, see :meth:`load`.
             FileNotFoundError: The file does not exist.
         """
         _, offset = split_background(self.classes or classes or ())

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012, weakly labelled."""
+"""PASCAL VOC 2012, weakly labelled or without the background."""
 
 from mmseg.datasets import PascalVOCDataset
 from mmseg.registry import DATASETS
@@ -10,7 +10,7 @@ from .weak import WeakSegDataset
 class WeakVOC12Dataset(WeakSegDataset):
     """PASCAL VOC 2012: 20 object classes and the background.
 
-    Any split: the list is ``ann_file``. See :class:`WeakSegDataset`.
+    ``ann_file`` is the list of the split. See :class:`WeakSegDataset`.
     """
 
     METAINFO = dict(

@@ -1,4 +1,4 @@
-"""The data set of weakly labelled images, in any folders."""
+"""Data set of weakly labelled images in any folders."""
 
 import logging
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ class WeakSegDataset(BaseSegDataset):
     """Images with image labels and, optionally, seed masks.
 
     Image labels come from the transform LoadImageLabels, whose file is
-    looked for below ``data_root``. Masks, where
-    ``data_prefix`` has a ``seg_map_path``, are seeds in a training split
-    (read by LoadSeed) and truth in a test split (LoadTruthIfPresent).
+    looked for below ``data_root``. Masks, where ``data_prefix`` has a
+    ``seg_map_path``, are seeds in a training split (read by LoadSeed) and
+    truth in a test split (LoadTruthIfPresent).
 
     Besides what BaseSegDataset gives, a sample starts with ``img_id`` (the
     stem of its file), ``classes`` and ``test_mode``. Fetched by a
@@ -43,21 +43,23 @@ class WeakSegDataset(BaseSegDataset):
             folder.
         data_prefix: ``img_path`` and optionally ``seg_map_path``, folders
             below ``data_root``.
-        check_masks: Whether a listed image without a seed is an error as
-            soon as a training split is built. ``tools/check_dataset.py``
-            builds it without, to name all problems together.
         skip_unlabelled: Whether images to which the label file gives no
             class, or no entry, are left out, with their number in the log.
             If not, they are an error, or all background where
             LoadImageLabels has ``allow_empty``.
-        kwargs: As for BaseSegDataset. ``metainfo`` must name the classes,
-            ``'background'`` first, if the data set has none of its own.
+        check_masks: Whether a listed image without a seed is an error as
+            soon as a training split is built. ``tools/check_dataset.py``
+            turns it off to report all problems together.
+        lazy_init: Whether the list is read later, by ``full_init``.
+        kwargs: Arguments of BaseSegDataset. ``metainfo`` must name the
+            classes, ``'background'`` first, if the data set has none of its
+            own.
 
     Raises:
         FileNotFoundError: The list, a folder or a seed is missing.
-        ValueError: No classes, two classes of one name, or a list that
-            can't be read; with ``skip_unlabelled``, no LoadImageLabels in
-            the pipeline, or no image with a label.
+        ValueError: There are no classes, two classes have the same name, or
+            the list cannot be read; with ``skip_unlabelled``, the pipeline
+            has no LoadImageLabels, or no image has a label.
     """
 
     LAYOUT = (
@@ -69,6 +71,7 @@ class WeakSegDataset(BaseSegDataset):
         self,
         ann_file: str = '',
         data_prefix: dict[str, str] | None = None,
+        *,
         skip_unlabelled: bool = False,
         check_masks: bool = True,
         lazy_init: bool = False,
@@ -118,7 +121,7 @@ class WeakSegDataset(BaseSegDataset):
         return super()._update_palette()
 
     def load_data_list(self) -> list[dict]:
-        """One entry per image, in the order of the list."""
+        """Return one entry per image, in the order of the list."""
         foreground, _ = split_background(self._metainfo['classes'])
         NameIndex(foreground)
         self._check_layout()
@@ -145,7 +148,7 @@ class WeakSegDataset(BaseSegDataset):
         return [self._data_info(image) for image in images]
 
     def _labelled(self, images: Sequence[ListedImage]) -> list[ListedImage]:
-        """Those that have a class, the others noted and counted."""
+        """Return the images that have a class; count the others."""
         loader = find_transform(self.pipeline, LoadImageLabels)
         if loader is None:
             raise ValueError(
@@ -174,20 +177,20 @@ class WeakSegDataset(BaseSegDataset):
     def load_label_map(
         self, images: Sequence[ListedImage]
     ) -> dict[int, int] | None:
-        """Class id per mask id; None if they are the same.
+        """Return the class id of each mask id; None if they are the same.
 
         Args:
-            images: The images of the data set.
+            images: Images of the data set.
         """
         return self.label_map
 
     def image_path(self, image: ListedImage) -> str:
-        """File of an image."""
+        """Return the file of an image."""
         name = image.name + (image.suffix or self.img_suffix)
         return fileio.join_path(self.data_prefix['img_path'], name)
 
     def mask_path(self, image: ListedImage) -> str | None:
-        """File of an image's mask; None if the data set has no masks."""
+        """Return the file of an image's mask; None without masks."""
         folder = self.data_prefix.get('seg_map_path')
         if not folder:
             return None
@@ -236,7 +239,7 @@ class WeakSegDataset(BaseSegDataset):
                 )
 
     def get_data_info(self, idx: int) -> dict:
-        """What the pipeline starts from, for one image."""
+        """Return the dictionary that the pipeline of an image starts with."""
         info = super().get_data_info(int(idx))
         info['img_id'] = Path(info['img_path']).stem
         info['classes'] = tuple(self._metainfo['classes'])
@@ -245,6 +248,6 @@ class WeakSegDataset(BaseSegDataset):
         return info
 
     def __getitem__(self, idx: int) -> dict:
-        """One sample; a :class:`Draw` makes its augmentation repeatable."""
+        """Return a sample; that of a :class:`Draw` can be repeated."""
         with randomness_of(idx):
             return super().__getitem__(idx)

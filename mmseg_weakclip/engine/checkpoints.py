@@ -1,4 +1,4 @@
-"""Checkpoints that are either whole or not there."""
+"""Checkpoints that are written completely or not at all."""
 
 import zipfile
 from pathlib import Path
@@ -12,10 +12,10 @@ from mmseg_weakclip.common.files import write_atomically
 
 @register_backend('whole')
 class WholeFileBackend(LocalBackend):
-    """mmengine's local files, written under their name only when complete.
+    """mmengine's local files, written atomically.
 
-    For ``default_hooks.checkpoint.backend_args=dict(backend='whole')``: a
-    process that is killed while it saves leaves no half of a checkpoint.
+    Use it as ``default_hooks.checkpoint.backend_args=dict(backend='whole')``:
+    a process that is killed while it saves leaves no partial checkpoint.
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
@@ -25,17 +25,17 @@ class WholeFileBackend(LocalBackend):
 
 
 def find_whole_checkpoint(work_dir: str | Path) -> str | None:
-    """The checkpoint from which a training can go on.
+    """Find the checkpoint from which a training can be resumed.
 
-    It is the one that mmengine noted, if it is whole; a process killed at
-    the wrong moment may leave a note of nothing, or half of a file.
-    Otherwise the newest whole one of ``iter_*.pth`` and ``epoch_*.pth``.
+    It is the last one that mmengine recorded, if it is complete; a process
+    that is killed may leave an empty record or a partial file. Otherwise it
+    is the newest complete one of ``iter_*.pth`` and ``epoch_*.pth``.
 
     Args:
-        work_dir: Of the training.
+        work_dir: Working folder of the training.
 
     Returns:
-        Its path; None if there is none.
+        Path of the checkpoint; None if there is none.
     """
     noted = find_latest_checkpoint(str(work_dir))
     if noted and is_whole(noted):
@@ -58,5 +58,5 @@ def find_whole_checkpoint(work_dir: str | Path) -> str | None:
 
 
 def is_whole(path: str | Path) -> bool:
-    """Whether a checkpoint of ``torch.save`` was written to its end."""
+    """Return whether a checkpoint of ``torch.save`` is complete."""
     return Path(path).is_file() and zipfile.is_zipfile(path)

@@ -1,4 +1,8 @@
-"""Hooks: class names, losses that are not finite, memory order."""
+"""Hooks for class names, losses that are not finite, and channels last.
+
+``check_class_counts`` and ``name_classes`` are what ``ClassNamesHook`` and
+the loader of trained models do.
+"""
 
 from collections.abc import Sequence
 
@@ -14,7 +18,11 @@ from mmseg_weakclip.models.clip.text_bank import BACKGROUND, TextBank
 
 
 def check_class_counts(model: nn.Module, classes: Sequence[str]) -> None:
-    """Compare the classes of a data set with those of a model.
+    """Check that a model has as many classes as a data set.
+
+    Args:
+        model: Model with decode heads and text banks.
+        classes: Class names of the data set.
 
     Raises:
         ValueError: A head or a text bank has another number of classes.
@@ -43,10 +51,14 @@ def check_class_counts(model: nn.Module, classes: Sequence[str]) -> None:
 
 
 def name_classes(model: nn.Module, classes: Sequence[str]) -> None:
-    """Tell text banks without names what the classes are called.
+    """Set the class names of text banks without names, and check counts.
+
+    Args:
+        model: Model with decode heads and text banks.
+        classes: Class names of the data set.
 
     Raises:
-        ValueError: See :func:`check_class_counts`.
+        ValueError: A head or a text bank has another number of classes.
     """
     for module in model.modules():
         if isinstance(module, TextBank) and module.names is None:
@@ -56,23 +68,27 @@ def name_classes(model: nn.Module, classes: Sequence[str]) -> None:
 
 @HOOKS.register_module()
 class ClassNamesHook(Hook):
-    """Tell text banks without names what the classes are called, and check
-    that data set, heads and texts have the same number of them.
+    """Set the class names of text banks, and check the numbers of classes.
 
-    A training set of captions names no classes; the validation set does.
+    Text banks without names get those of the data set; data set, heads and
+    texts must have the same number of classes. A training set of captions
+    has no class names; the validation set has them.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
+        """Name the classes of the training set, if it has classes."""
         dataset = runner.train_dataloader.dataset
         if dataset.metainfo['classes']:
             self._apply(runner, dataset)
 
     def before_val(self, runner: Runner) -> None:
+        """Name the classes of the validation set."""
         self._apply(runner, runner.val_dataloader.dataset)
 
     def before_test(self, runner: Runner) -> None:
+        """Name the classes of the test set."""
         self._apply(runner, runner.test_dataloader.dataset)
 
     def _apply(self, runner: Runner, dataset: BaseDataset) -> None:
@@ -81,9 +97,9 @@ class ClassNamesHook(Hook):
 
 @HOOKS.register_module()
 class CheckLossHook(Hook):
-    """Stop training at a NaN or infinite loss, naming term and images.
+    """Stop training at a NaN or infinite loss; name the term and the images.
 
-    It runs before anything is saved, so the last checkpoint is sound.
+    The hook runs before anything is saved, so the last checkpoint is good.
     """
 
     priority = 'VERY_HIGH'
@@ -95,7 +111,7 @@ class CheckLossHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """See ``Hook``.
+        """Check the losses of an iteration.
 
         Raises:
             FloatingPointError: A loss is not finite.
@@ -105,7 +121,7 @@ class CheckLossHook(Hook):
             for name, value in (outputs or {}).items()
             if 'loss' in name
         }
-        # One look at their sum: a look at each would wait for the GPU often.
+        # Only their sum is read: each read waits for the GPU.
         if not losses or torch.isfinite(sum(losses.values())).all():
             return
         bad = {
@@ -126,14 +142,14 @@ class CheckLossHook(Hook):
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
-    """Train and test a network of convolutions with channels last.
+    """Train and test a convolutional network with channels last in memory.
 
-    The values stay the same but for rounding, and so do checkpoints: tensors
+    Values, also in checkpoints, are the same except for rounding: tensors
     keep their shapes, only their strides change. A step of
     ``configs/toyland/segmenter.py`` (16 crops) took 0.14 s in place of 0.20
     on two CPU cores.
     """
 
     def before_run(self, runner: Runner) -> None:
-        """See ``Hook``; weights are loaded after it, into these tensors."""
+        """Convert the model; weights are loaded later, into these tensors."""
         runner.model.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""A trained segmentor, from its config and checkpoint: the one loader."""
+"""Loader of a trained segmentor from its config and checkpoint."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +16,21 @@ from mmseg_weakclip.datasets.configs import config_metainfo
 from .hooks import name_classes
 from .runner import trained_parameters
 
-# As many of the names that do not fit are shown.
+# Number of missing or unexpected tensors that a message names.
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class TrainedSegmentor:
-    """A segmentor with its weights, and what its classes are.
+    """Segmentor with its weights and classes.
 
     Attributes:
-        model: In evaluation mode, on the CPU.
-        classes: Name of each class.
-        palette: RGB triples (0..255), one for each class.
+        model: Segmentor in evaluation mode, on the CPU.
+        classes: Class names.
+        palette: RGB triple (0..255) of each class.
         config: Name of the config.
         is_rgb: Whether the network takes RGB.
-        takes_rgb: Whether its preprocessor is given RGB; mmcv reads BGR.
+        takes_rgb: Whether its preprocessor takes RGB; mmcv reads BGR.
     """
 
     model: BaseSegmentor
@@ -44,23 +44,23 @@ class TrainedSegmentor:
 def load_segmentor(cfg: Config, checkpoint: str | None) -> TrainedSegmentor:
     """Build a segmentor, load its weights and name its classes.
 
-    Classes and palette are the checkpoint's, or, where it has none, those of
+    Classes and palette are those of the checkpoint or, if it has none, of
     the config's data sets.
 
     Args:
-        cfg: The whole config.
+        cfg: Whole config.
         checkpoint: File or URL; None for a model with nothing to train.
 
     Raises:
         FileNotFoundError: The checkpoint is missing.
-        ValueError: It is no checkpoint, or of another model; the model needs
-            one; or nobody knows the names of the classes.
+        ValueError: The file is not a checkpoint, or one of another model;
+            the model needs a checkpoint; or the class names are unknown.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    # Weights to start a training from are of no use, and may be far away.
+    # Weights to start a training from are not needed, and may be remote.
     if 'pretrained' in cfg.model:
         cfg.model.pretrained = None
-    # Of use in training only.
+    # It is used in training only.
     cfg.model.pop('auxiliary_head', None)
     name = cfg.filename or 'the config'
     try:
@@ -104,21 +104,21 @@ def load_segmentor(cfg: Config, checkpoint: str | None) -> TrainedSegmentor:
 def load_weights(
     model: BaseSegmentor, checkpoint: str, config: str
 ) -> dict[str, Any]:
-    """Load a checkpoint, all of it or nothing.
+    """Load a checkpoint that has every weight of the model.
 
-    Every weight must be there: random ones among them would go unnoticed.
+    Weights that are missing would silently stay random.
 
     Args:
-        model: Is changed.
+        model: Model that gets the weights.
         checkpoint: File or URL.
-        config: Where the model comes from, for messages.
+        config: Name of the model's config, for messages.
 
     Returns:
         The checkpoint's ``dataset_meta``, which may be empty.
 
     Raises:
         FileNotFoundError: The file is missing.
-        ValueError: It is no checkpoint, or one of another model.
+        ValueError: The file is not a checkpoint, or one of another model.
     """
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'{checkpoint} does not exist')
@@ -132,7 +132,7 @@ def load_weights(
         }
     except Exception as error:  # unpickling raises anything
         raise ValueError(
-            f'{checkpoint} is no checkpoint ({type(error).__name__})'
+            f'{checkpoint} is not a checkpoint ({type(error).__name__})'
         ) from error
     known = set(model.state_dict())
     try:

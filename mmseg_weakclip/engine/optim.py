@@ -1,4 +1,4 @@
-"""Optimisers over what is trained, and half precision without a GPU."""
+"""Optimiser constructor and optimiser wrapper: frozen models, CPU amp."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +15,16 @@ from torch import nn
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """mmengine's constructor, blind to frozen parameters.
+    """mmengine's constructor without frozen parameters.
 
-    A frozen CLIP has hundreds of tensors: left in, each is a parameter group
-    in every checkpoint and a warning in the log.
+    A frozen CLIP has hundreds of tensors, each of which would be a parameter
+    group in every checkpoint and a warning in the log.
 
     ``paramwise_cfg`` may also have ``vector_decay_mult``, the factor of the
     weight decay of all parameters with less than two axes: biases, norms and
-    scales. mmengine's own factors for them pass over every parameter that a
-    custom key is for. Parameters with equal settings share a group, so that
-    the optimiser steps them together.
+    scales. mmengine's own factors for these ignore every parameter that has
+    a custom key. Parameters with equal settings share a group, so that the
+    optimiser updates them together.
     """
 
     def add_params(
@@ -35,6 +35,7 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             super().add_params(params, module, **kwargs)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the optimiser wrapper over the trainable parameters."""
         model = getattr(model, 'module', model)
         if self.paramwise_cfg:
             params: list = []
@@ -51,7 +52,7 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         )
 
     def _join(self, params: list[dict]) -> list[dict]:
-        """Groups of one parameter each -> one for each setting."""
+        """Join groups of one parameter each that have equal settings."""
         factor = self.paramwise_cfg.get('vector_decay_mult')
         joined: dict[tuple, dict] = {}
         for group in params:
@@ -70,10 +71,14 @@ class TrainableOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
-    """bfloat16 autocast on the CPU, which ``AmpOptimWrapper`` refuses."""
+    """Optimiser wrapper with bfloat16 autocast on the CPU.
+
+    mmengine's ``AmpOptimWrapper`` refuses to work there.
+    """
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Run the forward pass in bfloat16; see ``OptimWrapper``."""
         with (
             super().optim_context(model),
             torch.autocast('cpu', torch.bfloat16),

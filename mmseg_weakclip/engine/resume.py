@@ -1,4 +1,8 @@
-"""Resume a training as if it had never stopped."""
+"""Hooks that resume a training exactly: random numbers and captions.
+
+``RandomStateHook`` keeps the random generators in checkpoints,
+``CaptionStreamHook`` the position of ``WebDatasetCaptions``.
+"""
 
 import hashlib
 import logging
@@ -13,25 +17,26 @@ from mmseg.registry import HOOKS
 
 from mmseg_weakclip.datasets.captions.stream import WebDatasetCaptions
 
-RANDOM_STATE = 'random_state'
+# Their keys in checkpoints.
+RANDOM_STATE, CAPTION_STREAM = 'random_state', 'caption_stream'
 
 
 def get_random_state() -> dict:
-    """The state of the random generators that this process draws from."""
+    """Return the state of the random generators of this process."""
     name, keys, *rest = np.random.get_state()  # noqa: NPY002
     on_gpu = torch.cuda.is_available()
     return dict(
         python=random.getstate(),
         numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),
         torch=torch.get_rng_state(),
-        # Of its own device: the first process saves for all, and all of
-        # them began alike.
+        # Of its own device: the first process saves for all processes,
+        # which began with the same seed.
         cuda=torch.cuda.get_rng_state() if on_gpu else None,
     )
 
 
 def set_random_state(state: dict) -> None:
-    """Go back to what :func:`get_random_state` returned."""
+    """Restore a state that :func:`get_random_state` returned."""
     random.setstate(state['python'])
     name, keys, *rest = state['numpy']
     np.random.set_state(  # noqa: NPY002
@@ -46,12 +51,12 @@ def set_random_state(state: dict) -> None:
 class RandomStateHook(Hook):
     """Keep the state of the random generators in checkpoints.
 
-    With it (dropout) and ``ResumableSampler`` (which images, and how they
-    are augmented), a resumed run on the CPU equals one that ran through, bit
+    With this hook (dropout) and ``ResumableSampler`` (images and their
+    augmentation), a resumed run on the CPU equals an uninterrupted one, bit
     for bit. A GPU's generator is kept too; sums on a GPU may still differ.
     """
 
-    # After everything that may draw numbers on the way.
+    # After all hooks that may draw random numbers.
     priority = 'LOWEST'
 
     def __init__(self) -> None:
@@ -59,44 +64,45 @@ class RandomStateHook(Hook):
         self._before_val: dict | None = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the state of the generators to the checkpoint."""
         checkpoint[RANDOM_STATE] = get_random_state()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        # Weights for a test or a fine-tuning come without a past.
+        """Remember the state, if the run is resumed."""
+        # Weights for a test or for fine-tuning do not resume a run.
         if runner._resume:
             self._loaded = checkpoint.get(RANDOM_STATE)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
+        """Restore the state before the first iteration of a resumed run."""
         if self._loaded is None:
             return
         set_random_state(self._loaded)
         self._loaded = None
 
     def before_val(self, runner: Runner) -> None:
+        """Remember the state before a validation."""
         # A validation draws a seed for its workers. A run that resumes from
         # the checkpoint just before it does not validate again.
         self._before_val = get_random_state()
 
     def after_val(self, runner: Runner) -> None:
+        """Restore the state from before the validation."""
         set_random_state(self._before_val)
-
-
-CAPTION_STREAM = 'caption_stream'
 
 
 @HOOKS.register_module()
 class CaptionStreamHook(Hook):
     """Give WebDatasetCaptions its seed, and on resuming its position.
 
-    What the position depends on is kept in checkpoints; a run that resumes
-    with other shards, processes, workers or batches is told that it will see
-    other samples than an undisturbed one. Other data sets are left alone.
+    The settings on which the position depends are kept in checkpoints. A run
+    that resumes with other shards, processes, workers or batch size logs a
+    warning that it will see other samples. Other data sets are not changed.
 
-    Releases of mmengine whose loop can't be told that the stream is in place
-    (``fast_forward_on_resume``) draw and drop all samples up to there, which
-    comes to the same, slowly.
+    Releases of mmengine whose loop has no ``fast_forward_on_resume`` draw and
+    drop all samples up to the position, with the same result, but slowly.
     """
 
     priority = 'VERY_HIGH'
@@ -121,13 +127,16 @@ class CaptionStreamHook(Hook):
         )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the settings of the stream to the checkpoint."""
         if (stream := self._stream(runner)) is not None:
             checkpoint[CAPTION_STREAM] = self._layout(runner, stream)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember the settings of the stream."""
         self._loaded = checkpoint.get(CAPTION_STREAM)
 
     def before_train(self, runner: Runner) -> None:
+        """Set the seed and the position of the stream."""
         stream = self._stream(runner)
         if stream is None:
             return

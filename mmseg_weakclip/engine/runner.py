@@ -1,4 +1,4 @@
-"""Runners of the tools: processes without GPUs, and inference."""
+"""Runners of the tools for processes without GPUs and for inference."""
 
 import atexit
 
@@ -12,10 +12,13 @@ from torch import nn
 def use_cpu_processes(cfg: Config) -> None:
     """Let the processes of torchrun work together without GPUs.
 
-    mmengine would ask each for its GPU, whatever the backend.
+    mmengine asks each process for its GPU, even with the gloo backend.
+
+    Args:
+        cfg: Config of the runner, changed in place.
     """
     torch.distributed.init_process_group('gloo')
-    # Left to the end of the interpreter, its threads may abort the process.
+    # At the very end of the interpreter, its threads may abort the process.
     atexit.register(torch.distributed.destroy_process_group)
     cfg.setdefault(
         'model_wrapper_cfg',
@@ -29,10 +32,10 @@ def use_cpu_processes(cfg: Config) -> None:
 
 
 class InferenceRunner(Runner):
-    """A runner whose processes share no gradients.
+    """Runner whose processes share no gradients.
 
-    ``DistributedDataParallel`` refuses a model with nothing to train, such as
-    a training-free one.
+    ``DistributedDataParallel`` refuses a model without trainable parameters,
+    such as a training-free one.
     """
 
     def wrap_model(
@@ -45,7 +48,7 @@ class InferenceRunner(Runner):
 
 
 def trained_parameters(model: nn.Module) -> list[str]:
-    """Names of what a training changes."""
+    """Return the names of the trainable parameters."""
     return [
         name
         for name, parameter in model.named_parameters()
@@ -54,14 +57,14 @@ def trained_parameters(model: nn.Module) -> list[str]:
 
 
 def check_is_trained(runner: Runner, config: str) -> None:
-    """Without a checkpoint there must be nothing to load.
+    """Check that a model which needs a checkpoint has one.
 
     Args:
-        runner: Of a tool that predicts.
-        config: Its file, for the message.
+        runner: Runner of a tool that predicts.
+        config: Path of its config, for the message.
 
     Raises:
-        SystemExit: A trained model comes without its checkpoint.
+        SystemExit: The model is trained, but there is no checkpoint.
     """
     if runner.cfg.get('load_from') is not None:
         return

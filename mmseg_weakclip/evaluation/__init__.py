@@ -1,1 +1,1 @@
-"""Areas, IoU, metrics and sweeps of thresholds."""
+"""Areas and IoU, metrics, and sweeps of thresholds."""

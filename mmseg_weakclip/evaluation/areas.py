@@ -1,4 +1,4 @@
-"""From a model's predictions to probabilities, areas and IoU tables."""
+"""Scores, areas and IoU of predictions, and tables of IoU."""
 
 from collections.abc import Sequence
 
@@ -11,11 +11,15 @@ ACTIVATIONS = ('softmax', 'none')
 
 
 def activate(logits: Tensor, activation: str) -> Tensor:
-    """Logits (..., K, H, W) to scores that can be averaged over views.
+    """Turn logits into scores that can be averaged over views.
 
     Args:
+        logits: Output of a head, (..., K, H, W).
         activation: ``'softmax'`` over classes, or ``'none'`` for heads whose
             output already is a score in [0, 1], such as CAM heads.
+
+    Returns:
+        float32 scores of the same shape.
 
     Raises:
         ValueError: There is no such activation.
@@ -29,10 +33,16 @@ def activate(logits: Tensor, activation: str) -> Tensor:
 
 
 def sample_scores(sample: dict, activation: str) -> Tensor:
-    """Scores (K, H, W) of one predicted sample.
+    """Return the scores of one predicted sample.
 
-    Averaged scores of several views (``RunningTTAModel``) come first; the
-    logits of a single view are activated.
+    Args:
+        sample: Predicted sample, as a dictionary. Its averaged scores of
+            several views (``RunningTTAModel``) are taken if it has any, else
+            its logits are activated.
+        activation: See :func:`activate`.
+
+    Returns:
+        Scores, (K, H, W).
     """
     if 'seg_scores' in sample:
         return sample['seg_scores']['data']
@@ -40,18 +50,105 @@ def sample_scores(sample: dict, activation: str) -> Tensor:
 
 
 def restrict_to_labels(scores: Tensor, labels: Sequence[int]) -> Tensor:
-    """Zero the classes that an image does not have; background stays.
+    """Set the scores of classes that an image does not have to zero.
 
     Args:
-        scores: (K, H, W).
-        labels: Ids of its foreground classes.
+        scores: Scores of all classes, background first, (K, H, W).
+        labels: Ids of the foreground classes of the image.
 
     Returns:
-        (K, H, W), a new tensor; not normalised again.
+        A new tensor, (K, H, W), which is not normalised again. The
+        background keeps its scores.
     """
     keep = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
     keep[[0, *labels]] = True
     return scores * keep[:, None, None]
+
+
+def count_pairs(
+    rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Count how often each pair of two ids occurs.
+
+    Args:
+        rows: First id of each pixel, in [0, R), (N,).
+        columns: Second id of each pixel, in [0, C), (N,).
+        shape: R and C, with R * C < 2 ** 31.
+
+    Returns:
+        int64, (R, C).
+    """
+    # Half the bytes of NumPy's default.
+    pairs = rows.astype(np.int32) * shape[1] + columns.astype(np.int32)
+    counts = np.bincount(pairs, minlength=shape[0] * shape[1])
+    return counts.astype(np.int64, copy=False).reshape(shape)
+
+
+def _count_masks(
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    num_classes: int,
+    ignore_index: int,
+) -> np.ndarray:
+    """Count pairs of classes, and of K for all other ids, (K + 1, K + 1)."""
+    counted = truth != ignore_index
+    true, predicted = (
+        np.minimum(ids[counted].astype(np.int32), num_classes)
+        for ids in (truth, prediction)
+    )
+    return count_pairs(true, predicted, (num_classes + 1, num_classes + 1))
+
+
+def confusion_matrix(
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    num_classes: int,
+    ignore_index: int = 255,
+) -> np.ndarray:
+    """Count the pixels of each pair of true and predicted class.
+
+    Args:
+        prediction: Class ids, (H, W). Ids of no class, such as
+            ``ignore_index``, count in the last column.
+        truth: Class ids, (H, W).
+        num_classes: K.
+        ignore_index: Id of the pixels of ``truth`` that do not count.
+
+    Returns:
+        int64, (K, K + 1); rows are true classes.
+
+    Raises:
+        ValueError: ``truth`` has an id of no class.
+    """
+    counts = _count_masks(prediction, truth, num_classes, ignore_index)
+    if counts[num_classes].any():
+        raise ValueError(
+            f'the truth has class ids beyond {num_classes - 1} that are not '
+            f'{ignore_index}'
+        )
+    return counts[:num_classes]
+
+
+def areas_of(matrix: np.ndarray) -> np.ndarray:
+    """Return the areas of each class from a confusion matrix.
+
+    Args:
+        matrix: Rows are true classes, columns predicted ones; the last
+            column counts predictions of no class, (K, K + 1). A further row
+            counts pixels whose true id is not a class.
+
+    Returns:
+        int64, pixels in the intersection, the prediction and the truth,
+        (3, K).
+    """
+    num_classes = matrix.shape[1] - 1
+    return np.stack(
+        [
+            matrix[:num_classes].diagonal(),
+            matrix[:, :num_classes].sum(0),
+            matrix[:num_classes].sum(1),
+        ]
+    )
 
 
 def class_areas(
@@ -60,34 +157,29 @@ def class_areas(
     num_classes: int,
     ignore_index: int = 255,
 ) -> np.ndarray:
-    """Pixels of each class in the intersection, prediction and truth.
+    """Count the pixels of each class in intersection, prediction and truth.
 
     Args:
         prediction: Class ids, (H, W); ``ignore_index`` counts as wrong.
-        truth: Class ids, (H, W); its ignored pixels don't count.
+        truth: Class ids, (H, W); ids of no class are in no class's truth.
+        num_classes: K.
+        ignore_index: Id of the pixels of ``truth`` that do not count.
 
     Returns:
         int64, (3, K).
     """
-    counted = truth != ignore_index
-    prediction, truth = prediction[counted], truth[counted]
-    return np.stack(
-        [
-            np.bincount(ids, minlength=num_classes)[:num_classes]
-            for ids in (
-                prediction[prediction == truth],
-                prediction[prediction < num_classes],
-                truth,
-            )
-        ]
-    ).astype(np.int64)
+    return areas_of(_count_masks(prediction, truth, num_classes, ignore_index))
 
 
 def class_ious(areas: np.ndarray) -> np.ndarray:
-    """IoU of each class in percent; NaN where it is in neither.
+    """Return the IoU of each class in percent.
 
     Args:
-        areas: See :func:`class_areas`, (3, K).
+        areas: Pixels in the intersection, the prediction and the truth, see
+            :func:`class_areas`, (3, K).
+
+    Returns:
+        float64, (K,); NaN for classes that are in neither mask.
     """
     intersection, predicted, true = areas.astype(np.float64)
     union = predicted + true - intersection
@@ -96,7 +188,12 @@ def class_ious(areas: np.ndarray) -> np.ndarray:
 
 
 def iou_table(names: Sequence[str], **columns: np.ndarray) -> str:
-    """A table of IoUs, a row for each class and one for their mean."""
+    """Return a table of IoUs with a row per class and one for the mean.
+
+    Args:
+        names: Class names.
+        columns: IoU of each class in percent, (K,), by title of the column.
+    """
     table = PrettyTable(['class', *columns])
     for index, name in enumerate(names):
         table.add_row(

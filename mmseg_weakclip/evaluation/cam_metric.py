@@ -1,4 +1,4 @@
-"""How good CAMs are as seeds, at a fixed threshold and around it."""
+"""Metric of CAMs as seeds, at a fixed background threshold."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
-from .areas import class_ious, iou_table, sample_scores
+from .areas import class_ious, count_pairs, iou_table, sample_scores
 
 
 def threshold_areas(
@@ -17,7 +17,7 @@ def threshold_areas(
     thresholds: Sequence[float],
     ignore_index: int = 255,
 ) -> np.ndarray:
-    """Areas of the seeds that each background threshold gives.
+    """Count the areas of the seeds at each background threshold.
 
     A pixel belongs to its strongest class where that exceeds the threshold,
     else to the background. All thresholds cost one pass: pixels are counted
@@ -26,10 +26,12 @@ def threshold_areas(
     Args:
         cams: Foreground scores, (K - 1, H, W).
         truth: Class ids with background 0, (H, W).
-        thresholds: T ascending values.
+        thresholds: T ascending thresholds.
+        ignore_index: Id of the pixels of ``truth`` that do not count.
 
     Returns:
-        Intersection, prediction and truth of each class, (T, 3, K).
+        Pixels in the intersection, the prediction and the truth of each
+        class, (T, 3, K).
     """
     classes = len(cams) + 1
     counted = truth != ignore_index
@@ -38,10 +40,8 @@ def threshold_areas(
     truth = truth[counted]
 
     def above(ids: np.ndarray, bins: np.ndarray) -> np.ndarray:
-        """Pixels of each class that exceed threshold t, (T, K)."""
-        width = len(thresholds) + 1
-        counts = np.bincount(ids * width + bins, minlength=classes * width)
-        counts = counts.reshape(classes, width)
+        """Count the pixels of each class above each threshold, (T, K)."""
+        counts = count_pairs(ids, bins, (classes, len(thresholds) + 1))
         return counts[:, :0:-1].cumsum(1)[:, ::-1].T
 
     true = np.bincount(truth, minlength=classes)
@@ -64,14 +64,14 @@ class CAMMetric(BaseMetric):
     """mIoU of seeds over background thresholds.
 
     The result is the mIoU at ``threshold``, which is fixed beforehand; the
-    curve around it is reported for information. The best threshold is only
-    named when asked for, since pixel truth chooses it.
+    curve around it is logged for information. The best threshold is reported
+    only on request, because pixel truth chooses it.
 
     Args:
         threshold: Background threshold of the seeds, in (0, 1).
         steps: Number of evenly spaced thresholds of the curve.
         pick_best: Whether to report the best threshold of the curve as well.
-        ignore_index: Truth that does not count.
+        ignore_index: Id of the pixels of the truth that do not count.
         activation: See :func:`activate`.
         kwargs: See ``BaseMetric``.
     """
@@ -81,6 +81,7 @@ class CAMMetric(BaseMetric):
     def __init__(
         self,
         threshold: float,
+        *,
         steps: int = 19,
         pick_best: bool = False,
         ignore_index: int = 255,
@@ -101,7 +102,7 @@ class CAMMetric(BaseMetric):
         """Count areas of each sample; see ``BaseMetric.process``.
 
         Raises:
-            ValueError: A sample has no truth to be compared with.
+            ValueError: A sample has no truth.
         """
         for sample in data_samples:
             if 'gt_sem_seg' not in sample:
@@ -120,7 +121,7 @@ class CAMMetric(BaseMetric):
             )
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
-        """mIoU at the fixed threshold, and the best if asked for."""
+        """Return the mIoU at the fixed threshold, and the best on request."""
         ious = np.stack([class_ious(areas) for areas in sum(results)])
         means = np.nanmean(ious, axis=1)
         curve = PrettyTable(['threshold', 'mIoU'])

@@ -1,4 +1,4 @@
-"""mmseg's mIoU for data of which only some, or nothing, has truth."""
+"""mmseg's mIoU for data sets in which only some images have truth."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,17 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 
 
-@METRICS.register_module()
-class IoUWhereTruth(IoUMetric):
+# The second name is that of earlier releases.
+@METRICS.register_module(name=['PartialIoUMetric', 'IoUWhereTruth'])
+class PartialIoUMetric(IoUMetric):
     """``IoUMetric`` over the samples that have a true mask.
 
-    Others pass: weakly labelled data need not have any truth at all. The
-    log says how many were scored.
+    Samples without a mask are passed over: weakly labelled data need not
+    have any truth at all. The log says how many samples were scored.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """See ``BaseMetric.process``; a result for each sample."""
+        """Count areas; see ``BaseMetric.process``. One result per sample."""
         for sample in data_samples:
             if 'gt_sem_seg' in sample:
                 super().process(data_batch, [sample])
@@ -25,9 +26,15 @@ class IoUWhereTruth(IoUMetric):
                 self.results.append(None)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """See ``BaseMetric.compute_metrics``; empty without any truth."""
+        """Score the samples with truth; return nothing if there are none.
+
+        See ``BaseMetric.compute_metrics``.
+        """
         scored = [result for result in results if result is not None]
         MMLogger.get_current_instance().info(
             '%d of %d images have truth', len(scored), len(results)
         )
         return super().compute_metrics(scored) if scored else {}
+
+
+IoUWhereTruth = PartialIoUMetric

@@ -1,4 +1,4 @@
-"""What is wrong with a class map: its sign, its reach, or its restraint."""
+"""Quality of class maps: their ranking, coverage and purity."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,16 +7,16 @@ import numpy as np
 
 
 class MapQuality(NamedTuple):
-    """One class map against the pixels of its class.
+    """Quality of one class map.
 
     Attributes:
-        ranking: Probability that a pixel of the class scores above one that
-            is not of it, equal scores counting half (the area under the ROC
-            curve). Below 0.5 the map has the wrong sign.
-        coverage: Share of the class's pixels above the threshold. Low where
-            only telling parts light up.
-        purity: Share of the pixels above the threshold that are the class's;
-            NaN where there are none.
+        ranking: Probability that a pixel of the class scores above another
+            pixel, equal scores counting half (the area under the ROC curve).
+            Below 0.5 the map has the wrong sign.
+        coverage: Share of the class's pixels above the threshold; low if
+            only discriminative parts are found.
+        purity: Share of the pixels above the threshold that belong to the
+            class; NaN if there are none.
     """
 
     ranking: float
@@ -27,13 +27,12 @@ class MapQuality(NamedTuple):
 def map_quality(
     cam: np.ndarray, inside: np.ndarray, threshold: float = 0.5
 ) -> MapQuality:
-    """Compare a class map with the truth. An analysis, not for training.
+    """Compare a class map with the truth, for analysis, not for training.
 
     Args:
-        cam: Scores of any shape.
-        inside: bool, of the same shape; pixels of the class. Leave ignored
-            pixels out of both.
-        threshold: Of the score.
+        cam: Scores of any shape, without ignored pixels.
+        inside: Whether a pixel belongs to the class, bool, same shape.
+        threshold: Score from which on a pixel counts as found.
 
     Raises:
         ValueError: The shapes differ, or the class has no pixels or all.
@@ -59,14 +58,17 @@ def map_quality(
 
 
 def summarize_quality(qualities: Sequence[MapQuality]) -> dict[str, float]:
-    """Of many maps, in percent.
+    """Average the quality of many maps, in percent.
+
+    Args:
+        qualities: Quality of each map.
 
     Returns:
         ``wrong_sign``, share of the maps with a ranking below 0.5, and the
         means of ``coverage`` and ``purity`` (of those that mark anything).
 
     Raises:
-        ValueError: There are none.
+        ValueError: There are no maps.
     """
     if not qualities:
         raise ValueError('no class map to summarise')
@@ -86,14 +88,16 @@ def sample_quality(
     threshold: float = 0.5,
     ignore_index: int = 255,
 ) -> list[MapQuality]:
-    """Quality of an image's maps, of those classes that have pixels.
+    """Return the quality of an image's maps.
+
+    Classes that have no pixels, or all of them, are left out.
 
     Args:
-        scores: Maps, (P, H, W).
-        classes: Their ids in ``truth``, P of them.
+        scores: Class maps, (P, H, W).
+        classes: Ids of their classes in ``truth``, P of them.
         truth: Class ids, (H, W).
-        threshold: See :func:`map_quality`.
-        ignore_index: Pixels of ``truth`` that do not count.
+        threshold: Score from which on a pixel counts as found.
+        ignore_index: Id of the pixels of ``truth`` that do not count.
     """
     counted = truth != ignore_index
     truth = truth[counted]

@@ -1,4 +1,7 @@
-"""What a background threshold is judged by: pixel truth, or image labels."""
+"""Metrics to choose a background threshold by: pixel truth or image labels.
+
+``set_precision_recall`` compares sets of any kind, such as classes or texts.
+"""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import NamedTuple
@@ -7,21 +10,65 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
-from .iou import IoUWhereTruth
+from .iou import PartialIoUMetric
 
 BACKGROUND = 0
 
 
-@METRICS.register_module()
-class BackgroundIoU(IoUWhereTruth):
-    """mIoU, and what of it is background and what foreground, in percent.
+class PrecisionRecall(NamedTuple):
+    """Precision and recall of sets, in [0, 1].
 
-    The same as ``IoUMetric`` says, without its table in the log. Also the
-    number of images that have truth.
+    Attributes:
+        precision: Share of the found items that are true; NaN if nothing was
+            found.
+        recall: Share of the true items that were found; NaN if nothing is
+            true.
+    """
+
+    precision: float
+    recall: float
+
+
+def set_precision_recall(
+    found: Mapping[Hashable, Collection[Hashable]],
+    truth: Mapping[Hashable, Collection[Hashable]],
+) -> PrecisionRecall:
+    """Compare the sets of all keys (micro average).
+
+    Args:
+        found: Items found for each key, such as texts of an (image, class)
+            pair; each item counts once.
+        truth: True items of each key. Those of keys that were not found count
+            as missed.
+
+    Raises:
+        ValueError: The truth of a found key is unknown.
+    """
+    unknown = [key for key in found if key not in truth]
+    if unknown:
+        raise ValueError(
+            f'the truth lacks {len(unknown)} of {len(found)} keys, the first '
+            f'is {unknown[0]!r}'
+        )
+    hits = sum(len(set(t) & set(truth[key])) for key, t in found.items())
+    taken = sum(len(set(texts)) for texts in found.values())
+    wanted = sum(len(set(texts)) for texts in truth.values())
+    return PrecisionRecall(
+        hits / taken if taken else float('nan'),
+        hits / wanted if wanted else float('nan'),
+    )
+
+
+@METRICS.register_module()
+class BackgroundIoU(PartialIoUMetric):
+    """mIoU, IoU of the background and mIoU of the foreground, in percent.
+
+    Values are those of ``IoUMetric``, without its table in the log. The
+    number of images with truth is reported too.
     """
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """See ``BaseMetric.compute_metrics``."""
+        """Compute the metrics; see ``BaseMetric.compute_metrics``."""
         scored = [result for result in results if result is not None]
         if not scored:
             return dict(images=0)
@@ -38,17 +85,17 @@ class BackgroundIoU(IoUWhereTruth):
 
 @METRICS.register_module()
 class LabelAgreement(BaseMetric):
-    """What masks say without pixel truth, beside the labels of their images.
+    """Agreement of the classes in masks with image labels, without truth.
 
-    A class is in a mask if one pixel has it. Of the images that have
-    ``image_labels``: precision and recall of the classes, all images taken
-    together, and their harmonic mean ``f1``, in percent. Of all images:
-    ``background``, the percentage of pixels that are class 0, and
-    ``classes``, the mean number of others in an image.
+    A class is in a mask if one pixel has it. Images with ``image_labels``
+    give precision and recall of the classes over all images, and their
+    harmonic mean ``f1``, in percent. All images give ``background``, the
+    percentage of pixels of class 0, and ``classes``, the mean number of other
+    classes in an image.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """See ``BaseMetric.process``; a result for each sample.
+        """Count classes and pixels; see ``BaseMetric.process``.
 
         Raises:
             ValueError: A sample has pixel truth.
@@ -73,7 +120,7 @@ class LabelAgreement(BaseMetric):
             )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """See ``BaseMetric.compute_metrics``."""
+        """Compute the metrics; see ``BaseMetric.compute_metrics``."""
         background, pixels, found, labels = zip(*results)
         metrics = dict(
             background=100 * sum(background) / sum(pixels),
@@ -83,7 +130,7 @@ class LabelAgreement(BaseMetric):
         if not metrics['images']:
             return metrics
         truth = {i: k for i, k in enumerate(labels) if k is not None}
-        precision, recall = precision_recall(
+        precision, recall = set_precision_recall(
             {i: found[i] for i in truth}, truth
         )
         hits = precision + recall
@@ -91,47 +138,6 @@ class LabelAgreement(BaseMetric):
             metrics,
             precision=100 * precision,
             recall=100 * recall,
-            # 0 / 0 of a sweep that finds nothing is no best.
+            # Not NaN, which would be the best of a sweep.
             f1=200 * precision * recall / hits if hits > 0 else 0.0,
         )
-
-
-class PrecisionRecall(NamedTuple):
-    """Shares of texts, in [0, 1]; NaN where there are none to share.
-
-    Attributes:
-        precision: Of the found texts, those that are true.
-        recall: Of the true texts, those that were found.
-    """
-
-    precision: float
-    recall: float
-
-
-def precision_recall(
-    found: Mapping[Hashable, Collection[Hashable]],
-    truth: Mapping[Hashable, Collection[Hashable]],
-) -> PrecisionRecall:
-    """Compare texts over all keys, each text counting once (micro average).
-
-    Args:
-        found: Texts of each key, such as an (image, class) pair.
-        truth: True texts of each key. Those of keys that were not found are
-            missed.
-
-    Raises:
-        ValueError: A key was found of which the truth is not known.
-    """
-    unknown = [key for key in found if key not in truth]
-    if unknown:
-        raise ValueError(
-            f'the truth lacks {len(unknown)} of {len(found)} keys, the first '
-            f'is {unknown[0]!r}'
-        )
-    hits = sum(len(set(t) & set(truth[key])) for key, t in found.items())
-    taken = sum(len(set(texts)) for texts in found.values())
-    wanted = sum(len(set(texts)) for texts in truth.values())
-    return PrecisionRecall(
-        hits / taken if taken else float('nan'),
-        hits / wanted if wanted else float('nan'),
-    )

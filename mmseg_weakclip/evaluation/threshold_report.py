@@ -1,4 +1,4 @@
-"""What a sweep of thresholds says, and by what it was judged."""
+"""Report of a sweep of thresholds: the best one and what chose it."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from prettytable import PrettyTable
 
-# Best is what is largest here.
+# The scores that choose the best threshold.
 BY_TRUTH, BY_LABELS = 'mIoU', 'f1'
 COLUMNS = {
     'mIoU': 'mIoU',
@@ -25,23 +25,23 @@ def report_sweep(
     split: str,
     current: float | None = None,
 ) -> dict:
-    """Choose a threshold, and tell what was looked at for it.
+    """Choose a threshold, and report which data chose it.
 
     Args:
-        scores: Of each threshold, all by ``BackgroundIoU`` or all by
+        scores: Metrics of each threshold, all of ``BackgroundIoU`` or all of
             ``LabelAgreement``.
-        split: What was swept, in words.
-        current: The threshold that the config has.
+        split: Description of the data that were swept.
+        current: Threshold of the config.
 
     Returns:
         ``thresholds``, a list of rows; ``best``, the lowest of the best
-        thresholds, or None where nothing can choose; ``chosen_by``, 'pixel
+        thresholds, or None if nothing can choose; ``chosen_by``, 'pixel
         truth', 'image labels' or None; ``pixel_truth_images`` and
-        ``image_label_images``, how many images gave it away; and that as a
-        sentence, ``note``. ``split`` and ``current`` as given.
+        ``image_label_images``, the numbers of images that were used; and
+        ``note``, the same as a sentence. ``split`` and ``current`` as given.
 
     Raises:
-        ValueError: Truth was to be read, and no image has any.
+        ValueError: Truth was to be read, but no image has any.
     """
     first = next(iter(scores.values()))
     images = first['images']
@@ -88,7 +88,7 @@ def report_sweep(
 
 
 def sweep_table(report: Mapping) -> str:
-    """Rows of a report, the best and the present one marked; its note."""
+    """Return a table of a report's thresholds, and its note."""
     rows = report['thresholds']
     names = [name for name in COLUMNS if name in rows[0]]
     table = PrettyTable(['threshold', *(COLUMNS[name] for name in names), ''])
@@ -108,7 +108,7 @@ def sweep_table(report: Mapping) -> str:
 
 
 def encode_report(report: Mapping) -> bytes:
-    """A report as JSON, which has no NaN: null instead."""
+    """Encode a report as JSON, with null for NaN."""
 
     def plain(value):
         if isinstance(value, Mapping):

@@ -1,12 +1,12 @@
-"""Every background threshold of a head, for one pass through the network.
+"""Test loop that sweeps the background threshold of a head in one pass.
 
-The threshold acts behind the backbone. So of each batch the features are
-remembered and the rest of the prediction, windows and all, is repeated.
+The threshold acts after the backbone. So the features of each batch are
+stored, and the rest of the prediction is repeated with each threshold.
 """
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,16 +23,16 @@ from torch.utils.data import DataLoader
 
 
 def parse_thresholds(texts: Sequence[str]) -> tuple[float, ...]:
-    """Numbers and ranges such as ``'0.05:0.95:0.05'``.
+    """Parse numbers and ranges such as ``'0.05:0.95:0.05'``.
 
     Args:
-        texts: Each a number, or ``start:stop:step`` with both ends.
+        texts: Numbers, or ranges ``start:stop:step`` with both ends included.
 
     Returns:
-        Thresholds in [0, 1], ascending, each once.
+        Thresholds in [0, 1], ascending, without repetitions.
 
     Raises:
-        ValueError: A text is neither, or there is a threshold out of range.
+        ValueError: A text is neither, or a threshold is out of range.
     """
     found = set()
     for text in texts:
@@ -55,21 +55,21 @@ def parse_thresholds(texts: Sequence[str]) -> tuple[float, ...]:
             continue
         if not step:
             raise ValueError(f'{text!r} is a range without a step')
-        # The end belongs to it, however 0.9 / 0.05 is rounded.
+        # The end is included, however 0.9 / 0.05 is rounded.
         count = int((stop - start) / step + 1e-6) + 1
         found.update(round(start + i * step, 10) for i in range(count))
     return tuple(sorted(found))
 
 
 def check_threshold(model: BaseSegmentor) -> None:
-    """See that the head of a segmentor has a threshold to sweep.
+    """Check that the head of a segmentor has a threshold to sweep.
 
     All of mmseg's heads have an attribute ``threshold``, which only those
-    with one output channel use. A head has one if it is set, or if its own
-    class takes it.
+    with one output channel use. A head has a threshold if it is set, or if
+    its own class takes it as an argument.
 
     Raises:
-        ValueError: It has none; the message names the head.
+        ValueError: The head has no threshold; the message names the head.
     """
     head = getattr(model, 'decode_head', None)
     own = [
@@ -88,36 +88,39 @@ def check_threshold(model: BaseSegmentor) -> None:
 
 
 class FeatureReplay:
-    """Stands in for ``extract_feat``: listens once, then repeats.
+    """Replacement of ``extract_feat`` that stores features and repeats them.
 
     Args:
-        extract: What it stands in for.
+        extract: Function that extracts features.
     """
 
-    def __init__(self, extract) -> None:
+    def __init__(self, extract: Callable[[Tensor], Any]) -> None:
         self.extract = extract
-        self.kept: list[Any] = []
+        self.stored: list[Any] = []
         self.position = 0
 
     def rewind(self) -> None:
-        """Begin to repeat."""
+        """Repeat the stored features from the first one on."""
         self.position = 0
 
     def __call__(self, inputs: Tensor) -> Any:
-        """Features of one window, or the whole, (B, 3, H, W).
+        """Return the features of one window, or of whole images.
 
-        They are asked for in the same order each time, because the same
-        images are cut in the same way.
+        Every prediction asks for them in the same order, because the same
+        images are cut into the same windows.
+
+        Args:
+            inputs: Images or windows, (B, 3, H, W).
         """
-        if self.position == len(self.kept):
-            self.kept.append(self.extract(inputs))
+        if self.position == len(self.stored):
+            self.stored.append(self.extract(inputs))
         self.position += 1
-        return self.kept[self.position - 1]
+        return self.stored[self.position - 1]
 
 
 @contextmanager
 def remembered_features(model: BaseSegmentor) -> Iterator[FeatureReplay]:
-    """Have a segmentor remember the features of one batch."""
+    """Let a segmentor store the features of one batch inside the block."""
     replay = FeatureReplay(model.extract_feat)
     model.extract_feat = replay
     try:
@@ -131,15 +134,15 @@ def predict_at_thresholds(
     data: dict[str, Any],
     thresholds: Sequence[float],
 ) -> Iterator[tuple[float, SampleList]]:
-    """Predict one batch at each threshold, its features made once.
+    """Predict one batch at each threshold, extracting its features once.
 
     Args:
-        model: In evaluation mode; its head is left as it was.
-        data: A batch as the data loader gives it.
-        thresholds: See :func:`parse_thresholds`.
+        model: Segmentor in evaluation mode; its threshold is restored.
+        data: Batch of the data loader.
+        thresholds: Thresholds in [0, 1].
 
     Yields:
-        A threshold and the predicted samples, which the next prediction
+        Each threshold and the predicted samples, which the next prediction
         overwrites.
 
     Raises:
@@ -148,8 +151,8 @@ def predict_at_thresholds(
     check_threshold(model)
     head = model.decode_head
     before = head.threshold
-    # Once: it changes the samples.
-    data = model.data_preprocessor(data, False)
+    # Only once, because it changes the samples.
+    data = model.data_preprocessor(data, training=False)
     try:
         with remembered_features(model) as replay:
             for threshold in thresholds:
@@ -164,15 +167,15 @@ def predict_at_thresholds(
 class ThresholdSweepLoop(TestLoop):
     """Test each threshold of the decode head, in one pass over the data.
 
-    The network runs once for each image; see :func:`predict_at_thresholds`.
-    Each threshold has an evaluator of its own, a copy of the test evaluator.
+    The network runs once per image; see :func:`predict_at_thresholds`. Each
+    threshold has its own evaluator, a copy of the test evaluator.
 
     Args:
-        runner: The runner.
-        dataloader: See ``TestLoop``.
-        evaluator: See ``TestLoop``.
-        thresholds: In [0, 1], at least one.
-        fp16: See ``TestLoop``.
+        runner: Runner of the loop.
+        dataloader: Data loader or its config; see ``TestLoop``.
+        evaluator: Test evaluator or its config; see ``TestLoop``.
+        thresholds: At least one threshold in [0, 1].
+        fp16: Whether to predict in half precision; see ``TestLoop``.
     """
 
     def __init__(
@@ -181,6 +184,7 @@ class ThresholdSweepLoop(TestLoop):
         dataloader: DataLoader | dict,
         evaluator: Evaluator | dict | list,
         thresholds: Sequence[float],
+        *,
         fp16: bool = False,
     ) -> None:
         super().__init__(runner, dataloader, evaluator, fp16)
@@ -190,7 +194,10 @@ class ThresholdSweepLoop(TestLoop):
         }
 
     def run(self) -> dict[float, dict[str, float]]:
-        """Sweep; the metrics of each threshold.
+        """Sweep the thresholds.
+
+        Returns:
+            Metrics of each threshold.
 
         Raises:
             ValueError: The head has no threshold.
@@ -205,7 +212,7 @@ class ThresholdSweepLoop(TestLoop):
             threshold: evaluator.evaluate(size)
             for threshold, evaluator in self.evaluators.items()
         }
-        # Hooks know names and numbers.
+        # Hooks take numbers by name.
         metrics = {
             f'{name}@{threshold:g}': value
             for threshold, own in scores.items()
@@ -228,7 +235,7 @@ class ThresholdSweepLoop(TestLoop):
                 self.evaluators[threshold].process(
                     data_samples=samples, data_batch=data_batch
                 )
-        # Of the last threshold: a hook wants one prediction.
+        # The prediction at the last threshold: hooks take only one.
         self.runner.call_hook(
             'after_test_iter',
             batch_idx=idx,

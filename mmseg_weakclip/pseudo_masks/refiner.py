@@ -1,6 +1,7 @@
-"""What is done with the scores of one image: PAR, CRF, mask file, areas.
+"""Refine the scores of one image and write its mask: PAR, CRF, areas.
 
-Apart from the writer so that worker processes can do it.
+``Refiner`` takes scores from the test loop, ``StoredCAMRefiner`` takes CAMs
+that an earlier run stored. Both are sent to worker processes.
 """
 
 from dataclasses import dataclass
@@ -21,17 +22,17 @@ from .store import MaskStore, load_scores, save_scores
 
 
 @dataclass
-class Job:
-    """One image.
+class RefineTask:
+    """Scores of one image and everything needed to write its mask.
 
     Attributes:
-        image_path: Its file.
-        scores: Of n classes, (n, H, W), at the image's own size.
+        image_path: File of the image.
+        scores: Scores of n classes at the image's own size, (n, H, W).
         classes: Ids of those classes, (n,).
-        truth: Class ids, (H, W), or None.
-        palette: Colours of all classes.
+        truth: True class ids, (H, W); None if unknown.
+        palette: RGB triple of each of the K classes.
         num_classes: K.
-        folder: Of the :class:`MaskStore`.
+        folder: Folder of the :class:`MaskStore`.
     """
 
     image_path: str
@@ -44,21 +45,25 @@ class Job:
 
 
 def set_up_worker() -> None:
-    """One image keeps one processor busy; many images keep all busy."""
+    """Use one thread in this process; there is a process per processor."""
     torch.set_num_threads(1)
 
 
 class Refiner:
-    """Turns a job into a mask on the disk; can be sent to a process.
+    """Refine the scores of an image and write its mask.
+
+    A refiner can be sent to another process.
 
     Args:
-        par: Arguments of ``refine_by_pixels``; None for none.
-        crf: Preset or arguments of the dense CRF, after that; None for none.
+        par: Arguments of ``refine_by_pixels``; None for no PAR.
+        crf: Preset or arguments of the dense CRF, which runs after PAR; None
+            for no CRF.
         crf_backend: See ``dense_crf``.
-        min_score: Pixels with a lower best score are ignored.
-        ignore_index: What they become.
-        score_stride: Pixels to a value of the class maps that are kept
-            beside the mask, see ``save_scores``; None keeps none.
+        min_score: Pixels whose best score is lower become ``ignore_index``.
+        ignore_index: Id of ignored pixels, in the truth and in masks.
+        score_stride: Side, in pixels, of the cells over which CAMs are
+            averaged when they are stored beside the mask, see
+            ``save_scores``; None stores none.
     """
 
     def __init__(
@@ -79,40 +84,47 @@ class Refiner:
 
     @property
     def refines(self) -> bool:
-        """Whether there is more to do than an argmax."""
+        """Whether scores are refined before the argmax."""
         return self.par is not None or self.crf is not None
 
-    def __call__(self, job: Job) -> dict[str, Any]:
+    def __call__(self, task: RefineTask) -> dict[str, Any]:
         """Refine, write and score one image.
 
+        Args:
+            task: Scores of the image.
+
         Returns:
-            Its record: id, and the areas of the classes that occur.
+            Record of the image: ``id`` and, with truth, the areas of the
+            classes that occur, by stage (``raw``, ``refined``).
+
+        Raises:
+            ValueError: The scores do not have the size of the image.
         """
-        scores = torch.as_tensor(job.scores).float()
-        image_id = Path(job.image_path).stem
+        scores = torch.as_tensor(task.scores).float()
+        image_id = Path(task.image_path).stem
         record = dict(id=image_id)
         stages = dict(raw=scores)
         if self.refines:
-            stages['refined'] = self._refine(job.image_path, scores)
+            stages['refined'] = self._refine(task.image_path, scores)
         for stage, values in stages.items():
-            mask = self._to_mask(values, job.classes)
-            if job.truth is not None:
+            mask = self._to_mask(values, task.classes)
+            if task.truth is not None:
                 record[stage] = _sparse(
                     class_areas(
-                        mask, job.truth, job.num_classes, self.ignore_index
+                        mask, task.truth, task.num_classes, self.ignore_index
                     )
                 )
-        store = MaskStore(job.folder)
+        store = MaskStore(task.folder)
         if self.score_stride:
-            own = job.classes > 0
+            own = task.classes > 0
             store.score_path(image_id).parent.mkdir(exist_ok=True)
             save_scores(
                 store.score_path(image_id),
                 scores[torch.from_numpy(own)],
-                job.classes[own],
+                task.classes[own],
                 self.score_stride,
             )
-        store.write_mask(image_id, mask, job.palette)
+        store.write_mask(image_id, mask, task.palette)
         return record
 
     def _refine(self, path: str, scores: Tensor) -> Tensor:
@@ -143,20 +155,22 @@ class Refiner:
 
 
 def _sparse(areas: np.ndarray) -> dict[str, list[int]]:
-    """(3, K) -> the counts of each class that occurs, for JSON."""
+    """Turn areas (3, K) into counts of the classes that occur, for JSON."""
     return {str(k): areas[:, k].tolist() for k in np.flatnonzero(areas.any(0))}
 
 
 @dataclass
-class KeptScoresRefiner:
-    """Turns one image's kept maps into a mask; can be sent to a process.
+class StoredCAMRefiner:
+    """Refine the stored CAMs of an image and write its mask.
+
+    It can be sent to another process.
 
     Attributes:
-        refiner: What is done with the scores.
+        refiner: Refiner of the scores.
         background: Arguments of ``background_score``.
-        palette: Colours of all classes.
+        palette: RGB triple of each of the K classes.
         num_classes: K.
-        folder: Of the ``MaskStore`` of the new masks.
+        folder: Folder of the :class:`MaskStore` of the new masks.
     """
 
     refiner: Refiner
@@ -170,19 +184,23 @@ class KeptScoresRefiner:
 
         Args:
             image_path: File of the image.
-            scores: File of its class maps.
+            scores: File of its CAMs, see ``save_scores``.
 
         Returns:
-            Its record; see :class:`Refiner`.
+            Record of the image; see :class:`Refiner`.
+
+        Raises:
+            ValueError: The file of CAMs is damaged, or the CAMs do not have
+                the size of the image.
         """
         maps, classes = load_scores(scores)
-        # A map of nothing, for images without classes.
-        nothing = maps.new_zeros(1, *maps.shape[1:])
+        # Images without classes have at least this map.
+        zeros = maps.new_zeros(1, *maps.shape[1:])
         background = background_score(
-            torch.cat([nothing, maps])[None], **self.background
+            torch.cat([zeros, maps])[None], **self.background
         )
         return self.refiner(
-            Job(
+            RefineTask(
                 image_path=image_path,
                 scores=torch.cat([background[0], maps]),
                 classes=np.append(0, classes).astype(int),

@@ -1,4 +1,8 @@
-"""A folder of masks that knows how it was made and what is finished."""
+"""Folder of masks, with its settings and what is finished; CAM files.
+
+``MaskStore`` is the folder, ``sum_areas`` adds up its records, and
+``save_scores`` and ``load_scores`` are the files of stored CAMs in it.
+"""
 
 import io
 import json
@@ -24,11 +28,11 @@ STAGES = ('raw', 'refined')
 def sum_areas(
     records: Sequence[dict[str, Any]], num_classes: int
 ) -> dict[str, np.ndarray]:
-    """Areas of intersection, prediction and truth over scored masks.
+    """Sum the areas of intersection, prediction and truth over masks.
 
     Args:
-        records: Of one folder, each with the areas of its classes at every
-            stage.
+        records: Records of one folder, each with the areas of its classes at
+            every stage; at least one.
         num_classes: K.
 
     Returns:
@@ -51,12 +55,12 @@ class MaskStore:
 
     ``settings.json`` says how the masks were made, ``masks/<id>.png`` holds
     them, and ``records_<rank>.jsonl`` has a line for each finished one. The
-    line is written after the mask, and a line cut short is no line, so that
-    an image counts as finished only when its mask is whole.
+    line is written after the mask, and a line cut short does not count, so
+    that an image is finished only when its mask is whole.
 
     Args:
-        folder: Where all that lies.
-        rank: Of this process; each writes its own records.
+        folder: Folder of all these files.
+        rank: Rank of this process; each process writes its own records.
     """
 
     def __init__(self, folder: str | Path, rank: int = 0) -> None:
@@ -65,13 +69,13 @@ class MaskStore:
         self._records: TextIO | None = None
 
     def open(self, settings: dict[str, Any]) -> None:
-        """Begin the folder, or go on with it.
+        """Begin the folder, or continue it if it has the same settings.
 
         Args:
-            settings: All that the masks depend on; JSON values.
+            settings: Everything that the masks depend on, as JSON values.
 
         Raises:
-            ValueError: The folder holds masks made otherwise.
+            ValueError: The folder holds masks made with other settings.
         """
         path = self.folder / SETTINGS
         settings = json.loads(json.dumps(settings))
@@ -99,13 +103,15 @@ class MaskStore:
         write_atomically(path, json.dumps(settings, indent=1).encode())
 
     def mask_path(self, image_id: str) -> Path:
+        """Return the file of an image's mask."""
         return self.folder / MASKS / f'{image_id}.png'
 
     def score_path(self, image_id: str) -> Path:
+        """Return the file of an image's stored CAMs."""
         return self.folder / SCORES / f'{image_id}.npz'
 
     def finished(self) -> dict[str, dict[str, Any]]:
-        """Records of all finished images, of all ranks, by id."""
+        """Return the records of the finished images of all ranks, by id."""
         records = {}
         for path in sorted(self.folder.glob('records_*.jsonl')):
             for line in path.read_text().splitlines():
@@ -120,11 +126,17 @@ class MaskStore:
     def write_mask(
         self, image_id: str, mask: np.ndarray, palette: Sequence[Sequence[int]]
     ) -> None:
-        """Write one mask; it counts once :meth:`finish` was called."""
+        """Write one mask; the image is finished after :meth:`finish`.
+
+        Args:
+            image_id: Id of the image, the stem of the file.
+            mask: Class ids, (H, W).
+            palette: RGB triple of each class.
+        """
         write_atomically(self.mask_path(image_id), encode_mask(mask, palette))
 
     def finish(self, record: dict[str, Any]) -> None:
-        """Note that the image ``record['id']`` is finished."""
+        """Record that the image ``record['id']`` is finished."""
         if self._records is None:
             path = self.folder / f'records_{self.rank}.jsonl'
             # A line cut short by a crash must not swallow the next one.
@@ -135,7 +147,7 @@ class MaskStore:
 
 
 def _leaves(value: Any, key: str = '') -> Iterator[tuple[str, Any]]:
-    """What nested dictionaries hold, by dotted keys."""
+    """Yield the values of nested dictionaries with their dotted keys."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from _leaves(inner, f'{key}.{name}' if key else name)
@@ -151,16 +163,16 @@ def _short(value: Any) -> str:
 def save_scores(
     path: str | Path, scores: Tensor, classes: np.ndarray, stride: int = 8
 ) -> None:
-    """Write the maps of an image's own classes as a compressed npz.
+    """Store the CAMs of an image's own classes as a compressed npz.
 
     It holds ``scores``, uint8 (P, h, w), means over ``stride`` x ``stride``
     pixels times 255; ``classes``, ids (P,); and ``size``, (H, W).
 
     Args:
         path: File, written whole or not at all.
-        scores: In [0, 1], of P foreground classes, (P, H, W).
-        classes: Their ids, (P,).
-        stride: Pixels to a value.
+        scores: Scores of P foreground classes, in [0, 1], (P, H, W).
+        classes: Ids of these classes, (P,).
+        stride: Side of the cells that are averaged, in pixels.
 
     Raises:
         ValueError: A score lies outside of [0, 1].
@@ -188,10 +200,14 @@ def save_scores(
 
 
 def load_scores(path: str | Path) -> tuple[Tensor, np.ndarray]:
-    """Maps as :func:`save_scores` got them, but for rounding.
+    """Load CAMs that :func:`save_scores` has stored.
+
+    Args:
+        path: File of the CAMs.
 
     Returns:
-        Scores in [0, 1] at the image's size, (P, H, W), and ids (P,).
+        Scores in [0, 1] at the image's size, (P, H, W), and the ids of their
+        classes, (P,).
 
     Raises:
         ValueError: The file is damaged or holds something else.

@@ -1,4 +1,4 @@
-"""Test-time augmentation that keeps scores, as a running sum."""
+"""Test-time augmentation that averages scores as a running sum."""
 
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import SegTTAModel
@@ -26,10 +26,14 @@ class RunningTTAModel(SegTTAModel):
         self.activation = activation
 
     def test_step(self, data: dict) -> SampleList:
-        """Predict every view of a batch and average.
+        """Predict every view of a batch and average the scores.
 
         Args:
             data: ``inputs`` and ``data_samples``, each a list of views.
+
+        Returns:
+            One sample per image, with ``seg_scores`` (K, H, W) and
+            ``pred_sem_seg`` (1, H, W).
         """
         views = len(data['inputs'])
         totals, samples = [], []
@@ -61,14 +65,14 @@ class RunningTTAModel(SegTTAModel):
 
 @MODELS.register_module()
 class CAMTTAModel(RunningTTAModel):
-    """Sum the maps of a ``CAMHead`` over all views, then make scores.
+    """Average the CAMs of a ``CAMHead`` over all views, then normalise.
 
-    The usual inference of CAMs: maps are positive, summed as they come, and
-    only their sum is divided by its maximum, so that views that saw little
-    say little. (The mean does as well as the sum.)
+    This is the usual inference of CAMs: only the average of the views is
+    divided by its maximum, so that views with weak maps have little weight.
 
     Raises:
-        TypeError: The decode head is no ``CAMHead``.
+        TypeError: The decode head cannot turn maps into scores as ``CAMHead``
+            does.
     """
 
     def __init__(self, *args, **kwargs) -> None:
@@ -76,13 +80,13 @@ class CAMTTAModel(RunningTTAModel):
         head = self.module.decode_head
         if not hasattr(head, 'to_scores'):
             raise TypeError(
-                'CAMTTAModel sums the maps of a CAMHead, but the decode head '
-                f'is a {type(head).__name__}: use RunningTTAModel'
+                'CAMTTAModel averages the CAMs of a CAMHead, but the '
+                f'decode head is a {type(head).__name__}: use RunningTTAModel'
             )
         head.predicts = 'maps'
 
     def test_step(self, data: dict) -> SampleList:
-        """See :meth:`RunningTTAModel.test_step`."""
+        """Predict every view and average; see ``RunningTTAModel``."""
         samples = super().test_step(data)
         for sample in samples:
             maps = sample.seg_scores.data[None, 1:]

@@ -1,9 +1,10 @@
-"""Pseudo masks as a by-product of the test loop."""
+"""Metric that writes pseudo masks in the test loop."""
 
 import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,41 +22,41 @@ from mmseg_weakclip.evaluation.areas import (
     sample_scores,
 )
 
-from .refiner import Job, Refiner, set_up_worker
+from .refiner import Refiner, RefineTask, set_up_worker
 from .store import MaskStore, sum_areas
 
 
 @METRICS.register_module()
 class PseudoMaskWriter(BaseMetric):
-    """Write a mask for each test image, refined, and score it on the way.
+    """Write a refined mask for each test image, and score it.
 
-    Scores stay in memory: views are averaged by ``RunningTTAModel``, the
-    classes an image does not have are dropped, PAR or a dense CRF runs in
-    worker processes (or on the GPU), and a palette PNG is written. Where
-    truth exists, the mask before and after that is scored. Images finished by
-    an earlier run with the same model and settings are not run again
-    (``PseudoMaskHook`` takes them out of the data); another model or other
-    settings are refused.
+    Scores stay in memory: ``RunningTTAModel`` averages the views, the classes
+    that an image does not have are dropped, PAR or a dense CRF runs in worker
+    processes (or on the GPU), and a palette PNG is written. Where truth
+    exists, the mask is scored before and after refinement. Images finished by
+    an earlier run with the same model and settings are not run again; another
+    model or other settings are refused. ``PseudoMaskHook`` sees to both; the
+    writer adds it to its runner where ``custom_hooks`` has none.
 
     Args:
         output_dir: Folder of the masks; see :class:`MaskStore`.
         par: Arguments of ``refine_by_pixels``; None for no PAR.
-        crf: Name of a preset or arguments of ``CRFParams``, for a CRF after
-            that; None for none. Without both the plain argmax is written.
+        crf: Preset or arguments of ``CRFParams`` for a CRF, which runs after
+            PAR; None for no CRF. Without both the plain argmax is written.
         crf_backend: See ``dense_crf``.
         use_labels: Whether only the image's own classes may be predicted.
-        min_score: Pixels whose best score, refined, is lower become
-            ``ignore_index`` (CLIP-ES: 0.95). 0 leaves none out.
+        min_score: Pixels whose best refined score is lower become
+            ``ignore_index`` (CLIP-ES: 0.95). 0 ignores none.
         activation: ``'softmax'``, or ``'none'`` for CAM heads.
-        score_stride: Keeps the class maps beside the masks, as small npz
-            files (``save_scores``), from which ``tools/refine_seeds.py``
-            makes other masks without CLIP; the number is the pixels to a
-            value. None keeps none.
-        workers: Processes that refine; 0 works in this process, where the
-            scores are (on the GPU, say); None is 0 on a machine with a GPU,
+        score_stride: Side, in pixels, of the cells over which CAMs are
+            averaged when they are stored beside the masks (``save_scores``);
+            ``tools/refine_seeds.py`` makes other masks of stored CAMs without
+            CLIP. None stores none.
+        workers: Number of processes that refine. 0 refines in this process,
+            on the device of the scores; None is 0 on a machine with a GPU,
             else the number of processors.
-        ignore_index: Truth that does not count, and what ``min_score``
-            writes.
+        ignore_index: Id of pixels of the truth that do not count, and of
+            those that ``min_score`` ignores.
         kwargs: See ``BaseMetric``.
     """
 
@@ -64,6 +65,7 @@ class PseudoMaskWriter(BaseMetric):
     def __init__(
         self,
         output_dir: str,
+        *,
         par: dict | None = None,
         crf: str | dict | None = None,
         crf_backend: str = 'auto',
@@ -95,22 +97,35 @@ class PseudoMaskWriter(BaseMetric):
             workers = 0 if torch.cuda.is_available() else os.cpu_count()
         self._pool_size = workers
         self.store = MaskStore(output_dir, get_rank())
-        self._opened = False
+        self._finished: set[str] | None = None
         self._pool: ProcessPoolExecutor | None = None
         self._waiting: deque[Future] = deque()
 
+    @property
+    def dataset_meta(self) -> dict | None:
+        """Meta information of the data set; see ``BaseMetric``."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        """Take the classes; the test loop sets them when it is built."""
+        from .hook import add_hook  # which knows this class
+
+        self._dataset_meta = dataset_meta
+        add_hook()
+
     def open(self, settings: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Begin the folder or go on with it, before the first image.
+        """Begin the folder, or continue it, before the first image.
 
         Args:
-            settings: What the masks depend on beside this writer: the model
+            settings: What the masks depend on besides this writer: the model
                 and the views.
 
         Returns:
             Records of the images that are finished already, by id.
 
         Raises:
-            ValueError: The folder holds masks made otherwise.
+            ValueError: The folder holds masks made with other settings.
         """
         self.store.open(
             dict(
@@ -119,29 +134,35 @@ class PseudoMaskWriter(BaseMetric):
                 writer=self.settings,
             )
         )
-        self._opened = True
-        return self.store.finished()
+        finished = self.store.finished()
+        self._finished = set(finished)
+        return finished
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Refine, write and score; see ``BaseMetric.process``.
+
+        Images that are finished already are passed over.
 
         Raises:
             RuntimeError: :meth:`open` was not called.
             ValueError: Labels are asked for and a sample has none.
         """
-        if not self._opened:
+        if self._finished is None:
             raise RuntimeError(
-                'PseudoMaskWriter was not opened: add '
-                'dict(type="PseudoMaskHook") to custom_hooks'
+                'PseudoMaskWriter was not opened: it works as the '
+                'test_evaluator of a Runner, where PseudoMaskHook opens it; '
+                'elsewhere call its open() first'
             )
         for sample in data_samples:
-            job = self._make_job(sample)
+            if Path(sample['img_path']).stem in self._finished:
+                continue
+            task = self._make_task(sample)
             if self._pool_size and self.refiner.refines:
-                self._submit(job)
+                self._submit(task)
             else:
-                self._keep(self.refiner(job))
+                self._keep(self.refiner(task))
 
-    def _make_job(self, sample: dict) -> Job:
+    def _make_task(self, sample: dict) -> RefineTask:
         scores = sample_scores(sample, self.activation)
         if self.use_labels:
             if 'image_labels' not in sample:
@@ -159,7 +180,7 @@ class PseudoMaskWriter(BaseMetric):
         if 'gt_sem_seg' in sample:
             truth = sample['gt_sem_seg']['data'].squeeze(0)
             truth = truth.cpu().numpy().astype(np.uint8)
-        return Job(
+        return RefineTask(
             image_path=sample['img_path'],
             scores=scores[keep],
             classes=np.asarray(keep),
@@ -169,14 +190,14 @@ class PseudoMaskWriter(BaseMetric):
             folder=str(self.store.folder),
         )
 
-    def _submit(self, job: Job) -> None:
+    def _submit(self, task: RefineTask) -> None:
         if self._pool is None:
-            context = worker_context('mmseg_weakclip.evaluation')
+            context = worker_context('mmseg_weakclip.pseudo_masks.refiner')
             self._pool = ProcessPoolExecutor(
                 self._pool_size, context, set_up_worker
             )
-        job.scores = job.scores.cpu().numpy()
-        self._waiting.append(self._pool.submit(self.refiner, job))
+        task.scores = task.scores.cpu().numpy()
+        self._waiting.append(self._pool.submit(self.refiner, task))
         # Bounds what waits in memory.
         while len(self._waiting) > 2 * self._pool_size:
             self._keep(self._waiting.popleft().result())
@@ -195,7 +216,10 @@ class PseudoMaskWriter(BaseMetric):
         return super().evaluate(size)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """IoU over all finished images, of this run and earlier ones."""
+        """Score all finished images, of this run and of earlier ones.
+
+        See ``BaseMetric.compute_metrics``.
+        """
         logger = MMLogger.get_current_instance()
         records = self.store.finished().values()
         logger.info(

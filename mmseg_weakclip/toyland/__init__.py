@@ -1,6 +1,6 @@
-"""Toyland: a small world on which every system runs on a CPU.
+"""Toyland: a small synthetic data set on which every system runs on a CPU.
 
-Importing it makes its CLIP and its class names known.
+Importing it registers its CLIP and its class names.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The truth about the backgrounds of a toyland on disk."""
+"""True backgrounds of the scenes of a toyland on disk."""
 
 import json
 from pathlib import Path
@@ -9,20 +9,20 @@ from .writer import SETTINGS, image_id, scene_seed
 
 
 def scene_backgrounds(root: str | Path, split: str) -> dict[str, str]:
-    """Which texture each scene of a written world has.
+    """Return the background texture of each scene of a data set.
 
-    The scenes are drawn again from the settings of the world, since its
-    files do not say; some milliseconds each.
+    The scenes are drawn again from the settings of the data set, because its
+    files do not name the textures. That takes some milliseconds per scene.
 
     Args:
         root: Folder of the data set.
         split: ``'train'`` or ``'val'``.
 
     Returns:
-        Image id -> name in ``BACKGROUNDS``.
+        Name in ``BACKGROUNDS`` of each image id.
 
     Raises:
-        FileNotFoundError: The folder holds no toyland.
+        FileNotFoundError: The folder does not hold a toyland.
         ValueError: There is no such split.
     """
     path = Path(root) / SETTINGS

@@ -1,4 +1,4 @@
-"""Words about scenes: tags, prompts and captions."""
+"""Tags, prompts and captions of scenes."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from .objects import CLASSES, PART_WORDS
 from .scenes import Scene
 from .textures import BACKGROUNDS
 
-# Everything that a scene may be tagged with.
+# All tags that a scene may have.
 TAGS: tuple[str, ...] = CLASSES + BACKGROUNDS
 
 TEMPLATES: tuple[str, ...] = (
@@ -27,14 +27,19 @@ TEMPLATES: tuple[str, ...] = (
 
 
 class Caption(NamedTuple):
-    """A text, and the tags (ids in :data:`TAGS`) that make it true."""
+    """Caption of a scene.
+
+    Attributes:
+        text: Text of the caption.
+        tags: Ids in :data:`TAGS` of what the text mentions, sorted.
+    """
 
     text: str
     tags: tuple[int, ...]
 
 
 def scene_tags(scene: Scene) -> tuple[int, ...]:
-    """Ids in :data:`TAGS` of the objects and the background of a scene."""
+    """Return the ids in :data:`TAGS` of the objects and the background."""
     return (*scene.labels, len(CLASSES) + scene.background)
 
 
@@ -43,7 +48,7 @@ def _pick(rng: Generator, items: tuple) -> str:
 
 
 def _noun(rng: Generator, name: str) -> str:
-    """An object by name, by name and parts, or by its parts alone."""
+    """Name an object, or its name and parts, or its parts alone."""
     parts = PART_WORDS[name]
     form = rng.random()
     if form < 0.5:
@@ -55,11 +60,11 @@ def _noun(rng: Generator, name: str) -> str:
 
 
 def write_caption(tags: tuple[int, ...], rng: Generator) -> Caption:
-    """Describe some of what a scene shows.
+    """Describe some of the content of a scene.
 
     Args:
-        tags: Ids in :data:`TAGS` of all that is there.
-        rng: Chooses what to mention, and how.
+        tags: Ids in :data:`TAGS` of all objects and the background.
+        rng: Generator that chooses what to mention, and how.
     """
     count = int(rng.integers(1, len(tags) + 1))
     said = tuple(sorted(int(t) for t in rng.permutation(tags)[:count]))

@@ -1,4 +1,4 @@
-"""Toyland, the world that this package brings along, weakly labelled."""
+"""Data set of toyland, weakly labelled."""
 
 from mmseg.registry import DATASETS
 

@@ -1,9 +1,9 @@
-"""The objects of toyland: what each class looks like, as data.
+"""Objects of toyland: the shapes and paints of each class.
 
 An object is a list of parts, painted in order, in a frame of its own: x to
 the right, y down, about one unit to every side. A part's colour is either a
 fixed RGB triple (a wheel is dark on every car) or the name of a paint that
-is drawn at random once per object, so that no class is known by its colour.
+is drawn at random once per object, so that colours do not reveal classes.
 """
 
 import math
@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Polygon:
-    """A filled polygon."""
+    """Filled polygon."""
 
     points: Sequence[Point]
     paint: Paint
@@ -24,7 +24,7 @@ class Polygon:
 
 @dataclass(frozen=True)
 class Ellipse:
-    """A filled ellipse; ``tilt`` is in degrees, clockwise."""
+    """Filled ellipse; ``tilt`` is in degrees, clockwise."""
 
     centre: Point
     radii: tuple[float, float]
@@ -36,12 +36,14 @@ Part = Polygon | Ellipse
 
 
 def disc(x: float, y: float, radius: float, paint: Paint) -> Ellipse:
+    """Return a filled circle."""
     return Ellipse((x, y), (radius, radius), paint)
 
 
 def box(
     left: float, top: float, right: float, bottom: float, paint: Paint
 ) -> Polygon:
+    """Return a filled rectangle."""
     return Polygon(
         ((left, top), (right, top), (right, bottom), (left, bottom)), paint
     )
@@ -50,7 +52,7 @@ def box(
 def petals(
     count: int, distance: float, radius: float, paint: Paint
 ) -> tuple[Ellipse, ...]:
-    """Discs on a ring around the flower's head at (0, -0.3)."""
+    """Return discs on a ring around the flower's head at (0, -0.3)."""
     angles = [2 * math.pi * i / count for i in range(count)]
     return tuple(
         disc(
@@ -135,7 +137,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
 
 CLASSES: tuple[str, ...] = tuple(PARTS)
 
-# What captions call the parts. No two classes share a word.
+# Names of the parts in captions. No two classes share a name.
 PART_WORDS: dict[str, tuple[str, ...]] = {
     'boat': ('sails', 'a mast', 'a hull'),
     'car': ('wheels', 'car windows', 'tyres'),
@@ -147,7 +149,7 @@ PART_WORDS: dict[str, tuple[str, ...]] = {
     'rocket': ('a nose cone', 'boosters', 'a flame'),
 }
 
-# The background that most scenes with this object show.
+# Background of most scenes with this object.
 USUAL_BACKGROUND: dict[str, str] = {
     'boat': 'water',
     'car': 'road',

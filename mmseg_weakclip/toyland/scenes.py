@@ -1,4 +1,4 @@
-"""Scenes of toyland: objects on backgrounds, with exact masks and words.
+"""Scenes of toyland: objects on backgrounds, with exact masks and labels.
 
 Every scene is a pure function of (seed, index): the same numbers give the
 same pixels in any order and any process.
@@ -14,26 +14,26 @@ from numpy.random import Generator
 from .objects import CLASSES, PARTS, USUAL_BACKGROUND, Ellipse, Part
 from .textures import BACKGROUNDS, paint_background
 
-# Drawing is done this many times larger and averaged down.
+# Scenes are drawn this many times larger and averaged down.
 SUPERSAMPLING = 2
 # cv2 takes fixed-point coordinates with this many fractional bits.
 FRACTION_BITS = 6
-# Colour ranges (low RGB, high RGB) of paints that are not just any colour.
+# Colour ranges (low RGB, high RGB) of paints with restricted colours.
 PAINT_RANGES = {'crown': ((10, 70, 10), (210, 200, 70))}
 ANY_COLOUR = ((20, 20, 20), (236, 236, 236))
 
 
 @dataclass(frozen=True)
 class SceneStyle:
-    """How scenes are composed.
+    """Parameters of the composition of scenes.
 
     Args:
         counts: Probability of 0, 1, 2, ... objects.
         radius: Range of an object's half size, as a share of the image side.
         crowding: Divides the radius where several objects share the scene.
         usual: Share of scenes on the usual background of their first object.
-        min_visible: Least share of its pixels that every object keeps when
-            later ones are painted over it.
+        min_visible: Smallest share of its pixels that every object keeps
+            when later ones are painted over it.
         noise: Standard deviation of the pixel noise (0..255).
     """
 
@@ -47,10 +47,10 @@ class SceneStyle:
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene.
+    """Image of a scene with its truth.
 
     Attributes:
-        image: RGB, uint8, (size, size, 3).
+        image: RGB image, uint8, (size, size, 3).
         mask: Class ids, uint8, (size, size): 0 is background, i + 1 is
             ``CLASSES[i]``.
         labels: Ids (0-based) of the classes in the scene, sorted.
@@ -129,9 +129,9 @@ def draw_scene(
     """Draw a random scene.
 
     Args:
-        rng: Source of all randomness.
+        rng: Generator of all random numbers.
         size: Side of the image in pixels.
-        style: How the scene is composed.
+        style: Composition of the scene.
     """
     count = int(rng.choice(len(style.counts), p=style.counts))
     classes = rng.choice(len(CLASSES), count, replace=False)
@@ -145,7 +145,7 @@ def draw_scene(
         (side, side),
         interpolation=cv2.INTER_NEAREST,
     )
-    # Later objects cover earlier ones; place anew until all can be seen.
+    # Later objects cover earlier ones; repeat until all are visible.
     while True:
         layers = []
         mask = np.zeros((side, side), np.uint8)
@@ -181,5 +181,12 @@ def draw_scene(
 def make_scene(
     seed: int, index: int, size: int = 96, style: SceneStyle = SceneStyle()
 ) -> Scene:
-    """Scene number ``index`` of the world ``seed``; see :func:`draw_scene`."""
+    """Draw one scene of a data set.
+
+    Args:
+        seed: Seed of the data set.
+        index: Number of the scene.
+        size: Side of the image in pixels.
+        style: Composition of the scene.
+    """
     return draw_scene(np.random.default_rng((seed, index)), size, style)

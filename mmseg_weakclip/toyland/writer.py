@@ -1,4 +1,8 @@
-"""Toyland on disk: in the layout of PASCAL VOC, or as people have images."""
+"""Toyland on disk: in the layout of PASCAL VOC, or as a user's photos.
+
+``write_toyland`` draws the data set, ``write_plain`` copies one into folders
+and tables as users of ``weakclip run`` have them.
+"""
 
 import csv
 import io
@@ -24,17 +28,21 @@ from .textures import BACKGROUNDS
 IMAGES, MASKS = 'JPEGImages', 'SegmentationClass'
 LISTS = 'ImageSets/Segmentation'
 SETTINGS = 'toyland.json'
-# Beyond the seeds of pretraining.py and retrieval.py: CLIP has not seen these
-# scenes.
+# Beyond the seeds of tools/toyland, so that CLIP has not seen these scenes.
 FIRST_SEED = 1000
 
 
 def image_id(split: str, index: int) -> str:
+    """Return the id of a scene's image."""
     return f'{split}_{index:05d}'
 
 
 def scene_seed(split: str, seed: int) -> int:
-    """Seed of the scenes of a split: more of train leave val as it is."""
+    """Return the seed of the scenes of a split.
+
+    It does not depend on their numbers, so that more scenes for training
+    leave those for validation as they are.
+    """
     return FIRST_SEED + 2 * seed + (split == 'val')
 
 
@@ -46,11 +54,11 @@ def write_scene(
     Args:
         item: Split, seed and index of the scene.
         root: Folder of the data set.
-        size: Side in pixels.
-        style: How it is composed.
+        size: Side of the image in pixels.
+        style: Composition of the scene.
 
     Returns:
-        Its id, class names and caption.
+        ``id`` of the image, ``labels`` (class names) and ``caption``.
     """
     split, seed, index = item
     scene = make_scene(seed, index, size, style)
@@ -78,24 +86,24 @@ def write_toyland(
     style: SceneStyle | None = None,
     workers: int | None = None,
 ) -> bool:
-    """Write the world unless it is there.
+    """Write the data set unless it exists.
 
-    The folder appears under its name only when it is complete.
+    The folder gets its name only when it is complete.
 
     Args:
         root: Folder of the data set.
         train: Number of training scenes.
         val: Number of validation scenes.
         size: Side of the images in pixels.
-        seed: Of everything.
-        style: How scenes are composed.
-        workers: Processes; None takes all processors.
+        seed: Seed of scenes and captions.
+        style: Composition of the scenes.
+        workers: Number of processes; None takes one per processor.
 
     Returns:
-        Whether anything was written.
+        Whether the data set was written.
 
     Raises:
-        ValueError: The folder holds another world.
+        ValueError: The folder exists, but holds something else.
     """
     root, style = Path(root), style or SceneStyle()
     settings = json.loads(
@@ -144,7 +152,7 @@ def write_toyland(
 
 
 def _run(function, items: list, workers: int) -> list[dict]:
-    """All scenes, with progress on the screen."""
+    """Run a function on all items in processes, with a progress bar."""
     records = map_in_order(function, items, workers, __name__, chunk=32)
     return list(progress_bar(len(items), records))
 
@@ -157,7 +165,7 @@ def write_plain(toyland: str | Path, folder: str | Path) -> None:
 
     Args:
         toyland: Folder that ``write_toyland`` wrote.
-        folder: Where to; what is there is overwritten.
+        folder: Folder to write to; existing files are overwritten.
     """
     toyland, folder = Path(toyland), Path(folder)
     known = json.loads((toyland / 'image_labels.json').read_text())['labels']

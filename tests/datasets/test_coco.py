@@ -201,7 +201,9 @@ def test_probe_is_bounded_and_spread(coco_like, monkeypatch):
     monkeypatch.setattr(
         WeakCOCO14Dataset,
         '_mask_ids',
-        lambda self, image: opened.append(image.name) or original(self, image),
+        lambda self, image, path: (
+            opened.append(image.name) or original(self, image, path)
+        ),
     )
     build(coco_like, 'contiguous', encoding_probe=4)
     assert [int(name) for name in opened] == [0, 1, 2, 4]

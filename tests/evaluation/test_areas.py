@@ -4,8 +4,10 @@ import torch
 
 from mmseg_weakclip.evaluation.areas import (
     activate,
+    areas_of,
     class_areas,
     class_ious,
+    confusion_matrix,
     iou_table,
     restrict_to_labels,
     sample_scores,
@@ -51,6 +53,39 @@ def test_ignored_predictions_are_wrong():
     truth = np.array([0, 1, 1])
     areas = class_areas(np.array([255, 1, 255]), truth, 2)
     assert areas.tolist() == [[0, 1], [0, 1], [1, 2]]
+
+
+def test_confusion_by_hand():
+    truth = np.array([[0, 0, 1, 2], [255, 2, 2, 1]], np.uint8)
+    prediction = np.array([[0, 1, 1, 255], [2, 2, 0, 1]], np.uint8)
+    np.testing.assert_array_equal(
+        confusion_matrix(prediction, truth, 3),
+        [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 1, 1]],
+    )
+
+
+def test_areas_of_a_confusion_matrix():
+    rng = np.random.default_rng(0)
+    truth, prediction = (
+        rng.choice([0, 1, 2, 255], (20, 30)).astype(np.uint8) for _ in range(2)
+    )
+    np.testing.assert_array_equal(
+        areas_of(confusion_matrix(prediction, truth, 3)),
+        class_areas(prediction, truth, 3),
+    )
+
+
+def test_ids_of_no_class():
+    truth = np.array([0, 1, 7, 255], np.uint8)
+    prediction = np.array([0, 9, 1, 1], np.uint8)
+    # Predictions count wherever the truth is not ignored.
+    areas = class_areas(prediction, truth, 2)
+    assert areas.tolist() == [[1, 0], [1, 1], [1, 1]]
+    assert areas.dtype == np.int64
+    with pytest.raises(ValueError, match='class ids beyond 1 that are not'):
+        confusion_matrix(prediction, truth, 2)
+    # More classes than their type can count.
+    assert class_areas(prediction, truth, 300)[2].sum() == 3
 
 
 def test_a_class_that_nobody_mentions_is_nan():

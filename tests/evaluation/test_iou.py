@@ -1,10 +1,11 @@
 import torch
+from mmseg.registry import METRICS
 
-from mmseg_weakclip.evaluation.iou import IoUWhereTruth
+from mmseg_weakclip.evaluation.iou import PartialIoUMetric
 
 
 def run(samples):
-    metric = IoUWhereTruth()
+    metric = PartialIoUMetric()
     metric.dataset_meta = dict(classes=('background', 'a'))
     metric.process({}, samples)
     return metric.evaluate(len(samples))
@@ -26,3 +27,7 @@ def test_only_what_has_truth_counts():
 
 def test_no_truth_at_all():
     assert run([make_sample([[0, 1]])]) == {}
+
+
+def test_the_former_name_still_works():
+    assert type(METRICS.build(dict(type='IoUWhereTruth'))) is PartialIoUMetric

@@ -100,7 +100,7 @@ def test_full_disk_leaves_nothing(store, monkeypatch):
 
 KILLED = """
 import sys, numpy as np
-from mmseg_weakclip.evaluation import MaskStore
+from mmseg_weakclip.pseudo_masks.store import MaskStore
 store = MaskStore(sys.argv[1])
 store.open({})
 rng = np.random.default_rng(0)

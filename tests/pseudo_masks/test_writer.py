@@ -175,7 +175,7 @@ def test_bad_input(tmp_path, make_samples):
     sample = make_samples(1)[0]
     writer = PseudoMaskWriter(str(tmp_path / 'out'))
     writer.dataset_meta = META
-    with pytest.raises(RuntimeError, match='PseudoMaskHook'):
+    with pytest.raises(RuntimeError, match='PseudoMaskHook opens it'):
         writer.process({}, [sample])
     del sample['image_labels']
     with pytest.raises(ValueError, match='img0.png .*LoadImageLabels'):

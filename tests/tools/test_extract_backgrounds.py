@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mmseg_weakclip.evaluation.threshold_metrics import precision_recall
+from mmseg_weakclip.evaluation.threshold_metrics import set_precision_recall
 from mmseg_weakclip.models.clims.background_cache import BackgroundCache
 from mmseg_weakclip.toyland.backgrounds import scene_backgrounds
 from mmseg_weakclip.toyland.objects import CLASSES, USUAL_BACKGROUND
@@ -82,7 +82,7 @@ def test_against_the_truth(cache, place):
         for name in entry
     }
     truth = {key: {textures[key[0]]} for key in found}
-    score = precision_recall(found, truth)
+    score = set_precision_recall(found, truth)
     assert score.precision > 0.9
     assert score.recall > 0.9
 

@@ -22,7 +22,7 @@ BOTH_SCORES = """
 _base_ = {base!r}
 test_evaluator = [
     dict(workers=0, **_base_.test_evaluator),
-    dict(type='IoUWhereTruth', iou_metrics=['mIoU']),
+    dict(type='PartialIoUMetric', iou_metrics=['mIoU']),
 ]
 """
 

@@ -44,5 +44,5 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUWhereTruth', iou_metrics=['mIoU'])
+val_evaluator = dict(type='PartialIoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

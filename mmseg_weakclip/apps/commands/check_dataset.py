@@ -24,7 +24,7 @@ from mmseg_weakclip.datasets.checks.dataset import check_dataset, count_samples
 from mmseg_weakclip.datasets.checks.problems import (
     Problem,
     has_errors,
-    summarize,
+    summarize_problems,
 )
 from mmseg_weakclip.datasets.configs import disable_mask_check
 
@@ -106,5 +106,5 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command; see ``--help``."""
     args = parse_args(argv, prog)
     problems = check_config(args)
-    print_log(summarize(problems, args.shown))
+    print_log(summarize_problems(problems, args.shown))
     return int(has_errors(problems))

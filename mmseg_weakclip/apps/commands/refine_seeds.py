@@ -28,8 +28,8 @@ from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import progress_bar, worker_context
 from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
 from mmseg_weakclip.pseudo_masks.refiner import (
-    KeptScoresRefiner,
     Refiner,
+    StoredCAMRefiner,
     set_up_worker,
 )
 from mmseg_weakclip.pseudo_masks.store import MaskStore
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             f'{args.folder} holds no class maps of the {missing} images; '
             'set score_stride in PseudoMaskWriter'
         )
-    refine = KeptScoresRefiner(
+    refine = StoredCAMRefiner(
         Refiner(
             settings['par'],
             settings['crf'],

@@ -102,10 +102,10 @@ def use_truth(cfg: Config) -> None:
     ]
     if not metrics:
         raise SystemExit(
-            "the config's test_evaluator has no IoUMetric or IoUWhereTruth, "
-            f'only {[metric.type for metric in evaluators]}: set '
-            "test_evaluator=dict(type='IoUWhereTruth', iou_metrics=['mIoU']), "
-            'or use --without-truth'
+            "the config's test_evaluator has no IoUMetric or "
+            f'PartialIoUMetric, only {[m.type for m in evaluators]}: set '
+            "test_evaluator=dict(type='PartialIoUMetric', "
+            "iou_metrics=['mIoU']), or use --without-truth"
         )
     options = {
         name: metrics[0][name] for name in OPTIONS if name in metrics[0]

@@ -17,45 +17,13 @@ from mmseg_weakclip.apps.run_folder.schema import (
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.masks import encode_mask, read_mask
 from mmseg_weakclip.common.workers import progress_bar
-from mmseg_weakclip.evaluation.areas import class_ious
+from mmseg_weakclip.evaluation.areas import (
+    areas_of,
+    class_ious,
+    confusion_matrix,
+)
 
 from .run import Run
-
-IGNORE_INDEX = 255
-
-
-def confusion_matrix(
-    prediction: np.ndarray, truth: np.ndarray, num_classes: int
-) -> np.ndarray:
-    """Pixels of each pair of true and predicted class.
-
-    Args:
-        prediction: Class ids, (H, W). Ids that are no class count in the
-            last column.
-        truth: Class ids, (H, W); its ignored pixels don't count.
-        num_classes: K.
-
-    Returns:
-        int64, (K, K + 1), rows are true classes.
-    """
-    counted = truth != IGNORE_INDEX
-    columns = num_classes + 1
-    predicted = np.minimum(prediction[counted], num_classes).astype(np.int64)
-    pairs = truth[counted].astype(np.int64) * columns + predicted
-    counts = np.bincount(pairs, minlength=num_classes * columns)
-    return counts.reshape(num_classes, columns)
-
-
-def areas_of(matrix: np.ndarray) -> np.ndarray:
-    """Intersection, prediction and truth of each class, (3, K)."""
-    num_classes = len(matrix)
-    return np.stack(
-        [
-            matrix[:, :num_classes].diagonal(),
-            matrix[:, :num_classes].sum(0),
-            matrix.sum(1),
-        ]
-    )
 
 
 def score_masks(

@@ -120,7 +120,7 @@ def segmenter_config(run: Run) -> Config:
     if scored:
         cfg.val_dataloader = _loader(run, 'val', truth=True)
         cfg.val_cfg = dict(type='ValLoop')
-        cfg.val_evaluator = dict(type='IoUWhereTruth', iou_metrics=['mIoU'])
+        cfg.val_evaluator = dict(type='PartialIoUMetric', iou_metrics=['mIoU'])
         cfg.train_cfg.setdefault('val_interval', 1)
         set_test_batch(cfg.val_dataloader, run)
     else:

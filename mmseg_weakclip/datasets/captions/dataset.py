@@ -1,4 +1,4 @@
-"""The data set of images with captions."""
+"""Data set of images with captions."""
 
 import logging
 from collections import defaultdict
@@ -21,14 +21,14 @@ from .formats import read_captions
 
 
 def with_suffix(name: str, suffix: str) -> str:
-    """The name of an image file, a suffix added where it has none."""
+    """Return the name of an image file with a suffix."""
     known = PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
     return name if known else name + suffix
 
 
 @DATASETS.register_module()
 class CaptionDataset(BaseDataset):
-    """Images, each with one or several captions, and no classes.
+    """Images with one or several captions each, and no classes.
 
     A sample starts with ``img_path``, ``img_id`` (the stem of the file),
     ``img_name`` (the file below the folder of the images) and ``caption``.
@@ -39,28 +39,26 @@ class CaptionDataset(BaseDataset):
     ``num_blank``.
 
     Args:
-        ann_file: The captions, in any format of ``read_captions``.
-        format: Its format; 'auto' finds out.
+        ann_file: File of the captions, in any format of ``read_captions``.
+        format: Format of the file; 'auto' finds out.
         reader: Further arguments of the format's reader, such as
             ``dict(split='train')`` of Karpathy's splits.
-        captions: 'each' makes every caption a sample, 'one' every image,
-            which then comes with any of its captions.
+        captions: 'each' makes every caption a sample; 'one' makes every
+            image a sample, with a random one of its captions.
         split_file: List of image ids or files to restrict the data set to.
         img_suffix: Suffix of images of which ``ann_file`` gives the id only.
-        missing: What to do where an image file is missing: 'error', or
-            'skip' with a warning and the number of images in
-            ``num_missing``.
+        missing: What to do if an image file is missing: 'error', or 'skip'
+            with a warning and the number of images in ``num_missing``.
         data_prefix: ``img_path``, folder of the images below ``data_root``.
-        backend_args: Arguments of mmengine's file backend, by which images
-            are looked for.
-        kwargs: As for mmengine's BaseDataset. There are no classes unless
-            ``metainfo`` names some; whoever scores the model on a validation
-            set may name that one's.
+        backend_args: Arguments of mmengine's file backend for the images.
+        kwargs: Arguments of mmengine's BaseDataset. There are no classes
+            unless ``metainfo`` names some, such as those of a validation
+            set.
 
     Raises:
         FileNotFoundError: The captions or images are missing.
-        ValueError: The captions can't be read, none is left, an image of
-            ``split_file`` has none, or an unknown option.
+        ValueError: The captions cannot be read, none is left, an image of
+            ``split_file`` has none, or an option is unknown.
     """
 
     METAINFO = dict(classes=())
@@ -108,7 +106,7 @@ class CaptionDataset(BaseDataset):
             self.split_file = fileio.join_path(self.data_root, self.split_file)
 
     def load_data_list(self) -> list[dict]:
-        """One entry per caption or per image, in the order of the file."""
+        """Return one entry per caption or image, in the order of the file."""
         texts = self._read()
         if self.split_file:
             texts = self._restrict(texts)
@@ -134,7 +132,7 @@ class CaptionDataset(BaseDataset):
         return infos
 
     def _read(self) -> dict[str, list[str]]:
-        """The captions of every image file, blank ones left out."""
+        """Return the captions of every image file without blank ones."""
         texts: dict[str, list[str]] = defaultdict(list)
         first_blank = ''
         for image, caption, place in read_captions(
@@ -163,7 +161,7 @@ class CaptionDataset(BaseDataset):
         return dict(texts)
 
     def _restrict(self, texts: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Those of the images in ``split_file``."""
+        """Return the captions of the images in ``split_file``."""
         folder = self.data_prefix['img_path']
         names = list(
             dict.fromkeys(
@@ -181,7 +179,7 @@ class CaptionDataset(BaseDataset):
         return {name: texts[name] for name in names}
 
     def _present(self, texts: dict[str, list[str]]) -> dict[str, list[str]]:
-        """Those whose image file exists, the others counted."""
+        """Return the captions whose image exists; count the others."""
         folder = self.data_prefix['img_path']
         lost = self._lost(folder, list(texts))
         if not lost:
@@ -233,14 +231,16 @@ class CaptionDataset(BaseDataset):
         )
 
     def get_data_info(self, idx: int) -> dict:
-        """What the pipeline starts from; all captions of an image if one of
-        them is still to be chosen."""
+        """Return the dictionary that the pipeline of a sample starts with.
+
+        With ``captions='one'`` it has all captions of the image.
+        """
         info = super().get_data_info(int(idx))
         info['seg_fields'] = []
         return info
 
     def prepare_data(self, idx: int) -> Any:
-        """One sample, through the pipeline."""
+        """Choose a caption if need be, and run the pipeline."""
         info = self.get_data_info(idx)
         if self.captions == 'one':
             texts = info.pop('captions')
@@ -248,6 +248,6 @@ class CaptionDataset(BaseDataset):
         return self.pipeline(info)
 
     def __getitem__(self, idx: int) -> dict:
-        """One sample; a :class:`Draw` makes it repeatable."""
+        """Return a sample; that of a :class:`Draw` can be repeated."""
         with randomness_of(idx):
             return super().__getitem__(idx)

@@ -1,4 +1,4 @@
-"""What the readers of captions share."""
+"""Caption entries, and helpers of all readers of captions."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 
 class CaptionEntry(NamedTuple):
-    """A caption of an image.
+    """Caption of an image.
 
     Attributes:
-        image: File of the image, below the folder of the images; without a
-            suffix where the format has none.
-        caption: The text.
-        place: Where in the file it stands, e.g. 'line 3', for messages.
+        image: File of the image below the folder of the images; without a
+            suffix if the format has none.
+        caption: Text of the caption.
+        place: Place in the file, e.g. 'line 3', for messages.
     """
 
     image: str
@@ -21,15 +21,15 @@ class CaptionEntry(NamedTuple):
 
 
 def parse_json(text: str, source: str) -> Any:
-    """JSON in which no key stands twice.
+    """Parse JSON in which no object has a key twice.
 
     Args:
-        text: The JSON.
-        source: Where it is from, for the messages.
+        text: JSON text.
+        source: Name of its source, for messages.
 
     Raises:
-        ValueError: It is broken, or an object has a key twice (of which
-            Python's parser would drop the first).
+        ValueError: The JSON is broken, or an object has a key twice (Python's
+            parser would drop the first).
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -49,7 +49,11 @@ def parse_json(text: str, source: str) -> Any:
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a file; an error names one that is not in UTF-8."""
+    """Read a text file.
+
+    Raises:
+        ValueError: The file is not in UTF-8.
+    """
     try:
         return Path(path).read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
@@ -57,14 +61,22 @@ def read_text(path: str | Path) -> str:
 
 
 def field_of(record: Any, key: str, path: str | Path, place: str) -> Any:
-    """A field of a record; an error names the file and place."""
+    """Return a field of a record.
+
+    Raises:
+        ValueError: There is no such field; the message names the place.
+    """
     if not isinstance(record, dict) or key not in record:
         raise ValueError(f'{path}, {place}: there is no {key!r}.')
     return record[key]
 
 
 def text_of(value: Any, path: str | Path, place: str) -> str:
-    """A value that must be a text; an error names the file and place."""
+    """Return a value that must be a text.
+
+    Raises:
+        ValueError: It is something else; the message names the place.
+    """
     if not isinstance(value, str):
         raise ValueError(
             f'{path}, {place}: {value!r} should be a text, but is a '

@@ -1,4 +1,4 @@
-"""Image captions from any of the formats that the field uses."""
+"""Reader of image captions that finds out their format."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,19 +23,19 @@ CAPTION_FORMATS = (*JSON_PARSERS, *TABLE_READERS)
 def read_captions(
     path: str | Path, format: str = 'auto', **options: Any
 ) -> Iterator[CaptionEntry]:
-    """Read captions, in the order of the file, blank ones included.
+    """Read captions in the order of the file, including blank ones.
 
     Args:
-        path: The file.
-        format: A name of :data:`CAPTION_FORMATS`; 'auto' tells tables by
-            their suffix, and kinds of JSON by their content.
+        path: Path of the file.
+        format: A name of :data:`CAPTION_FORMATS`; 'auto' recognises tables
+            by their suffix, and kinds of JSON by their content.
         options: Further arguments of the reader: ``split`` of
             :func:`parse_karpathy`, columns of :func:`read_tsv` and
             :func:`read_jsonl`.
 
     Raises:
-        ValueError: Any defect of the file, which the message names.
-        FileNotFoundError: It does not exist.
+        ValueError: The file has a defect; the message names the place.
+        FileNotFoundError: The file does not exist.
     """
     path = Path(path)
     if not path.is_file():

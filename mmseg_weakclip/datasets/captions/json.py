@@ -1,4 +1,4 @@
-"""Readers of captions from JSON: COCO's, Karpathy's splits, plain ones."""
+"""Readers of captions from JSON: COCO, Karpathy's splits, mappings."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,8 +8,7 @@ from .entries import CaptionEntry, field_of, text_of
 
 
 def json_format(data: Any) -> str:
-    """Which of the formats of this file some JSON has: 'coco', 'karpathy'
-    or 'json'."""
+    """Return the format of JSON captions: 'coco', 'karpathy' or 'json'."""
     if not isinstance(data, dict) or not isinstance(data.get('images'), list):
         return 'json'
     if 'annotations' in data:
@@ -20,15 +19,15 @@ def json_format(data: Any) -> str:
 
 
 def parse_coco(data: Any, path: str | Path) -> Iterator[CaptionEntry]:
-    """COCO's ``captions_*.json``: lists of images and of annotations.
+    """Read COCO's ``captions_*.json``: lists of images and annotations.
 
     Args:
-        data: Content of the file.
-        path: The file, for the messages.
+        data: Parsed content of the file.
+        path: Path of the file, for messages.
 
     Raises:
-        ValueError: Two images of one id, a caption of an image that is not
-            in the list, or a field is missing.
+        ValueError: Two images have the same id, an annotation has an unknown
+            image, or a field is missing.
     """
     if json_format(data) != 'coco':
         raise ValueError(
@@ -63,19 +62,19 @@ def parse_coco(data: Any, path: str | Path) -> Iterator[CaptionEntry]:
 def parse_karpathy(
     data: Any, path: str | Path, split: str | Sequence[str] = 'train'
 ) -> Iterator[CaptionEntry]:
-    """Karpathy's ``dataset_coco.json`` (also of Flickr8k and Flickr30k).
+    """Read Karpathy's ``dataset_coco.json`` (also Flickr8k and Flickr30k).
 
     Source: A. Karpathy, L. Fei-Fei, "Deep visual-semantic alignments for
     generating image descriptions", CVPR 2015.
 
     Args:
-        data: Content of the file.
-        path: The file, for the messages.
+        data: Parsed content of the file.
+        path: Path of the file, for messages.
         split: One or several of 'train', 'restval', 'val' and 'test'.
 
     Raises:
-        ValueError: A split that the file lacks, an image that is listed
-            twice, or a field is missing.
+        ValueError: The file lacks the split, lists an image twice, or a
+            field is missing.
     """
     if json_format(data) != 'karpathy':
         raise ValueError(
@@ -110,14 +109,16 @@ def parse_karpathy(
 
 
 def parse_mapping(data: Any, path: str | Path) -> Iterator[CaptionEntry]:
-    """A JSON object: a caption, or a list of them, per image id or file.
+    """Read a JSON object of image ids or files and their captions.
+
+    The value of an image is a caption or a list of captions.
 
     Args:
-        data: Content of the file.
-        path: The file, for the messages.
+        data: Parsed content of the file.
+        path: Path of the file, for messages.
 
     Raises:
-        ValueError: It is no object, or a caption is no text.
+        ValueError: The content is not an object, or a caption not a text.
     """
     if not isinstance(data, dict):
         raise ValueError(

@@ -16,12 +16,12 @@ from mmseg_weakclip.common.images import decode_color_image, is_cut_off, shrink
 IMAGE_KEYS = ('jpg', 'jpeg', 'png', 'webp')
 BLOCK = 1 << 16
 JPEG_QUALITY = 95
-# What a damaged tar file, or one that can't be had, raises.
+# Errors of a tar file that is damaged or cannot be read.
 SHARD_ERRORS = (OSError, EOFError, tarfile.TarError, ValueError, zlib.error)
 
 
 def require_webdataset() -> ModuleType:
-    """The library webdataset.
+    """Import the library webdataset.
 
     Raises:
         ImportError: It is not installed.
@@ -36,23 +36,23 @@ def require_webdataset() -> ModuleType:
 
 
 def is_remote(url: str) -> bool:
-    """Whether a shard is no file of this machine."""
+    """Return whether a shard is not a local file."""
     return '://' in url or url.startswith('pipe:')
 
 
 def expand_shards(
     shards: str | Sequence[str], data_root: str = ''
 ) -> list[str]:
-    """The files or URLs of all shards, in order.
+    """List the files or URLs of all shards, in order.
 
     Args:
-        shards: One or several, braces stand for many:
+        shards: One or several files or URLs, in which braces stand for many:
             ``'cc3m/{00000..00331}.tar'``.
-        data_root: Folder of the local ones.
+        data_root: Folder of the local shards.
 
     Raises:
         FileNotFoundError: Local shards do not exist.
-        ValueError: There is none, or one is listed twice.
+        ValueError: There is no shard, or one is listed twice.
     """
     expand = require_webdataset().shardlists.expand_urls
     patterns = [shards] if isinstance(shards, str) else shards
@@ -78,15 +78,15 @@ def expand_shards(
 
 
 class ShardSample(NamedTuple):
-    """A sample of a shard, not decoded.
+    """Sample of a shard, not decoded.
 
     Attributes:
-        url: The shard.
+        url: File or URL of the shard.
         key: Name of the sample in the shard.
-        image: Bytes of the image file; empty if there is none.
-        image_key: Its suffix, without the dot.
-        caption: The caption; blank if it says nothing.
-        problem: What is wrong with it; '' if it is sound.
+        image: Bytes of the image file; empty without an image.
+        image_key: Suffix of the image file, without the dot.
+        caption: Caption, stripped; may be empty.
+        problem: What is wrong with the sample; '' if nothing.
     """
 
     url: str
@@ -98,23 +98,23 @@ class ShardSample(NamedTuple):
 
     @property
     def place(self) -> str:
+        """Shard and name of the sample, for messages."""
         return f'{self.url}, {self.key}'
 
 
 def _iter_files(url: str) -> Iterator[dict[str, Any]]:
-    """The files of a tar, as webdataset groups them.
+    """Yield the files of a tar in the form that webdataset groups.
 
     webdataset's own reader takes a damaged header in the middle of a shard
-    for its end, as Python's tarfile does, and says nothing.
+    for its end, as Python's tarfile does, without an error.
     """
     stream = require_webdataset().gopen(url)
     with stream, tarfile.open(fileobj=stream, mode='r|*') as tar:
         for member in tar:
-            if member.isreg():
-                data = tar.extractfile(member).read()
-                yield dict(fname=member.name, data=data, __url__=url)
-            # It would keep all it has read.
-            tar.members = []
+            if file := tar.extractfile(member) if member.isreg() else None:
+                yield dict(fname=member.name, data=file.read(), __url__=url)
+            # It would keep all headers that it has read.
+            tar.members = []  # type: ignore[attr-defined]
         while block := tar.fileobj.read(BLOCK):
             if block.strip(b'\0'):
                 raise tarfile.ReadError('there is data behind its end')
@@ -123,19 +123,19 @@ def _iter_files(url: str) -> Iterator[dict[str, Any]]:
 def read_shard(
     url: str, caption_key: str = 'caption'
 ) -> Iterator[ShardSample]:
-    """The samples of a shard, in order, unsound ones included.
+    """Yield the samples of a shard in order, including bad ones.
 
     The caption is the file ``<key>.txt`` or, without one, a field of
-    ``<key>.json``. Of a damaged shard, the sample right before the damage
-    and all behind it are lost.
+    ``<key>.json``. In a damaged shard, the sample right before the damage
+    and all after it are lost.
 
     Args:
         url: File or URL of the shard.
-        caption_key: The field.
+        caption_key: Field of the caption in ``<key>.json``.
 
     Raises:
         OSError, tarfile.TarError, ValueError, EOFError, zlib.error: The
-            shard can't be had or is damaged.
+            shard cannot be read or is damaged.
     """
     group = require_webdataset().tariterators.group_by_keys
     for files in group(_iter_files(url)):
@@ -152,7 +152,7 @@ def read_shard(
 
 
 def _caption(files: dict[str, Any], caption_key: str) -> tuple[str, str]:
-    """A caption, and what is wrong with it."""
+    """Return the caption of a sample and what is wrong with it."""
     try:
         if 'txt' in files:
             return files['txt'].decode().strip(), ''
@@ -168,20 +168,20 @@ def _caption(files: dict[str, Any], caption_key: str) -> tuple[str, str]:
 def image_for_shard(
     path: str, short_side: int | None = None, backend_args: dict | None = None
 ) -> tuple[str, bytes]:
-    """An image as a shard has it.
+    """Encode an image for a shard.
 
     Args:
-        path: The image file.
-        short_side: An image with a larger short side is shrunk to it, and
-            written as JPEG. None: the file as it is, or as PNG where it is
-            of a kind that shards don't have.
+        path: Path of the image.
+        short_side: An image with a larger short side is shrunk to this
+            size and encoded as JPEG. None takes the file as it is, or a PNG
+            if shards cannot have its format.
         backend_args: Arguments of mmengine's file backend.
 
     Returns:
-        Its suffix without the dot, and the bytes of the file.
+        Suffix without the dot, and bytes of the file.
 
     Raises:
-        ValueError: It is damaged or no image.
+        ValueError: The file is damaged or not an image.
     """
     content = fileio.get(path, backend_args)
     image = decode_color_image(content, path)

@@ -1,4 +1,4 @@
-"""The data set of captioned images in tar shards, for millions of them."""
+"""Data set of millions of captioned images in tar shards."""
 
 import itertools
 import random
@@ -32,50 +32,52 @@ from .tally import StreamTally
 
 @DATASETS.register_module()
 class WebDatasetCaptions(IterableDataset):
-    """An endless stream of captioned images from tar shards.
+    """Endless stream of captioned images from tar shards.
 
-    For IterBasedTrainLoop, in a data loader with ``sampler=None``. A sample
-    starts with ``img``, decoded as LoadColorImage does, ``img_path``,
+    Use it with IterBasedTrainLoop, in a data loader with ``sampler=None``. A
+    sample starts with ``img``, decoded as by LoadColorImage, ``img_path``,
     ``img_id``, ``img_name`` and ``caption``.
 
-    Every epoch has an order of the shards of its own. They are dealt out to
-    the workers of all ranks, and each worker shuffles its samples within a
-    buffer. Workers pass from one epoch to the next each for itself.
+    Every epoch has its own order of the shards. They are dealt out to the
+    workers of all ranks, and each worker shuffles its samples within a
+    buffer. Each worker begins its next epoch independently of the others.
 
     **Position.** What a worker yields depends on the seed, the number of
-    ranks and workers, and which of them it is; batch i of a rank comes from
-    its worker i modulo their number. So a number of batches is a position,
-    at which :meth:`skip` enters the stream: with as many ranks and workers,
-    and the same batch size, the batches after it are those of an undisturbed
-    run. Shards are read up to there, but no image is decoded.
-    ``CaptionStreamHook`` does so on resuming.
+    ranks and workers, and its own rank and number; batch i of a rank comes
+    from worker i modulo the number of workers. So a number of batches is a
+    position, at which :meth:`skip` enters the stream: with as many ranks and
+    workers, and the same batch size, the batches after it are those of an
+    uninterrupted run. Shards are read up to there, but no image is decoded.
+    ``CaptionStreamHook`` does this on resuming.
 
-    Blank captions are left out. A bad sample (no image, or a damaged one; no
-    caption) is left out too; where this shows in decoding only, the next one
-    of the worker, which it yields again then, takes the place, so that no
-    position depends on decoding. A shard that is damaged is left at that
-    point. All are counted and told.
+    Blank captions are left out, and so are bad samples: those with no image,
+    a damaged one, or no caption. If a sample turns out to be bad only when
+    its image is decoded, the next sample of the worker is yielded in its
+    place and a second time at its own, so that positions do not depend on
+    decoding. The rest of a damaged shard is skipped. All of these are
+    counted and logged.
 
     Args:
         shards: One or several files or URLs of shards, in which braces stand
             for many; see ``expand_shards``.
         pipeline: Transforms of a sample, without one that loads images.
         data_root: Folder of the local shards.
-        caption_key: Field of the caption, where it comes in a JSON file.
+        caption_key: Field of the caption, if captions are in JSON files.
         shuffle_buffer: Number of samples to shuffle among; 0 keeps the order
             of the files.
-        seed: Of the order and the augmentation. None: the run's, which
-            ``CaptionStreamHook`` tells; 0 without it.
-        max_bad_share: Largest share of bad samples, among those that a
-            worker has read, and of damaged shards, among all.
+        seed: Seed of the order and the augmentation; None takes the seed of
+            the run from ``CaptionStreamHook``, or 0 without the hook.
+        max_bad_share: Largest allowed share, in [0, 1], of bad samples among
+            those that a worker has read, and of damaged shards among all.
         metainfo: Meta information; there are no classes unless it names
             some.
 
     Raises:
         ImportError: webdataset is not installed.
         FileNotFoundError: Local shards do not exist.
-        ValueError: No shards, the pipeline loads images, or a share that is
-            none. Iterating: too much is bad, or there are fewer shards than
+        ValueError: There are no shards, the pipeline loads images, or
+            ``max_bad_share`` is out of range. While iterating: too many
+            samples or shards are bad, or there are fewer shards than
             workers.
     """
 
@@ -117,14 +119,14 @@ class WebDatasetCaptions(IterableDataset):
         self._batch_size = 1
 
     def skip(self, num_batches: int, batch_size: int) -> None:
-        """Start the next iteration after so many batches of this rank.
+        """Start the next iteration after some batches of this rank.
 
         Args:
-            num_batches: Batches from the start of the run, not from here.
-            batch_size: Samples in each.
+            num_batches: Number of batches from the start of the run.
+            batch_size: Number of samples in a batch.
 
         Raises:
-            ValueError: One of them is negative.
+            ValueError: One of the numbers is too small.
         """
         if num_batches < 0 or batch_size < 1:
             raise ValueError(
@@ -134,7 +136,7 @@ class WebDatasetCaptions(IterableDataset):
         self._batch_size = batch_size
 
     def image_name(self, sample: ShardSample) -> str:
-        """A name of its own for each image, as of a file in a folder."""
+        """Return a unique name of an image, as of a file in a folder."""
         shard = PurePosixPath(sample.url.split('://')[-1])
         if not is_remote(sample.url) and self.data_root:
             shard = PurePosixPath(Path(sample.url).relative_to(self.data_root))
@@ -142,11 +144,11 @@ class WebDatasetCaptions(IterableDataset):
         return f'{folder}/{sample.key}.{sample.image_key}'
 
     def __len__(self) -> int:
-        """More than any run takes: mmengine's logging asks for the end."""
+        """Return more than any run takes; mmengine's logging asks for it."""
         return sys.maxsize
 
     def __iter__(self) -> Iterator[Any]:
-        """The samples of this worker, through the pipeline."""
+        """Yield the samples of this worker from the pipeline."""
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         parts = workers * self.world_size
@@ -157,7 +159,7 @@ class WebDatasetCaptions(IterableDataset):
                 f'most num_workers={len(self.shards) // self.world_size}, or '
                 'cut the data into more shards.'
             )
-        # A loader asks its first worker first, wherever the stream goes on.
+        # A loader asks its first worker first, at any position.
         worker = (worker + self._batches) % workers
         before = len(range(worker, self._batches, workers))
         part = self.rank * workers + worker
@@ -166,7 +168,7 @@ class WebDatasetCaptions(IterableDataset):
         stream = itertools.islice(
             self._samples(part, parts, tally), start, None
         )
-        # The samples from the current position on; None is a bad one.
+        # Samples from the current position on; None is a bad one.
         ahead: deque[ShardSample | None] = deque()
         for position in itertools.count(start):
             draw = Draw(0, self.seed or 0, position * parts + part)
@@ -215,7 +217,7 @@ class WebDatasetCaptions(IterableDataset):
     def _samples(
         self, part: int, parts: int, tally: StreamTally
     ) -> Iterator[ShardSample]:
-        """All that a worker reads, epoch by epoch, not decoded."""
+        """Yield all samples of a worker, epoch by epoch, not decoded."""
         shuffle = require_webdataset().shuffle
         for epoch in itertools.count():
             samples = self._epoch(epoch, part, parts, tally)
@@ -247,7 +249,7 @@ class WebDatasetCaptions(IterableDataset):
                     yield sample
 
     def _shard(self, url: str, tally: StreamTally) -> Iterator[ShardSample]:
-        """The samples of a shard, up to where it is damaged."""
+        """Yield the samples of a shard up to any damage."""
         samples = read_shard(url, self.caption_key)
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Superpixels on disk, one PNG per image."""
+"""Cache of superpixels on disk, one PNG per image."""
 
 import io
 import json
@@ -15,14 +15,14 @@ MAX_ID = np.iinfo(np.uint16).max
 
 
 class SuperpixelCache:
-    """16-bit PNGs of ids, each with what it was made by and for.
+    """Folder of 16-bit PNGs of ids, each with its parameters and image size.
 
     The file of an image is ``<folder>/<name of the image file>.png``, with
     the folders of the name, so that equal names in two folders differ.
 
     Args:
-        folder: The folder; it is made when the first file is written.
-        settings: Parameters of the superpixels, in JSON's types.
+        folder: Path of the folder; the first write creates it.
+        settings: Parameters of the superpixels, as JSON values.
     """
 
     def __init__(self, folder: str | Path, settings: dict[str, Any]) -> None:
@@ -30,10 +30,10 @@ class SuperpixelCache:
         self.settings = settings
 
     def path(self, name: str) -> Path:
-        """File of an image.
+        """Return the cache file of an image.
 
         Args:
-            name: Its file below the folder of the images.
+            name: File of the image below the folder of the images.
         """
         return self.folder / f'{name}.png'
 
@@ -43,19 +43,19 @@ class SuperpixelCache:
     def read(
         self, name: str, image_size: tuple[int, int]
     ) -> np.ndarray | None:
-        """Superpixels of an image.
+        """Read the superpixels of an image.
 
         Args:
-            name: Its file below the folder of the images.
-            image_size: Its H and W.
+            name: File of the image below the folder of the images.
+            image_size: H and W of the image.
 
         Returns:
             Ids, int32, in the size they were found in; None if the cache
-            has none of this image.
+            does not have them.
 
         Raises:
             ValueError: They were made with other parameters or from an image
-                of another size, or the file is damaged or no such cache.
+                of another size, or the file is damaged or not of this cache.
         """
         found = self._open(name, image_size)
         if found is None:
@@ -66,14 +66,16 @@ class SuperpixelCache:
             raise self._damaged(name) from error
 
     def has(self, name: str, image_size: tuple[int, int] | None) -> bool:
-        """Whether there are superpixels of an image, by the file's header.
+        """Return whether there are superpixels of an image.
+
+        Only the header of the file is read.
 
         Args:
-            name: Its file below the folder of the images.
-            image_size: Its H and W; None leaves them unchecked.
+            name: File of the image below the folder of the images.
+            image_size: H and W of the image; None leaves them unchecked.
 
         Raises:
-            ValueError: As for :meth:`read`.
+            ValueError: See :meth:`read`.
         """
         return self._open(name, image_size) is not None
 
@@ -113,12 +115,12 @@ class SuperpixelCache:
     def write(
         self, name: str, image_size: tuple[int, int], ids: np.ndarray
     ) -> None:
-        """Keep superpixels; several processes may.
+        """Write superpixels; several processes may do so at once.
 
         Args:
-            name: File of the image, below the folder of the images.
+            name: File of the image below the folder of the images.
             image_size: H and W of the image.
-            ids: The superpixels, in any size, 0 to 65535.
+            ids: Ids of the superpixels, 0 to 65535, in any size.
 
         Raises:
             ValueError: There are too many superpixels for 16 bits.

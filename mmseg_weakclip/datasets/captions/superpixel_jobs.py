@@ -1,6 +1,6 @@
 """Superpixels of a whole data set, image by image or shard by shard.
 
-What worker processes run, and so a module of its own that they can import.
+Worker processes run this, so it is a module of its own that they can import.
 """
 
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from .superpixels import FelzenszwalbSuperpixels
 
 @dataclass
 class FilledPart:
-    """What was done for an image or a shard.
+    """Result of filling the cache for an image or a shard.
 
     Attributes:
-        found: Images whose superpixels were found now.
-        there: Images that had them.
-        problems: What could not be read, with its name.
+        found: Number of images whose superpixels were found now.
+        there: Number of images that were in the cache.
+        problems: Files that could not be read, and why.
     """
 
     found: int = 0
@@ -42,7 +42,9 @@ def _fill(
     transform: FelzenszwalbSuperpixels,
     done: FilledPart,
 ) -> None:
-    """Superpixels of one image; only one that is damaged is no error."""
+    """Fill the cache for one image; report a damaged one."""
+    if transform.cache is None:
+        raise ValueError('FelzenszwalbSuperpixels needs a cache_dir here')
     try:
         size = decode_image_size(content, place)
     except ValueError as error:
@@ -65,15 +67,16 @@ def fill_image(
     transform: FelzenszwalbSuperpixels,
     backend_args: dict | None = None,
 ) -> FilledPart:
-    """Find the superpixels of an image, unless they are there.
+    """Find the superpixels of an image, unless the cache has them.
 
     Args:
-        item: The file, and its name below the folder of the images.
-        transform: How; it must have a cache.
+        item: Path of the image, and its name below the folder of the images.
+        transform: Transform that finds superpixels; it must have a cache.
         backend_args: Arguments of mmengine's file backend.
 
     Raises:
-        ValueError: The cache is of other parameters or another image.
+        ValueError: The cache has other parameters, or another image of this
+            name.
     """
     path, name = item
     done = FilledPart()
@@ -91,15 +94,16 @@ def fill_shard(
     transform: FelzenszwalbSuperpixels,
     dataset: WebDatasetCaptions,
 ) -> FilledPart:
-    """Find the superpixels of the sound samples of a shard.
+    """Find the superpixels of the good samples of a shard.
 
     Args:
-        url: The shard.
-        transform: How; it must have a cache.
-        dataset: The data set, which names the images.
+        url: File or URL of the shard.
+        transform: Transform that finds superpixels; it must have a cache.
+        dataset: Data set that names the images.
 
     Raises:
-        ValueError: The cache is of other parameters or another image.
+        ValueError: The cache has other parameters, or another image of the
+            same name.
     """
     done = FilledPart()
     samples = read_shard(url, dataset.caption_key)

@@ -1,4 +1,4 @@
-"""Superpixels of an image, as a transform."""
+"""Felzenszwalb's superpixels, as a function and as a transform."""
 
 from typing import Any
 
@@ -19,17 +19,18 @@ def felzenszwalb_superpixels(
     min_size: int = 224,
     short_side: int = 224,
 ) -> np.ndarray:
-    """Graph-based superpixels of an image, or of a smaller copy.
+    """Find graph-based superpixels of an image, or of a smaller copy.
 
     Source: P. Felzenszwalb, D. Huttenlocher, "Efficient graph-based image
     segmentation", IJCV 2004; scikit-image's. The defaults are SegCLIP's.
 
     Args:
-        image: BGR, uint8, (H, W, 3).
-        scale: Larger numbers prefer larger superpixels.
-        sigma: Width of the Gaussian that smooths the image first, pixels.
-        min_size: Least size of a superpixel, pixels.
-        short_side: An image with a larger short side is shrunk to it.
+        image: BGR image, uint8, (H, W, 3).
+        scale: Preference for large superpixels, > 0.
+        sigma: Standard deviation of the Gaussian that smooths the image
+            first, in pixels.
+        min_size: Smallest size of a superpixel, in pixels.
+        short_side: An image with a larger short side is shrunk to this.
 
     Returns:
         Ids from 0, int32, in the size of the image or of the copy.
@@ -51,25 +52,26 @@ def felzenszwalb_superpixels(
 
 @TRANSFORMS.register_module()
 class FelzenszwalbSuperpixels(BaseTransform):
-    """Put superpixels beside the image: ``superpixels``, int32, (H, W).
+    """Add the superpixels of an image, ``superpixels``, int32, (H, W).
 
     They are a field of ``seg_fields``, so Resize (of OpenCV), RandomCrop,
     RandomResizedCrop and RandomFlip keep them aligned. Pad, RandomRotate and
     RandomRotFlip don't, or fill in ids of their own; cut to a fixed size
     instead.
 
-    Stands right after the image is loaded. Superpixels are found in the image
-    shrunk to ``short_side``, kept in that size, and brought to the image's by
-    the nearest neighbour.
+    The transform must come right after the image is loaded. Superpixels are
+    found in the image shrunk to ``short_side``, cached in that size, and
+    resized to the image by the nearest neighbour.
 
     Args:
-        scale: As for :func:`felzenszwalb_superpixels`, like the next three.
-        sigma: See there.
-        min_size: See there.
-        short_side: See there.
-        cache_dir: Folder where superpixels are kept and looked for, by the
-            ``img_name`` that a data set of captions gives. None: found anew
-            each time, about 0.1 s for 224 x 300 pixels.
+        scale: Preference for large superpixels, > 0.
+        sigma: Standard deviation of the Gaussian that smooths the image
+            first, in pixels.
+        min_size: Smallest size of a superpixel, in pixels.
+        short_side: An image with a larger short side is shrunk to this.
+        cache_dir: Folder of cached superpixels, by the ``img_name`` that a
+            data set of captions gives. None finds them each time, in about
+            0.1 s for 224 x 300 pixels.
     """
 
     def __init__(
@@ -93,20 +95,21 @@ class FelzenszwalbSuperpixels(BaseTransform):
         )
 
     def find(self, image: np.ndarray, name: str | None) -> np.ndarray:
-        """Superpixels of an image, from the cache or into it.
+        """Return the superpixels of an image from the cache, or fill it.
 
         Args:
-            image: BGR, uint8, (H, W, 3).
-            name: Its file below the folder of the images; None without a
-                cache.
+            image: BGR image, uint8, (H, W, 3).
+            name: File of the image below the folder of the images; None
+                passes the cache by.
 
         Returns:
-            Ids, int32, in the size they are kept in.
+            Ids, int32, in the size of the cache.
 
         Raises:
-            ValueError: The cache is of other parameters or another image.
+            ValueError: The cache has other parameters, or another image of
+                this name.
         """
-        if self.cache is None:
+        if self.cache is None or name is None:
             return felzenszwalb_superpixels(image, **self.settings)
         ids = self.cache.read(name, image.shape[:2])
         if ids is None:
@@ -118,9 +121,8 @@ class FelzenszwalbSuperpixels(BaseTransform):
         """Set ``superpixels``; see :meth:`find`.
 
         Raises:
-            ValueError: The image was changed already, or there is a cache
-                and the data set does not say ``img_name``; or as
-                :meth:`find`.
+            ValueError: The image was resized already, there is a cache but
+                no ``img_name``, or the cache cannot be used.
         """
         if results.get('img_shape') != results.get('ori_shape'):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Readers of captions from tables: TSV and JSON lines."""
+"""Readers of captions from tables: TSV and JSON Lines."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from .entries import CaptionEntry, field_of, read_text, text_of
 
-# Columns and keys that are looked for where none is named.
+# Columns and keys that are looked for if none is named.
 IMAGE_COLUMNS = ('image', 'filepath', 'file_path', 'filename', 'file_name',
                  'file', 'path', 'image_path', 'img_path', 'img', 'url',
                  'image_url')  # fmt: skip
 CAPTION_COLUMNS = ('caption', 'captions', 'title', 'text', 'sentence')
-# img2dataset puts so many images into a folder, numbered by the row.
+# Number of images that img2dataset puts into a folder.
 IMAGES_PER_FOLDER = 10000
 
 
@@ -21,7 +21,7 @@ def _find_column(
     known: Sequence[str],
     header: Sequence[str],
 ) -> str:
-    """A column that was named, or the only one of a known name."""
+    """Return the column that was named, or the only known one."""
     found = [name for name in header if name.strip().lower() in known]
     if named is not None:
         found = [name for name in header if name == named]
@@ -39,15 +39,16 @@ def read_jsonl(
     image_column: str | None = None,
     caption_column: str | None = None,
 ) -> Iterator[CaptionEntry]:
-    """One JSON object per line, with an image and a caption.
+    """Read JSON Lines: objects with an image and a caption.
 
     Args:
-        path: The file.
-        image_column: Key of the image. None: the usual names.
-        caption_column: Key of the caption, likewise.
+        path: Path of the file.
+        image_column: Key of the image; None tries the usual names.
+        caption_column: Key of the caption; None tries the usual names.
 
     Raises:
-        ValueError: A broken line, with its number, or a key is missing.
+        ValueError: A line is broken (the message has its number), or a key
+            is missing.
     """
     columns: tuple[str, str] | None = None
     for number, line in enumerate(read_text(path).split('\n'), 1):
@@ -80,24 +81,25 @@ def read_tsv(
     caption_column: str | None = None,
     url_names: str | None = None,
 ) -> Iterator[CaptionEntry]:
-    """Columns separated by tabs, with a header or as CC3M has them.
+    """Read columns separated by tabs, with a header or as in CC3M.
 
-    Without a header, which is known by its words, the columns are a caption
-    and an image. CC3M's images are URLs: their files are named by
-    ``url_names``.
+    A header is recognised by its words; without one, the columns are a
+    caption and an image. CC3M's images are URLs: ``url_names`` names their
+    files.
 
     Args:
-        path: The file.
-        image_column: Column of the image. None: the usual names.
-        caption_column: Column of the caption, likewise.
+        path: Path of the file.
+        image_column: Column of the image; None tries the usual names.
+        caption_column: Column of the caption; None tries the usual names.
         url_names: File of an image that is given by a URL, with ``{row}``
-            for the number of its row, from 0, and ``{folder}`` for one per
-            10,000 rows: ``'{folder:05d}/{row:09d}.jpg'`` is how img2dataset
-            names files.
+            for the number of its row, from 0, and ``{folder}`` for the
+            number of its 10,000 rows. img2dataset names files
+            ``'{folder:05d}/{row:09d}.jpg'``.
 
     Raises:
-        ValueError: A line of another number of columns, with its number; a
-            column is missing; or a URL without ``url_names``.
+        ValueError: A line has another number of columns (the message has its
+            number), a column is missing, or there are URLs without
+            ``url_names``.
     """
     lines = [
         (number, line.rstrip('\r').split('\t'))

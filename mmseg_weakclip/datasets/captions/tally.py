@@ -1,28 +1,28 @@
-"""What one worker of a stream has met, and when it is too much."""
+"""Counts of bad samples and shards that a worker of a stream has met."""
 
 import logging
 
 from mmengine.logging import print_log
 
-# Before so many samples, or the end of a pass, a share means little.
+# Number of samples from which on, or at the end of a pass, shares are judged.
 JUDGED_FROM = 1000
-# So many bad samples are told one by one.
+# Number of bad samples that are logged one by one.
 TOLD = 10
 
 
 class StreamTally:
-    """Counts of one worker, since it was started.
+    """Counts of one worker since its start.
 
     Args:
         num_shards: Number of shards of the whole data set.
-        max_bad_share: Largest share of bad samples among those read here,
-            and of bad shards among all, in [0, 1].
+        max_bad_share: Largest share of bad samples among those read by this
+            worker, and of bad shards among all, in [0, 1].
 
     Attributes:
-        read: Samples that were read.
-        blank: Samples with a blank caption, which are skipped.
-        bad: Bad samples, which are skipped.
-        bad_shards: The damaged shards.
+        read: Number of samples that were read.
+        blank: Number of samples with a blank caption, which are skipped.
+        bad: Number of bad samples, which are skipped.
+        bad_shards: URLs of the damaged shards.
     """
 
     def __init__(self, num_shards: int, max_bad_share: float) -> None:
@@ -35,10 +35,14 @@ class StreamTally:
         print_log(message, logger='current', level=logging.WARNING)
 
     def add_bad_sample(self, place: str, problem: str) -> None:
-        """Note a bad sample.
+        """Count and log a bad sample.
+
+        Args:
+            place: Shard and name of the sample.
+            problem: What is wrong with it.
 
         Raises:
-            ValueError: There are too many.
+            ValueError: Too many samples are bad.
         """
         self.bad += 1
         if self.bad <= TOLD:
@@ -53,10 +57,14 @@ class StreamTally:
             self._judge_samples()
 
     def add_bad_shard(self, url: str, error: Exception) -> None:
-        """Note a damaged shard.
+        """Count and log a damaged shard.
+
+        Args:
+            url: File or URL of the shard.
+            error: Error that reading it raised.
 
         Raises:
-            ValueError: There are too many.
+            ValueError: Too many shards are damaged.
         """
         self.bad_shards.add(url)
         count = len(self.bad_shards)
@@ -80,14 +88,14 @@ class StreamTally:
             )
 
     def end_pass(self, epoch: int, sound: int) -> None:
-        """Judge a pass over the shards of this worker.
+        """Check the counts after a pass over the shards of this worker.
 
         Args:
             epoch: Number of the pass, from 0.
-            sound: Samples that it gave.
+            sound: Number of samples that the pass gave.
 
         Raises:
-            ValueError: There were none, or too many are bad.
+            ValueError: There were no samples, or too many are bad.
         """
         if self.blank or self.bad or self.bad_shards:
             self._warn(

@@ -1,4 +1,4 @@
-"""Cropping and packing of images that come with captions."""
+"""Transforms that crop and pack images with captions."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,17 @@ META_KEYS = ('img_path', 'img_id', 'ori_shape', 'img_shape', 'pad_shape',
 
 
 def resize_nearest(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Nearest neighbour between pixel centres, as Pillow has it.
+    """Resize ids by the nearest neighbour between pixel centres.
 
-    OpenCV's ``INTER_NEAREST`` takes the upper left neighbour, which moves
-    what is enlarged by half a pixel.
+    This is Pillow's rule. OpenCV's ``INTER_NEAREST`` takes the upper left
+    neighbour, which moves an enlarged image by half a pixel.
 
     Args:
         ids: Ids of any type, (h, w).
         size: H and W of the result.
+
+    Returns:
+        Ids of the same type, (H, W).
     """
     # Whole numbers: a centre may fall right between two pixels.
     rows, columns = (
@@ -41,7 +44,7 @@ class RandomResizedCrop(BaseTransform):
 
     All ``seg_fields`` (masks, superpixels) are cut and resized alike, by the
     nearest neighbour. The image is resized by Pillow, which, unlike OpenCV,
-    smooths what it shrinks.
+    smooths images that it shrinks.
 
     Source: C. Szegedy et al., "Going deeper with convolutions", CVPR 2015,
     section 6; as in torchvision: ten attempts, then the largest crop in the
@@ -53,11 +56,11 @@ class RandomResizedCrop(BaseTransform):
             image's, in (0, 1].
         ratio: Smallest and largest width over height of the part; drawn
             evenly on a logarithmic scale.
-        interpolation: 'nearest', 'bilinear', 'bicubic', 'box', 'lanczos' or
-            'hamming', of the image.
+        interpolation: Interpolation of the image: 'nearest', 'bilinear',
+            'bicubic', 'box', 'lanczos' or 'hamming'.
 
     Raises:
-        ValueError: A range that is empty or not positive.
+        ValueError: A range is empty or not positive.
     """
 
     def __init__(
@@ -82,23 +85,25 @@ class RandomResizedCrop(BaseTransform):
                 f'RandomResizedCrop has scale={scale}: a part is not larger '
                 'than the whole.'
             )
-        self.crop_size = tuple(crop_size)
+        self.crop_size = crop_size[0], crop_size[1]
         self.scale = tuple(scale)
         self.ratio = tuple(ratio)
         self.interpolation = interpolation
 
     @cache_randomness
     def draw_box(self, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Top, left, height and width of a random part.
+        """Draw top, left, height and width of a random part.
 
         Args:
             shape: H and W of the image.
         """
         height, width = shape
+        (smallest, largest), (low, high) = self.scale, self.ratio
         for _ in range(ATTEMPTS):
-            area = height * width * np.random.uniform(*self.scale)  # noqa: NPY002
+            share = np.random.uniform(smallest, largest)  # noqa: NPY002
+            area = height * width * share
             ratio = math.exp(
-                np.random.uniform(*map(math.log, self.ratio))  # noqa: NPY002
+                np.random.uniform(math.log(low), math.log(high))  # noqa: NPY002
             )
             h = round(math.sqrt(area / ratio))
             w = round(math.sqrt(area * ratio))
@@ -106,7 +111,7 @@ class RandomResizedCrop(BaseTransform):
                 top = np.random.randint(height - h + 1)  # noqa: NPY002
                 left = np.random.randint(width - w + 1)  # noqa: NPY002
                 return int(top), int(left), h, w
-        ratio = min(max(width / height, self.ratio[0]), self.ratio[1])
+        ratio = min(max(width / height, low), high)
         h = min(height, max(round(width / ratio), 1))
         w = min(width, max(round(height * ratio), 1))
         return (height - h) // 2, (width - w) // 2, h, w
@@ -149,14 +154,14 @@ class RandomResizedCrop(BaseTransform):
 
 @TRANSFORMS.register_module()
 class PackCaptionInputs(PackSegInputs):
-    """Pack an image with its caption and, where there are any, superpixels.
+    """Pack an image with its caption and, if present, superpixels.
 
     The data sample has ``caption`` in its metainfo, and ``superpixels``, a
     PixelData whose ``data`` are ids, int64, (1, H, W); pixels outside of the
     image have -1.
 
     Args:
-        meta_keys: Further metainfo.
+        meta_keys: Names of further metainfo.
     """
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:

@@ -1,1 +1,1 @@
-"""Checks of a data set before a training."""
+"""Checks of a data set before training."""

@@ -1,4 +1,4 @@
-"""What can be wrong with images that have captions."""
+"""Checks of images with captions."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,12 @@ from mmseg_weakclip.datasets.captions.shards import (
 )
 from mmseg_weakclip.datasets.captions.stream import WebDatasetCaptions
 
-from .problems import Problem
+from .problems import Problem, Severity
 from .sample import SampleSpec
 
 
 def check_caption_set(dataset: CaptionDataset) -> list[Problem]:
-    """What the data set has left out on being built."""
+    """Report what a data set left out when it was built."""
     problems = []
     for kind, count, what in (
         ('blank-captions', dataset.num_blank, 'captions are blank'),
@@ -34,7 +34,7 @@ def check_caption_set(dataset: CaptionDataset) -> list[Problem]:
 
 
 def captioned_images(dataset: CaptionDataset) -> list[SampleSpec]:
-    """Every image once, however many captions it has."""
+    """Return every image once, however many captions it has."""
     infos = (dataset.get_data_info(i) for i in range(len(dataset)))
     paths = {info['img_path']: info['img_name'] for info in infos}
     return [SampleSpec(name, path) for path, name in paths.items()]
@@ -42,20 +42,21 @@ def captioned_images(dataset: CaptionDataset) -> list[SampleSpec]:
 
 def check_shards(
     dataset: WebDatasetCaptions,
+    *,
     thorough: bool,
     on_shard: Callable[[], object] = lambda: None,
 ) -> list[Problem]:
     """Check that shards can be read.
 
     Args:
-        dataset: The data set.
-        thorough: Whether to read them whole and decode every image.
+        dataset: Data set of captions in shards.
+        thorough: Whether to read the shards whole and decode every image.
             Otherwise only the first sample of each is read.
         on_shard: Called after each shard, e.g. to move a progress bar.
 
     Returns:
-        What a training leaves out, as errors where it is more than the data
-        set allows, else as warnings.
+        Samples and shards that a training leaves out: errors if they are
+        more than the data set allows, else warnings.
     """
     shards: dict[str, str] = {}
     samples: dict[str, str] = {}
@@ -83,7 +84,7 @@ def check_shards(
         ('bad-sample', samples, read),
     ):
         too_many = len(found) > dataset.max_bad_share * total
-        severity = 'error' if too_many else 'warning'
+        severity: Severity = 'error' if too_many else 'warning'
         problems += [
             Problem(kind, severity, place, message)
             for place, message in found.items()

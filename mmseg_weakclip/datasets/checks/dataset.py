@@ -1,4 +1,4 @@
-"""Checks of a weakly labelled data set, before any training on it.
+"""Check of a weakly labelled data set before training on it.
 
 Of a training split only seeds are opened, and only where its pipeline loads
 them with LoadSeed; pixel truth stays closed.
@@ -38,7 +38,7 @@ CHUNK = 16
 
 
 def base_datasets(dataset: Any) -> Iterator[BaseSegDataset]:
-    """The data sets inside ConcatDataset, RepeatDataset and the like."""
+    """Yield the data sets inside ConcatDataset, RepeatDataset and so on."""
     parts = getattr(dataset, 'datasets', None)
     for name in ('dataset', '_dataset'):
         if parts is None and hasattr(dataset, name):
@@ -51,7 +51,7 @@ def base_datasets(dataset: Any) -> Iterator[BaseSegDataset]:
 
 
 def count_samples(dataset: Any) -> int:
-    """Number of images, or of shards of them, that a check looks at."""
+    """Count the images, or shards of images, that a check looks at."""
     total = 0
     for part in base_datasets(dataset):
         if isinstance(part, WebDatasetCaptions):
@@ -74,29 +74,36 @@ def check_dataset(
     """Check a data set that was built.
 
     Args:
-        dataset: A data set of mmseg or of captions, possibly in wrappers.
+        dataset: Data set of mmseg or of captions, possibly in wrappers.
         thorough: Whether to decode every image and mask. Otherwise all files
             must exist, and only the first masks are opened.
-        num_masks: How many, then.
-        num_workers: Processes; 0 checks in this one.
+        num_masks: Number of masks to open if the check is not thorough.
+        num_workers: Number of processes; 0 checks in this one.
         on_sample: Called after each sample, or shard of samples, e.g. to
             move a progress bar.
 
     Returns:
-        The problems: of the set, of its labels, of each sample in order.
+        Problems of the set, then of its labels, then of each sample in
+        order.
     """
-    problems = []
+    problems: list[Problem] = []
     for part in base_datasets(dataset):
         if isinstance(part, WebDatasetCaptions):
-            problems += check_shards(part, thorough, on_sample)
+            problems += check_shards(
+                part, thorough=thorough, on_shard=on_sample
+            )
             continue
         if isinstance(part, CaptionDataset):
             problems += check_caption_set(part)
-            # On being built it has looked for the files.
+            # It looked for the files when it was built.
             plan = CheckPlan(backend_args=part.backend_args)
             images = captioned_images(part) if thorough else []
             for report in check_samples(
-                images, plan, True, len(images), num_workers
+                images,
+                plan,
+                thorough=True,
+                opened=len(images),
+                num_workers=num_workers,
             ):
                 problems += report.problems
                 on_sample()
@@ -125,9 +132,9 @@ def check_dataset(
         for report in check_samples(
             samples,
             plan,
-            thorough,
-            len(samples) if thorough else opened,
-            num_workers,
+            thorough=thorough,
+            opened=len(samples) if thorough else opened,
+            num_workers=num_workers,
         ):
             problems += report.problems
             reports.append(report)
@@ -140,19 +147,23 @@ def check_dataset(
 def check_samples(
     samples: Sequence[SampleSpec],
     plan: CheckPlan,
+    *,
     thorough: bool,
     opened: int,
     num_workers: int = 0,
 ) -> Iterator[SampleReport]:
-    """Check samples, the first ones with their files opened.
+    """Check samples; open the files of the first ones.
 
     Args:
-        samples: The samples.
-        plan: What to check.
-        thorough: Whether to decode the images of those that are opened.
-        opened: Number of samples to open; of the others the files must
+        samples: Samples to check.
+        plan: What the samples are checked for.
+        thorough: Whether to decode the images of the opened samples.
+        opened: Number of samples to open; the files of the others must only
             exist.
-        num_workers: Processes; 0 checks in this one.
+        num_workers: Number of processes; 0 checks in this one.
+
+    Yields:
+        The report of each sample, in order.
     """
     check = functools.partial(check_sample, plan=plan, thorough=thorough)
     if num_workers:
@@ -165,7 +176,7 @@ def check_samples(
 
 
 def make_plan(dataset: BaseSegDataset) -> CheckPlan:
-    """What the samples of a data set are to be checked for."""
+    """Decide what the samples of a data set are checked for."""
     classes = tuple(dataset.metainfo['classes'])
     seed = find_transform(dataset.pipeline, LoadSeed)
     loader = seed or find_transform(dataset.pipeline, LoadAnnotations)
@@ -190,8 +201,8 @@ def check_set(dataset: BaseSegDataset, plan: CheckPlan) -> list[Problem]:
     """Check the list and the pipeline of a data set.
 
     Args:
-        dataset: The data set.
-        plan: What is checked of its samples.
+        dataset: Data set to check.
+        plan: What its samples are checked for.
     """
     problems = [
         Problem(

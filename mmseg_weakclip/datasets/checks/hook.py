@@ -1,4 +1,4 @@
-"""A training on broken data fails at its start."""
+"""Hook that checks the training data before the first iteration."""
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
@@ -6,7 +6,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from .dataset import check_dataset
-from .problems import has_errors, summarize
+from .problems import has_errors, summarize_problems
 
 
 @HOOKS.register_module()
@@ -19,7 +19,7 @@ class CheckDatasetHook(Hook):
 
     Args:
         num_masks: Number of seeds to open.
-        shown: Number of offenders to print of each kind.
+        shown: Number of problems to print of each kind.
     """
 
     priority = 'VERY_HIGH'
@@ -29,10 +29,10 @@ class CheckDatasetHook(Hook):
         self.shown = shown
 
     def before_train(self, runner: Runner) -> None:
-        """Check on the main process; all processes stop together.
+        """Check on the main process; on errors all processes stop.
 
         Raises:
-            ValueError: An error was found; the message lists all.
+            ValueError: The data have errors; the message lists all.
         """
         result = [('', False)]
         if is_main_process():
@@ -41,7 +41,7 @@ class CheckDatasetHook(Hook):
                 thorough=False,
                 num_masks=self.num_masks,
             )
-            text = summarize(problems, self.shown)
+            text = summarize_problems(problems, self.shown)
             runner.logger.info(f'Training data: {text}')
             result = [(text, has_errors(problems))]
         broadcast_object_list(result)

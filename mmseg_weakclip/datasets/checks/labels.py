@@ -1,4 +1,4 @@
-"""What can be wrong with the image labels and the id encoding of a set."""
+"""Checks of the image labels and of the id encoding of masks."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,18 +13,18 @@ from mmseg_weakclip.datasets.masks.coco_encoding import (
 )
 from mmseg_weakclip.datasets.transforms import LoadImageLabels, find_transform
 
-from .problems import Problem
+from .problems import Problem, Severity
 from .sample import SampleReport, SampleSpec
 
 
 def load_labels(
     dataset: BaseSegDataset,
 ) -> tuple[ImageLabels | None, list[Problem]]:
-    """The image labels that the pipeline of a data set loads.
+    """Load the image labels that the pipeline of a data set loads.
 
     Returns:
-        The labels, None if it loads none or they can't be read; and what is
-        wrong with the file.
+        The labels, None if there are none or they cannot be read, and the
+        problems of the label file.
     """
     loader = find_transform(dataset.pipeline, LoadImageLabels)
     if loader is None:
@@ -42,11 +42,12 @@ def check_labels(
     """Check that every image has labels.
 
     Args:
-        dataset: The data set.
-        labels: The labels that its pipeline loads.
-        image_ids: Its images.
+        dataset: Data set to check.
+        labels: Labels that its pipeline loads.
+        image_ids: Ids of its images.
     """
     loader = find_transform(dataset.pipeline, LoadImageLabels)
+    may_be_empty = loader is not None and loader.allow_empty
     problems = []
     for image_id in image_ids:
         if image_id not in labels:
@@ -55,7 +56,7 @@ def check_labels(
                 Problem('missing-labels', 'error', image_id, message)
             )
         elif not labels[image_id]:
-            severity = 'warning' if loader.allow_empty else 'error'
+            severity: Severity = 'warning' if may_be_empty else 'error'
             message = f'{labels.source} gives the image no class.'
             problems.append(
                 Problem('empty-labels', severity, image_id, message)
@@ -68,15 +69,15 @@ def check_encoding(
     samples: Sequence[SampleSpec],
     reports: Sequence[SampleReport],
 ) -> list[Problem]:
-    """Check that all masks of COCO are in the encoding that is assumed.
+    """Check that all masks of COCO are in the assumed encoding.
 
-    Where the user has set the encoding, a contradiction is only a warning:
+    If the user has set the encoding, a contradiction is only a warning:
     networks over 91 ids may predict ids that COCO never uses.
 
     Args:
-        dataset: The data set.
-        samples: Its samples.
-        reports: What was found in each.
+        dataset: Data set to check.
+        samples: Samples of the data set.
+        reports: Report of each sample.
     """
     names = dataset.metainfo['classes']
     masks = [
@@ -88,7 +89,7 @@ def check_encoding(
             else frozenset(names[i] for i in sample.labels),
         )
         for sample, report in zip(samples, reports)
-        if report.mask_ids is not None
+        if report.mask_ids is not None and sample.mask_path is not None
     ]
     message = ''
     assumed = dataset.mask_encoding
@@ -98,7 +99,7 @@ def check_encoding(
         message = str(error)
     else:
         if found not in (None, assumed):
-            outside = outside_encoding(masks, assumed)
+            outside = outside_encoding(masks, assumed) if assumed else masks
             example = f', e.g. {outside[0].path}' if outside else ''
             message = (
                 f'{len(outside)} masks have ids that the {assumed} encoding '
@@ -106,6 +107,7 @@ def check_encoding(
             )
     if not message:
         return []
-    severity = 'error' if dataset.label_encoding == 'auto' else 'warning'
+    is_guess = dataset.label_encoding == 'auto'
+    severity: Severity = 'error' if is_guess else 'warning'
     folder = dataset.data_prefix['seg_map_path']
     return [Problem('label-encoding', severity, folder, message)]

@@ -1,39 +1,41 @@
-"""What a check of a data set finds, and how it is told."""
+"""Problems of a data set and their summary."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+Severity = Literal['error', 'warning']
+
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a data set.
+    """Problem of a data set.
 
     Attributes:
-        kind: What, in a word or two, e.g. 'missing-image'.
-        severity: 'error', or 'warning' where training can go on.
-        item: The image id or file at fault.
+        kind: Kind of problem in a word or two, e.g. 'missing-image'.
+        severity: 'error', or 'warning' if training can go on.
+        item: Image id or file that has the problem.
         message: What is wrong and what to do, with the file.
     """
 
     kind: str
-    severity: Literal['error', 'warning']
+    severity: Severity
     item: str
     message: str
 
 
 def has_errors(problems: Iterable[Problem]) -> bool:
-    """Whether some problem is more than a warning."""
+    """Return whether any problem is an error."""
     return any(problem.severity == 'error' for problem in problems)
 
 
-def summarize(problems: Sequence[Problem], shown: int = 3) -> str:
-    """Counts per kind, errors first, each with its first offenders.
+def summarize_problems(problems: Sequence[Problem], shown: int = 3) -> str:
+    """Summarise problems by kind, errors first.
 
     Args:
-        problems: The problems.
-        shown: Number of offenders to print of each kind.
+        problems: Problems to summarise.
+        shown: Number of problems to print of each kind.
     """
     if not problems:
         return 'No problem found.'

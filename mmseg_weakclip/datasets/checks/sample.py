@@ -1,4 +1,4 @@
-"""What can be wrong with one weakly labelled sample."""
+"""Check of one weakly labelled sample."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ from .problems import Problem
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """One sample to check.
+    """Sample to check.
 
     Attributes:
         image_id: Stem of the image file.
-        image_path: The image file.
-        mask_path: Its seed or truth. None: not to be opened.
-        labels: Class ids of its image labels. None: unknown.
+        image_path: Path of the image.
+        mask_path: Path of its seed or truth; None if it may not be opened.
+        labels: Class ids of its image labels; None if they are unknown.
     """
 
     image_id: str
@@ -40,12 +40,12 @@ class CheckPlan:
     """What the samples of a split are checked for.
 
     Attributes:
-        mask_role: 'seed', 'truth', or '' where masks stay closed.
+        mask_role: 'seed', 'truth', or '' if masks are not opened.
         mask_required: Whether a missing mask is an error.
-        allow_empty_mask: Whether a mask may have ignored pixels only.
-        class_names: Names of the classes.
+        allow_empty_mask: Whether all pixels of a mask may be ignored.
+        class_names: Class names in the order of their ids.
         first_foreground: 1 with a background class, else 0.
-        label_map: Class id per mask id; empty if they are the same.
+        label_map: Class id of each mask id; empty if they are the same.
         ignore_index: Id of ignored pixels.
         backend_args: Arguments of mmengine's file backend.
     """
@@ -67,12 +67,12 @@ class CheckPlan:
 
 @dataclass(frozen=True)
 class SampleReport:
-    """What was found.
+    """Result of the check of a sample.
 
     Attributes:
-        problems: The problems.
-        mask_ids: Ids in the mask, as the file has them, ignored ones left
-            out. None: no mask was read.
+        problems: Problems of the sample.
+        mask_ids: Ids in the file of the mask without ignored ones; None if
+            no mask was read.
     """
 
     problems: list[Problem]
@@ -80,22 +80,20 @@ class SampleReport:
 
 
 def check_sample(
-    sample: SampleSpec, plan: CheckPlan, thorough: bool
+    sample: SampleSpec, plan: CheckPlan, *, thorough: bool
 ) -> SampleReport:
     """Check the files of one sample.
 
     Args:
-        sample: The sample.
-        plan: What to check.
+        sample: Sample to check.
+        plan: What the sample is checked for.
         thorough: Whether to decode the image. Otherwise only its header is
-            read, and that only to compare its size with the mask's.
+            read, for its size.
     """
     problems: list[Problem] = []
-    size = _check_image(sample, plan, thorough, problems)
-    if sample.mask_path is None:
-        return SampleReport(problems)
+    size = _check_image(sample, plan, problems, thorough=thorough)
     mask = _read_mask(sample, plan, problems)
-    if mask is None:
+    if sample.mask_path is None or mask is None:
         return SampleReport(problems)
     ids = frozenset(ids_of_mask(mask).tolist()) - {plan.ignore_index}
     try:
@@ -117,7 +115,7 @@ def check_sample(
 
 
 def check_existence(sample: SampleSpec, plan: CheckPlan) -> SampleReport:
-    """Check that the files of one sample are there, without opening them."""
+    """Check that the files of one sample exist, without opening them."""
     problems = []
     if not fileio.exists(sample.image_path, plan.backend_args):
         problems.append(_missing_image(sample))
@@ -150,10 +148,11 @@ def _missing_mask(sample: SampleSpec, plan: CheckPlan) -> list[Problem]:
 def _check_image(
     sample: SampleSpec,
     plan: CheckPlan,
-    thorough: bool,
     problems: list[Problem],
+    *,
+    thorough: bool,
 ) -> tuple[int, int] | None:
-    """Height and width of the image, or None with a problem added."""
+    """Return height and width of the image, or None and add a problem."""
     try:
         if thorough:
             image = read_color_image(sample.image_path, plan.backend_args)
@@ -169,6 +168,9 @@ def _check_image(
 def _read_mask(
     sample: SampleSpec, plan: CheckPlan, problems: list[Problem]
 ) -> np.ndarray | None:
+    """Return the mask of the sample; None without one, or add a problem."""
+    if sample.mask_path is None:
+        return None
     try:
         return read_mask(sample.mask_path, plan.backend_args)
     except FileNotFoundError:
@@ -194,7 +196,7 @@ def _check_classes(
     objects = {i for i in shown if i >= plan.first_foreground}
     is_truth = plan.mask_role == 'truth'
     if extra := objects - sample.labels:
-        # Truth comes from people who drew what others did not tag.
+        # Masks and labels of truth may come from different annotators.
         problems.append(
             Problem(
                 f'{plan.mask_role}-not-in-labels',

@@ -1,1 +1,1 @@
-"""Image labels and lists of ids, as people and tools write them."""
+"""Readers of image labels and of lists of image ids."""

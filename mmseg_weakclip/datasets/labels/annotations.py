@@ -32,17 +32,17 @@ def read_voc_xml(
     ids: Sequence[str] | None = None,
     track: Track = iter,
 ) -> ImageLabels:
-    """Labels from PASCAL VOC's boxes, ``Annotations/<id>.xml``.
+    """Read labels from PASCAL VOC's boxes, ``Annotations/<id>.xml``.
 
     Args:
-        folder: The folder of the XML files.
-        classes: Class names; needed.
+        folder: Folder of the XML files.
+        classes: Class names; required.
         difficult: Whether objects marked as difficult count.
-        ids: Images to read. None: all.
+        ids: Ids of the images to read; None reads all files.
         track: Wraps the list of files, e.g. to show progress.
 
     Raises:
-        ValueError: A damaged file or unknown classes.
+        ValueError: A file is damaged, or names unknown classes.
         FileNotFoundError: Files are missing.
     """
     collector = LabelCollector(folder, require_classes(folder, classes))
@@ -52,7 +52,7 @@ def read_voc_xml(
         except ElementTree.ParseError as error:
             raise ValueError(f'{file} is not valid XML: {error}.') from error
         # Only the root's own objects: people have parts with names (head,
-        # hand, foot) that are no classes.
+        # hand, foot) that are not classes.
         names = [
             (item.findtext('name') or '').strip()
             for item in root.findall('object')
@@ -72,16 +72,17 @@ def parse_coco_instances(
     *,
     crowd: bool = True,
 ) -> ImageLabels:
-    """Labels from COCO's ``instances_*.json``.
+    """Read labels from the content of COCO's ``instances_*.json``.
 
     Args:
-        data: The parsed file.
-        path: The file, for messages.
-        classes: Class names. None: the file's own, by id.
+        data: Parsed content of the file.
+        path: Path of the file, for messages.
+        classes: Class names; None takes the file's own, in order of their
+            ids.
         crowd: Whether crowd regions count as showing their class.
 
     Raises:
-        ValueError: Another structure or unknown classes.
+        ValueError: The file has another structure, or unknown classes.
     """
     try:
         names = {c['id']: c['name'] for c in data['categories']}
@@ -120,11 +121,11 @@ def read_coco_json(
     *,
     crowd: bool = True,
 ) -> ImageLabels:
-    """Labels from a file; see :func:`parse_coco_instances`."""
+    """Read labels from a COCO file; see :func:`parse_coco_instances`."""
     return parse_coco_instances(load_json(path), path, classes, crowd=crowd)
 
 
-def read_masks(
+def read_mask_labels(
     folder: str | Path,
     classes: Sequence[str] | None = None,
     *,
@@ -133,20 +134,21 @@ def read_masks(
     ids: Sequence[str] | None = None,
     track: Track = iter,
 ) -> ImageLabels:
-    """Labels from index masks, ``<id>.png``: 0 is background, 1 the first.
+    """Read labels from index masks, ``<id>.png``.
 
-    COCO masks are read in either encoding, see :mod:`coco_encoding`.
+    Id 0 is the background, 1 the first class. COCO masks are read in either
+    encoding, see :mod:`coco_encoding`.
 
     Args:
-        folder: The folder of the masks.
-        classes: Class names; needed.
-        min_pixels: Least area of a class that counts.
+        folder: Folder of the masks.
+        classes: Class names; required.
+        min_pixels: Smallest area of a class that counts, in pixels.
         ignore_index: Id of pixels that count for no class.
-        ids: Images to read. None: all.
+        ids: Ids of the images to read; None reads all files.
         track: Wraps the list of files, e.g. to show progress.
 
     Raises:
-        ValueError: A damaged mask, or an id that is no class.
+        ValueError: A mask is damaged, or has an id of no class.
         FileNotFoundError: Files are missing.
     """
     foreground, _ = split_background(require_classes(folder, classes))

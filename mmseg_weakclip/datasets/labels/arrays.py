@@ -1,4 +1,4 @@
-"""Reader of the field's ``cls_labels*.npy``: a pickled dict of multi-hots."""
+"""Reader of ``cls_labels*.npy``: pickled dicts of multi-hot vectors."""
 
 import pickle
 from collections import OrderedDict
@@ -20,14 +20,14 @@ from .texts import require_classes
 
 
 def _latin1(text: str, encoding: str = 'latin1') -> bytes:
-    """What ``_codecs.encode`` does for bytes in old pickles, and no more."""
+    """Encode a text as ``_codecs.encode`` does for bytes in old pickles."""
     if encoding != 'latin1':
         raise pickle.UnpicklingError(f'encoding {encoding} is refused')
     return text.encode('latin1')
 
 
 # The functions are taken from numpy's own pickles: their home has moved.
-_ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
+_ADMITTED: dict[tuple[str, str], Any] = {
     ('numpy', 'ndarray'): np.ndarray,
     ('numpy', 'dtype'): np.dtype,
     ('numpy.core.multiarray', '_reconstruct'): np.empty(0).__reduce__()[0],
@@ -40,10 +40,13 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Unpickles numpy arrays and plain containers, and refuses the rest.
+    """Unpickler of NumPy arrays and plain containers that refuses the rest.
 
-    A pickle is a program. This one may call only what rebuilds an array, so
-    that a label file from somewhere can't run code.
+    A pickle is a program. Only the functions that rebuild an array may be
+    called, so that a label file of unknown origin cannot run code.
+
+    Args:
+        file: Binary file, positioned at the pickle.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -51,6 +54,11 @@ class ArrayUnpickler(pickle.Unpickler):
         super().__init__(file, encoding='latin1')
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        """Return an admitted class or function; see ``pickle.Unpickler``.
+
+        Raises:
+            pickle.UnpicklingError: It is not admitted.
+        """
         home = module.replace('numpy._core', 'numpy.core')
         try:
             return _ADMITTED[home, name]
@@ -61,11 +69,11 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def load_object_array(path: str | Path) -> Any:
-    """The one object in a 0-d object ``.npy``, loaded without running code.
+    """Load the one object of a 0-d object ``.npy`` without running code.
 
     Raises:
-        ValueError: Another kind of file, or a pickle that asks for more than
-            arrays and containers.
+        ValueError: The file is of another kind, or its pickle asks for more
+            than arrays and containers.
     """
     with Path(path).open('rb') as file:
         try:
@@ -97,20 +105,20 @@ def load_object_array(path: str | Path) -> Any:
 def multi_hot_columns(
     width: int, classes: Sequence[str]
 ) -> tuple[list[str | None], str]:
-    """What the columns of a multi-hot label mean, judged by their number.
+    """Tell what the columns of a multi-hot label mean by their number.
 
     Args:
         width: Number of columns.
         classes: Foreground class names.
 
     Returns:
-        The class name of each column (None: the background), and the layout
-        in words.
+        The class name of each column, None for the background, and the
+        layout in words.
 
     Raises:
-        ValueError: The number fits no layout of this class list.
+        ValueError: No layout of these classes has so many columns.
     """
-    layouts: dict[int, tuple[Sequence[str], str]] = {}
+    layouts: dict[int, tuple[Sequence[str | None], str]] = {}
     if tuple(classes) == COCO_NAMES:
         layouts[len(COCO91_NAMES)] = COCO91_NAMES, 'the ids of COCO, 1 first'
     layouts[len(classes)] = classes, 'one per foreground class'
@@ -128,18 +136,19 @@ def multi_hot_columns(
 def read_npy(
     path: str | Path, classes: Sequence[str] | None = None
 ) -> ImageLabels:
-    """Labels from a pickled dict: image id (str or int) to multi-hot vector.
+    """Read labels from a pickled dict of image ids and multi-hot vectors.
 
-    Vectors have one column per foreground class, or one more in front for the
-    background; for COCO's 80 classes also 90 or 91, by COCO's own ids.
+    Ids are str or int. Vectors have one column per foreground class, or one
+    more in front for the background; for COCO's 80 classes also 90 or 91, by
+    COCO's own ids.
 
     Args:
-        path: The file.
-        classes: Class names in the order of the columns; needed.
+        path: Path of the file.
+        classes: Class names in the order of the columns; required.
 
     Raises:
-        ValueError: Another structure, values other than 0 and 1, a class
-            that the list lacks, or a pickle that asks for code.
+        ValueError: The file has another structure, values other than 0 and
+            1, a class that the list lacks, or a pickle that asks for code.
     """
     foreground, _ = split_background(require_classes(path, classes))
     data = load_object_array(path)

@@ -1,4 +1,4 @@
-"""Image labels from any of the formats that the field uses."""
+"""Reader of image labels that finds out their format."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from .annotations import (
     parse_coco_instances,
     read_coco_json,
-    read_masks,
+    read_mask_labels,
     read_voc_xml,
 )
 from .arrays import read_npy
@@ -17,13 +17,13 @@ from .tables import read_csv
 from .texts import load_json, parse_json_labels, read_clip_es, read_txt_folder
 
 
-def read_json(
+def read_json_labels(
     path: str | Path,
     classes: Sequence[str] | None = None,
     *,
     crowd: bool = True,
 ) -> ImageLabels:
-    """Labels from our JSON or from COCO's, whichever the file holds.
+    """Read labels from our JSON or from COCO's, whichever the file holds.
 
     See :func:`parse_json_labels` and :func:`parse_coco_instances`.
     """
@@ -35,13 +35,13 @@ def read_json(
 
 READERS: dict[str, Callable[..., ImageLabels]] = {
     'npy': read_npy,
-    'json': read_json,
+    'json': read_json_labels,
     'csv': read_csv,
     'txt': read_txt_folder,
     'voc-xml': read_voc_xml,
     'coco-json': read_coco_json,
     'clip-es': read_clip_es,
-    'masks': read_masks,
+    'masks': read_mask_labels,
 }
 # Formats of one file per image, which read only the images asked for.
 FOLDER_FORMATS = {'.txt': 'txt', '.xml': 'voc-xml', '.png': 'masks'}
@@ -54,11 +54,17 @@ FILE_FORMATS = {
 
 
 def detect_format(path: str | Path) -> str:
-    """Name of the reader for a file (by its suffix) or folder (by content).
+    """Return the format of a file (by suffix) or a folder (by content).
+
+    Args:
+        path: Path of the label file, or of the folder of label files.
+
+    Returns:
+        A name of :data:`READERS`.
 
     Raises:
-        FileNotFoundError: No such file or folder.
-        ValueError: It is none of the formats, or several.
+        FileNotFoundError: There is no such file or folder.
+        ValueError: The format is unknown, or a folder holds several.
     """
     path = Path(path)
     if not path.exists():
@@ -89,18 +95,19 @@ def read_image_labels(
     format: str = 'auto',
     **options: Any,
 ) -> ImageLabels:
-    """Read image labels.
+    """Read image labels of any format.
 
     Args:
-        path: The file or folder.
-        classes: Class names, with or without the background in front. None:
-            the file's own, where it has them.
-        format: A name of :data:`READERS`, or 'auto'.
+        path: Path of the label file, or of the folder of label files.
+        classes: Class names, with or without the background in front; None
+            takes the file's own, where it has them.
+        format: A name of :data:`READERS`; 'auto' finds out.
         options: Further arguments of the reader.
 
     Raises:
-        ValueError: Any defect of the labels, naming the file and the culprit.
-        FileNotFoundError: Nothing there.
+        ValueError: The labels have a defect; the message names the file and
+            the place.
+        FileNotFoundError: There is no such file or folder.
     """
     if format == 'auto':
         format = detect_format(path)
@@ -115,6 +122,15 @@ def _read_version(
 
 
 def cached_image_labels(path: str, classes: Sequence[str]) -> ImageLabels:
-    """:func:`read_image_labels`, once per process, file and class list."""
+    """Read image labels once per process, file and class list.
+
+    Args:
+        path: Path of the label file; it is read again when it has changed.
+        classes: Class names, with or without the background in front.
+
+    Raises:
+        ValueError: See :func:`read_image_labels`.
+        FileNotFoundError: See :func:`read_image_labels`.
+    """
     version = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
     return _read_version(str(path), version, tuple(classes))

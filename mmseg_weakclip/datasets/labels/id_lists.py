@@ -1,4 +1,4 @@
-"""Lists of images: one id per line, in the spellings of the field."""
+"""Reader of lists of images, one id or file per line."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from .image_labels import IMAGE_SUFFIXES
 
 @dataclass(frozen=True)
 class ListedImage:
-    """One line of a list.
+    """Image that a list names.
 
     Attributes:
         name: Path below the image folder, without the suffix.
-        suffix: The suffix, where the line has one, else ''.
+        suffix: Suffix of the image file; '' if the line has none.
     """
 
     name: str
@@ -24,6 +24,7 @@ class ListedImage:
 
     @property
     def image_id(self) -> str:
+        """Id of the image: its name without folders."""
         return PurePosixPath(self.name).name
 
 
@@ -43,8 +44,8 @@ def parse_line(line: str, image_folder: str) -> ListedImage:
     folders stay.
 
     Args:
-        line: The line, not empty.
-        image_folder: The folder of the images.
+        line: Text of the line, not empty.
+        image_folder: Folder of the images.
 
     Raises:
         ValueError: The image and the mask have different names.
@@ -75,12 +76,13 @@ def read_id_list(
     """Read a list file; see :func:`parse_line`.
 
     Args:
-        path: The file.
-        image_folder: The folder of the images.
+        path: Path of the list.
+        image_folder: Folder of the images.
         backend_args: Arguments of mmengine's file backend.
 
     Raises:
-        ValueError: A line that is no image, with its number, or no line.
+        ValueError: A line does not name an image (the message has its
+            number), or the list is empty.
     """
     images = []
     text = fileio.get_text(path, 'utf-8-sig', backend_args)
@@ -99,10 +101,14 @@ def read_id_list(
 def drop_repeated(
     images: Iterable[ListedImage],
 ) -> tuple[list[ListedImage], dict[str, int]]:
-    """Keep the first of every image.
+    """Keep the first entry of every image.
+
+    Args:
+        images: Images in the order of the list.
 
     Returns:
-        The images, and how often each repeated id was listed.
+        The images without repetitions, and how often each repeated id was
+        listed.
 
     Raises:
         ValueError: Two different files have the same id.

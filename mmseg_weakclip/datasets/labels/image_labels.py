@@ -1,4 +1,4 @@
-"""Image-level labels as one value: which classes each image shows."""
+"""Image labels: which classes each image of a set shows."""
 
 import json
 import re
@@ -18,11 +18,13 @@ VOC_NUMBERS = range(2007_000000, 2013_000000)
 
 
 def canonical_image_id(key: str | int) -> str:
-    """The image id (file stem) that a label file's key means.
+    """Return the image id (file stem) that a key of a label file means.
 
-    A path loses its folders and its image suffix, a COCO 2014 file name its
-    split; a number becomes a VOC id where it reads as one, else a 12-digit
-    COCO id.
+    Args:
+        key: Id, file name or path of an image, or its number. A path loses
+            its folders and its image suffix, a COCO 2014 file name its
+            split; a number becomes a VOC id where it reads as one, else a
+            12-digit COCO id.
     """
     if isinstance(key, int):
         if key in VOC_NUMBERS:
@@ -35,12 +37,12 @@ def canonical_image_id(key: str | int) -> str:
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """The classes that each image of a set shows.
+    """Classes that each image of a set shows.
 
     Attributes:
         classes: Foreground class names.
-        labels: Per image id, the sorted indices (0-based) of its classes.
-        source: The file or folder the labels come from, for messages.
+        labels: Sorted 0-based indices of the classes of each image id.
+        source: File or folder the labels come from, for messages.
     """
 
     classes: tuple[str, ...]
@@ -59,10 +61,10 @@ class ImageLabels:
         return canonical_image_id(image_id)
 
     def __getitem__(self, image_id: str) -> tuple[int, ...]:
-        """Sorted indices of the classes of one image.
+        """Return the sorted class indices of one image.
 
         Raises:
-            ValueError: No labels for this image.
+            ValueError: There are no labels for this image.
         """
         try:
             return self.labels[self._key(image_id)]
@@ -76,16 +78,16 @@ class ImageLabels:
             ) from None
 
     def names(self, image_id: str) -> tuple[str, ...]:
-        """Names of the classes of one image; see :meth:`__getitem__`."""
+        """Return the class names of one image; see :meth:`__getitem__`."""
         return tuple(self.classes[i] for i in self[image_id])
 
     def counts(self) -> dict[str, int]:
-        """Number of images that show each class."""
+        """Count the images that show each class."""
         count = Counter(i for ids in self.labels.values() for i in ids)
         return {name: count[i] for i, name in enumerate(self.classes)}
 
     def for_classes(self, classes: Sequence[str]) -> 'ImageLabels':
-        """The same labels over another list of classes.
+        """Return the same labels over another list of classes.
 
         Args:
             classes: Class names, with or without the background in front.
@@ -102,10 +104,13 @@ class ImageLabels:
         return collector.result()
 
     def subset(self, image_ids: Iterable[str]) -> 'ImageLabels':
-        """The labels of these images only.
+        """Return the labels of some of the images.
+
+        Args:
+            image_ids: Ids of these images.
 
         Raises:
-            ValueError: No labels for some of them.
+            ValueError: There are no labels for some of them.
         """
         image_ids = list(dict.fromkeys(image_ids))
         missing = [name for name in image_ids if name not in self]
@@ -118,7 +123,7 @@ class ImageLabels:
         return ImageLabels(self.classes, labels, self.source)
 
     def save(self, path: str | Path) -> None:
-        """Write the JSON of this package, atomically, sorted by image id."""
+        """Write the labels as JSON, atomically, sorted by image id."""
         lines = ',\n'.join(
             f'{_json(image_id)}: {_json(self.names(image_id))}'
             for image_id in sorted(self.labels)
@@ -135,10 +140,10 @@ def _json(value: object) -> str:
 
 
 class LabelCollector:
-    """Gathers labels image by image and names every culprit in the end.
+    """Collector of labels that reports all unknown classes together.
 
     Args:
-        source: The file or folder that is read, for messages.
+        source: File or folder that is read, for messages.
         classes: Class names, with or without the background in front.
     """
 
@@ -150,12 +155,15 @@ class LabelCollector:
         self._unknown: dict[str, list[str]] = {}
 
     def find(self, name: str, image_id: str, where: str = '') -> int:
-        """Index of a class name; -1, and an error later, if unknown.
+        """Return the index of a class name.
 
         Args:
-            name: The name as the file spells it.
-            image_id: The image it is given to.
-            where: Where in the source, e.g. 'line 3', for the message.
+            name: Class name as the file spells it.
+            image_id: Id of the image that has this class.
+            where: Place in the source, e.g. 'line 3', for the message.
+
+        Returns:
+            The index; -1 for an unknown name, which :meth:`result` reports.
         """
         index = self._index.find(name)
         if index is None:
@@ -165,10 +173,15 @@ class LabelCollector:
         return index
 
     def check_index(self, index: int, image_id: str, where: str = '') -> int:
-        """A 0-based foreground index, as it is.
+        """Return a 0-based foreground index if there is such a class.
+
+        Args:
+            index: Index of the class.
+            image_id: Id of the image that has this class.
+            where: Place in the source, e.g. 'line 3', for the message.
 
         Raises:
-            ValueError: No such class.
+            ValueError: There is no such class.
         """
         if not 0 <= index < len(self.classes):
             place = f'image {image_id!r}' + (f', {where}' if where else '')
@@ -194,10 +207,10 @@ class LabelCollector:
             )
 
     def result(self) -> ImageLabels:
-        """All labels.
+        """Return all labels.
 
         Raises:
-            ValueError: Unknown class names, or no image at all.
+            ValueError: There were unknown class names, or no image at all.
         """
         if self._unknown:
             raise ValueError(self._describe_unknown())

@@ -1,4 +1,8 @@
-"""Reader of image labels from CSV files."""
+"""Reader of image labels from CSV files.
+
+``read_label_table`` reads the lines as they are, ``read_csv`` makes image
+labels of them.
+"""
 
 import csv
 import io
@@ -11,40 +15,6 @@ from mmseg_weakclip.common.names import NameIndex, split_background
 
 from .image_labels import ImageLabels, LabelCollector, canonical_image_id
 from .texts import require_classes
-
-
-def read_csv(
-    path: str | Path, classes: Sequence[str] | None = None
-) -> ImageLabels:
-    """Labels from a CSV file; see :func:`read_label_table` for its forms.
-
-    Args:
-        path: The file.
-        classes: Class names. None: the columns, where each class has one.
-
-    Raises:
-        ValueError: The file can't be read, or names unknown classes.
-    """
-    names = split_background(classes or ())[0]
-    table = read_label_table(path, names)
-    if classes is None:
-        classes = require_classes(path, table.columns)
-    collector = LabelCollector(path, classes)
-    found: dict[str, list[int]] = {}
-    for row in table.rows:
-        indices = [
-            collector.find(name, row.image, f'line {row.line}')
-            for name in row.names
-        ]
-        key = canonical_image_id(row.image)
-        if table.columns is not None:
-            collector.add(key, indices)
-        else:
-            found.setdefault(key, []).extend(indices)
-    for image_id, indices in found.items():
-        collector.add(image_id, indices)
-    return collector.result()
-
 
 ID_COLUMNS = {'image', 'images', 'id', 'imageid', 'img', 'imgid', 'imgname',
               'file', 'filename', 'filepath', 'name', 'path',
@@ -63,12 +33,12 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One line.
+    """One line of a label table.
 
     Attributes:
-        line: Its number, from 1.
-        image: The image as the file names it.
-        names: Names of classes as the file spells them.
+        line: Number of the line, from 1.
+        image: Image as the file names it.
+        names: Class names as the file spells them.
     """
 
     line: int
@@ -78,11 +48,11 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """All of a file.
+    """Content of a CSV file of labels.
 
     Attributes:
-        rows: Its lines; an image may have several.
-        columns: Classes, where each has a column of its own.
+        rows: Lines of the file; an image may have several.
+        columns: Class names, where each class has a column of its own.
     """
 
     rows: list[LabelRow]
@@ -104,13 +74,14 @@ def read_label_table(
     the last form needs one.
 
     Args:
-        path: The file, in UTF-8, with or without a byte order mark.
-        classes: Foreground names: a first line with one of them is no
-            header.
+        path: Path of the file, in UTF-8, with or without a byte order mark.
+        classes: Foreground class names; a first line with one of them is not
+            taken for a header.
 
     Raises:
-        ValueError: The file is empty or no UTF-8, has no column of images or
-            labels, or a row fits no form; the line is named.
+        ValueError: The file is empty or not in UTF-8, has no column of
+            images or labels, or a row fits none of the forms; the message
+            has the number of the line.
     """
     rows = _read_rows(path)
     if not rows:
@@ -142,7 +113,7 @@ def _read_rows(path: str | Path) -> list[Row]:
 
 
 def _find_delimiter(line: str) -> str:
-    """The first of the known ones outside of quotes."""
+    """Return the first delimiter of a line outside of quotes."""
     bare = re.sub(r'"[^"]*"', '', line)
     return next((sign for sign in bare if sign in DELIMITERS), ',')
 
@@ -196,10 +167,10 @@ def _read_name_cells(
 def _find_columns(
     path: str | Path, first: Row, index: NameIndex
 ) -> tuple[int, int] | None:
-    """Columns of images and of labels, if the first line is a header.
+    """Return the columns of images and labels, if there is a header.
 
     Raises:
-        ValueError: It is one, but lacks a column.
+        ValueError: The header lacks one of the two columns.
     """
     line, row = first
     words = [re.sub(r'[\W_]+', '', cell).lower() for cell in row]
@@ -222,3 +193,37 @@ def _find_columns(
                 f'is known to hold {wanted}; call it {example!r}.'
             )
     return None
+
+
+def read_csv(
+    path: str | Path, classes: Sequence[str] | None = None
+) -> ImageLabels:
+    """Read labels from a CSV file.
+
+    Args:
+        path: Path of the file; see :func:`read_label_table` for its forms.
+        classes: Class names; None takes the columns, where each class has
+            one.
+
+    Raises:
+        ValueError: The file cannot be read, or names unknown classes.
+    """
+    names = split_background(classes or ())[0]
+    table = read_label_table(path, names)
+    if classes is None:
+        classes = require_classes(path, table.columns)
+    collector = LabelCollector(path, classes)
+    found: dict[str, list[int]] = {}
+    for row in table.rows:
+        indices = [
+            collector.find(name, row.image, f'line {row.line}')
+            for name in row.names
+        ]
+        key = canonical_image_id(row.image)
+        if table.columns is not None:
+            collector.add(key, indices)
+        else:
+            found.setdefault(key, []).extend(indices)
+    for image_id, indices in found.items():
+        collector.add(image_id, indices)
+    return collector.result()

@@ -1,4 +1,8 @@
-"""Readers of image labels from JSON, a folder of texts, CLIP-ES lists."""
+"""Readers of image labels from JSON, text files and CLIP-ES lists.
+
+The helpers of all label readers come first: ``require_classes``,
+``load_json`` and ``listed_files``.
+"""
 
 import json
 import re
@@ -15,7 +19,15 @@ Track = Callable[[Sequence[Path]], Iterable[Path]]
 def require_classes(
     path: str | Path, classes: Sequence[str] | None
 ) -> Sequence[str]:
-    """The class list, where a format does not bring its own."""
+    """Return the class list of a format that has none of its own.
+
+    Args:
+        path: Path of the labels, for the message.
+        classes: Class names.
+
+    Raises:
+        ValueError: No classes are given.
+    """
     if classes is None:
         raise ValueError(
             f'{path} does not say which classes there are: give the class '
@@ -25,10 +37,10 @@ def require_classes(
 
 
 def load_json(path: str | Path) -> dict[str, Any]:
-    """A JSON object.
+    """Load a JSON object.
 
     Raises:
-        ValueError: The file is no JSON, or not an object.
+        ValueError: The file is not valid JSON, or not an object.
     """
     try:
         data = json.loads(Path(path).read_text(encoding='utf-8-sig'))
@@ -45,10 +57,15 @@ def load_json(path: str | Path) -> dict[str, Any]:
 def listed_files(
     folder: str | Path, suffix: str, ids: Sequence[str] | None
 ) -> list[Path]:
-    """The files ``<id><suffix>`` of a folder, all or those of ``ids``.
+    """List the files ``<id><suffix>`` of a folder.
+
+    Args:
+        folder: Path of the folder.
+        suffix: Suffix of the files, with its dot.
+        ids: Ids of the files; None lists all.
 
     Raises:
-        FileNotFoundError: No such file, or some of them are missing.
+        FileNotFoundError: There is no such file, or some are missing.
     """
     folder = Path(folder)
     if ids is None:
@@ -71,18 +88,20 @@ def parse_json_labels(
     path: str | Path,
     classes: Sequence[str] | None = None,
 ) -> ImageLabels:
-    """Labels from ``{"classes": [...], "labels": {id: [name, ...]}}``.
+    """Read labels of ``{"classes": [...], "labels": {id: [name, ...]}}``.
 
     The inner object alone is read too. Its items are class names, or 0-based
     ids of foreground classes.
 
     Args:
-        data: The parsed file.
-        path: The file, for messages.
-        classes: Class names to express the labels in. None: the file's own.
+        data: Parsed content of the file.
+        path: Path of the file, for messages.
+        classes: Class names to express the labels in; None takes the file's
+            own.
 
     Raises:
-        ValueError: No class list, unknown classes, or another structure.
+        ValueError: There is no class list, a class is unknown, or the file
+            has another structure.
     """
     own = None
     if set(data) == {'classes', 'labels'}:
@@ -123,16 +142,16 @@ def read_txt_folder(
     ids: Sequence[str] | None = None,
     track: Track = iter,
 ) -> ImageLabels:
-    """Labels from ``<id>.txt`` files: names by line or by comma.
+    """Read labels from ``<id>.txt`` files, names by line or by comma.
 
     Args:
-        folder: The folder.
-        classes: Class names; needed.
-        ids: Images to read. None: all.
+        folder: Folder of the text files.
+        classes: Class names; required.
+        ids: Ids of the images to read; None reads all files.
         track: Wraps the list of files, e.g. to show progress.
 
     Raises:
-        ValueError: Unknown classes.
+        ValueError: A class is unknown.
         FileNotFoundError: Files are missing.
     """
     collector = LabelCollector(folder, require_classes(folder, classes))
@@ -152,16 +171,17 @@ def read_txt_folder(
 def read_clip_es(
     path: str | Path, classes: Sequence[str] | None = None
 ) -> ImageLabels:
-    """Labels from the lists of CLIP-ES: an image, then 0-based class ids.
+    """Read labels from a list of CLIP-ES.
 
-    A line reads ``COCO_train2014_000000000009 49 50 55``.
+    A line has an image and 0-based class ids:
+    ``COCO_train2014_000000000009 49 50 55``.
 
     Args:
-        path: The file.
-        classes: Class names, in the order of the ids; needed.
+        path: Path of the list.
+        classes: Class names, in the order of the ids; required.
 
     Raises:
-        ValueError: A line that reads otherwise, or an id that is no class.
+        ValueError: A line has another form, or an id of no class.
     """
     collector = LabelCollector(path, require_classes(path, classes))
     lines = Path(path).read_text(encoding='utf-8-sig').splitlines()

@@ -1,1 +1,1 @@
-"""Folders of masks, transforms that load them, encodings of COCO."""
+"""Folders of masks, transforms that load them, COCO's id encodings."""

@@ -1,4 +1,4 @@
-"""The two id encodings of COCO's class masks, and how to tell them apart.
+"""Two id encodings of COCO's class masks, and how to tell them apart.
 
 Masks of COCO either hold the category ids of its annotations (1..90, ten of
 them never used; 'coco91') or the 80 classes counted through (1..80;
@@ -16,7 +16,7 @@ from mmseg_weakclip.common.names import (
     NEVER_ANNOTATED,
 )
 
-# Per encoding, the class that each mask id stands for.
+# Class that each mask id stands for, by encoding.
 ENCODINGS: dict[str, Mapping[int, str]] = {
     'coco91': dict(enumerate((BACKGROUND, *COCO91_NAMES))),
     'contiguous': dict(enumerate((BACKGROUND, *COCO_NAMES))),
@@ -28,12 +28,12 @@ LABEL_NOISE = 0.05
 
 @dataclass(frozen=True)
 class MaskIds:
-    """The ids in one mask.
+    """Ids in one mask.
 
     Attributes:
-        path: The file, for messages.
-        ids: The ids, ignored ones left out.
-        names: Names of the classes that the image is labelled with. None:
+        path: Path of the mask, for messages.
+        ids: Ids in the mask without ignored ones.
+        names: Names of the classes that the image is labelled with; None if
             its labels are unknown.
     """
 
@@ -45,12 +45,12 @@ class MaskIds:
 def encoding_label_map(
     encoding: str, classes: Sequence[str], ignore_index: int = 255
 ) -> dict[int, int]:
-    """Class id of every id that a mask in this encoding may hold.
+    """Map every id of an encoding to a class id.
 
     Args:
         encoding: 'coco91' or 'contiguous'.
-        classes: Names of the classes wanted; position is the id.
-        ignore_index: What a class becomes that is not wanted.
+        classes: Class names in the order of the class ids.
+        ignore_index: Id for classes that are not in ``classes``.
     """
     ids = {name: class_id for class_id, name in enumerate(classes)}
     return {
@@ -60,7 +60,7 @@ def encoding_label_map(
 
 
 def _possible(ids: frozenset[int]) -> set[str]:
-    """Encodings that have all these ids, never annotated ones left out."""
+    """Return the encodings in which all ids are annotated classes."""
     return {
         encoding
         for encoding, names in ENCODINGS.items()
@@ -69,7 +69,7 @@ def _possible(ids: frozenset[int]) -> set[str]:
 
 
 def _labelled(mask: MaskIds, encodings: Iterable[str]) -> set[str]:
-    """Those encodings that find only classes the image is labelled with."""
+    """Return the encodings in which the mask has labelled classes only."""
     return {
         encoding
         for encoding in encodings
@@ -79,20 +79,20 @@ def _labelled(mask: MaskIds, encodings: Iterable[str]) -> set[str]:
 
 
 def find_coco_encoding(masks: Iterable[MaskIds]) -> str | None:
-    """The encoding of a set of masks, if anything tells.
+    """Find the encoding of a set of masks.
 
-    Ids that only one encoding has decide. Where no mask has one, the image
-    labels do: a mask must show no class that its image lacks.
+    Ids that only one encoding has decide. If no mask has such an id, the
+    image labels do: a mask must show no class that its image lacks.
 
     Args:
         masks: Ids of the masks.
 
     Returns:
-        'coco91', 'contiguous', or None if nothing tells the two apart.
+        'coco91', 'contiguous', or None if the masks fit both.
 
     Raises:
         ValueError: A mask fits neither encoding, or the set is a mixture
-            (two files are named).
+            (the message names two files).
     """
     by_ids: dict[str, list[MaskIds]] = {name: [] for name in ENCODINGS}
     by_labels: dict[str, list[MaskIds]] = {name: [] for name in ENCODINGS}
@@ -125,10 +125,17 @@ def find_coco_encoding(masks: Iterable[MaskIds]) -> str | None:
 
 
 def detect_coco_encoding(masks: Iterable[MaskIds]) -> str:
-    """As :func:`find_coco_encoding`; not to know is an error too.
+    """Find the encoding of a set of masks, or raise an error.
+
+    Args:
+        masks: Ids of the masks.
+
+    Returns:
+        'coco91' or 'contiguous'.
 
     Raises:
-        ValueError: Also if nothing tells the two apart.
+        ValueError: The masks fit both encodings, or see
+            :func:`find_coco_encoding`.
     """
     found = find_coco_encoding(masks)
     if found is None:
@@ -141,7 +148,7 @@ def detect_coco_encoding(masks: Iterable[MaskIds]) -> str:
 
 
 def outside_encoding(masks: Iterable[MaskIds], encoding: str) -> list[MaskIds]:
-    """The masks that have ids the encoding lacks or never uses."""
+    """Return the masks with ids that the encoding lacks or never uses."""
     return [mask for mask in masks if encoding not in _possible(mask.ids)]
 
 

@@ -1,11 +1,11 @@
-"""Which images have a mask in a folder, and which have none."""
+"""Find masks in a folder, and images without a mask."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine import fileio
 
-# Where our writers put masks, below the folder that they are given.
+# Folder in which our writers put masks, below their own.
 MASKS = 'masks'
 
 
@@ -15,12 +15,12 @@ def find_missing_masks(
     suffix: str = '.png',
     backend_args: dict | None = None,
 ) -> list[str]:
-    """Images without a mask, by one listing of the folder.
+    """Return the images without a mask, by one listing of the folder.
 
     Args:
         names: Paths of the images below their folder, without suffixes.
-        folder: The folder of the masks, laid out like that of the images.
-        suffix: Of the masks.
+        folder: Folder of the masks, laid out like that of the images.
+        suffix: Suffix of the masks, with its dot.
         backend_args: Arguments of mmengine's file backend.
     """
     files = fileio.list_dir_or_file(
@@ -41,18 +41,18 @@ def check_masks_exist(
     backend_args: dict | None = None,
     shown: int = 5,
 ) -> None:
-    """Stop where an image has no mask; see :func:`find_missing_masks`.
+    """Check that every image has a mask.
 
     Args:
-        names: As there.
-        folder: As there.
-        suffix: As there.
-        backend_args: As there.
+        names: Paths of the images below their folder, without suffixes.
+        folder: Folder of the masks, laid out like that of the images.
+        suffix: Suffix of the masks, with its dot.
+        backend_args: Arguments of mmengine's file backend.
         shown: Number of images that the message names.
 
     Raises:
-        FileNotFoundError: The masks that are missing, counted, the first of
-            them named.
+        FileNotFoundError: Masks are missing; the message has their number
+            and the first of them.
     """
     missing = find_missing_masks(names, folder, suffix, backend_args)
     if not missing:
@@ -66,12 +66,12 @@ def check_masks_exist(
 
 
 def find_mask_folder(folder: str | Path, suffix: str = '.png') -> Path:
-    """The folder that holds masks: the one given, or ``masks`` in it.
+    """Return the folder that holds masks: the one given, or its ``masks``.
 
     Args:
-        folder: What somebody calls the folder of their masks; relative to
-            the working folder, or absolute.
-        suffix: Of the masks.
+        folder: Folder of the masks, or the one that ``PseudoMaskWriter``
+            wrote; relative to the working folder, or absolute.
+        suffix: Suffix of the masks, with its dot.
 
     Returns:
         An absolute path.

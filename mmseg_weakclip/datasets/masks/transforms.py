@@ -1,4 +1,4 @@
-"""Loading of index masks: seeds for training, truth for scoring only."""
+"""Transforms that load index masks: seeds to train on, truth to score."""
 
 import numpy as np
 from mmengine import fileio
@@ -14,14 +14,14 @@ from mmseg_weakclip.common.masks import (
 
 
 def allowed_ids(results: dict, num_classes: int | None = None) -> set[int]:
-    """The ids that the mask of a sample may hold, before any mapping.
+    """Return the ids that the mask of a sample may hold before mapping.
 
     Args:
-        results: The sample; ``label_map`` and ``classes`` are looked at.
-        num_classes: Number of classes, for data sets that do not tell.
+        results: Sample; its ``label_map`` and ``classes`` are used.
+        num_classes: Number of classes; required if the sample has neither.
 
     Raises:
-        ValueError: Nothing tells.
+        ValueError: The number of classes is unknown.
     """
     if results.get('label_map'):
         return set(results['label_map'])
@@ -43,12 +43,18 @@ def load_checked_mask(
 ) -> np.ndarray:
     """Read, check and map the mask of a sample.
 
+    Args:
+        results: Sample with its image loaded.
+        num_classes: Number of classes, for data sets of other packages.
+        ignore_index: Id of ignored pixels.
+        backend_args: Arguments of mmengine's file backend.
+
     Returns:
         Class ids of the data set, uint8, (H, W) of the original image.
 
     Raises:
-        ValueError: The mask is damaged, of another size than the image, or
-            has ids that the data set lacks.
+        ValueError: The mask is damaged, has another size than the image, or
+            ids that the data set lacks.
         FileNotFoundError: There is no mask.
     """
     path = results['seg_map_path']
@@ -70,8 +76,8 @@ def load_checked_mask(
 class LoadSeed(LoadAnnotations):
     """Load a seed (pseudo mask) as ``gt_seg_map``, and check it.
 
-    Unlike mmseg's LoadAnnotations, ids that the data set does not know are
-    no quiet noise but an error. Stands before any Resize or crop.
+    Unlike with mmseg's LoadAnnotations, ids that the data set does not know
+    are an error. It must come before any Resize or crop.
 
     Args:
         num_classes: Number of classes, for data sets of other packages.
@@ -83,6 +89,7 @@ class LoadSeed(LoadAnnotations):
     def __init__(
         self,
         num_classes: int | None = None,
+        *,
         allow_empty: bool = False,
         ignore_index: int = 255,
         backend_args: dict | None = None,
@@ -119,10 +126,10 @@ class LoadSeed(LoadAnnotations):
 
 @TRANSFORMS.register_module()
 class LoadTruthIfPresent(LoadAnnotations):
-    """Load the true mask for scoring, where there is one.
+    """Load the true mask for scoring, if there is one.
 
-    A sample without a mask file passes without ``gt_seg_map``. Only a data
-    set in test mode may use it, so that no training reads pixel truth.
+    A sample without a mask file gets no ``gt_seg_map``. Only a data set in
+    test mode may use this transform, so that no training reads pixel truth.
 
     Args:
         num_classes: Number of classes, for data sets of other packages.

@@ -2,13 +2,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg_weakclip.apps.run_folder.schema import RunImage
-from mmseg_weakclip.apps.wsss.scoring import (
-    areas_of,
-    confusion_matrix,
-    result_paths,
-    score_masks,
-)
-from mmseg_weakclip.evaluation.areas import class_areas
+from mmseg_weakclip.apps.wsss.scoring import result_paths, score_masks
 
 
 def entry(name, source='', truth=None):
@@ -16,26 +10,6 @@ def entry(name, source='', truth=None):
         name, source or f'{name}.jpg', f'images/{name}.jpg', (2, 4), (2, 4),
         'val', ('a',), truth
     )  # fmt: skip
-
-
-def test_confusion_by_hand():
-    truth = np.array([[0, 0, 1, 2], [255, 2, 2, 1]], np.uint8)
-    prediction = np.array([[0, 1, 1, 255], [2, 2, 0, 1]], np.uint8)
-    np.testing.assert_array_equal(
-        confusion_matrix(prediction, truth, 3),
-        [[1, 1, 0, 0], [0, 2, 0, 0], [1, 0, 1, 1]],
-    )
-
-
-def test_areas_are_those_of_the_writer():
-    rng = np.random.default_rng(0)
-    truth, prediction = (
-        rng.choice([0, 1, 2, 255], (20, 30)).astype(np.uint8) for _ in range(2)
-    )
-    np.testing.assert_array_equal(
-        areas_of(confusion_matrix(prediction, truth, 3)),
-        class_areas(prediction, truth, 3),
-    )
 
 
 def test_only_images_with_both_count(tmp_path):

@@ -13,7 +13,7 @@ from mmseg_weakclip.datasets.checks.dataset import base_datasets, check_dataset
 from mmseg_weakclip.datasets.checks.problems import (
     Problem,
     has_errors,
-    summarize,
+    summarize_problems,
 )
 
 
@@ -327,7 +327,7 @@ def test_summary():
         Problem('late', 'warning', 'w', 'a warning'),
         *[Problem('bad', 'error', f'i{i}', f'no {i}') for i in range(5)],
     ]
-    assert summarize(problems, 2).splitlines() == [
+    assert summarize_problems(problems, 2).splitlines() == [
         'error    bad                   5x',
         '    i0: no 0',
         '    i1: no 1',
@@ -335,7 +335,7 @@ def test_summary():
         'warning  late                  1x',
         '    w: a warning',
     ]
-    assert summarize([]) == 'No problem found.'
+    assert summarize_problems([]) == 'No problem found.'
     assert not has_errors(problems[:1])
 
 
