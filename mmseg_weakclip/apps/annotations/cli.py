@@ -60,7 +60,7 @@ LAST_FILES = {
 CHUNK = 8
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -142,7 +142,7 @@ def parse_args(
     return args
 
 
-def read_classes(args: argparse.Namespace) -> MaskClasses:
+def _read_classes(args: argparse.Namespace) -> MaskClasses:
     """Classes of a config, or of a file."""
     if args.config is None:
         return MaskClasses(read_vocabulary(args.classes), 1)
@@ -248,12 +248,12 @@ def export_yolo(
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     export = export_yolo if args.format == 'yolo-seg' else export_coco
     try:
         if args.segmentation == 'compressed-rle':
             mask_library()
-        classes = read_classes(args)
+        classes = _read_classes(args)
         sources = find_sources(args.masks, args.images)
         export(args, sources, classes)
     except (OSError, ImportError, ValueError) as error:

@@ -29,7 +29,7 @@ from mmseg_weakclip.datasets.checks.problems import (
 from mmseg_weakclip.datasets.configs import disable_mask_check
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -104,7 +104,7 @@ def check_config(args: argparse.Namespace) -> list[Problem]:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     problems = check_config(args)
     print_log(summarize_problems(problems, args.shown))
     return int(has_errors(problems))

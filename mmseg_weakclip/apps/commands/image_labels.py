@@ -39,7 +39,7 @@ def show_progress(files: Sequence[Path]) -> Iterable[Path]:
     return progress_bar(len(files), files)
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -113,7 +113,7 @@ def convert(args: argparse.Namespace) -> ImageLabels:
     return labels
 
 
-def describe(labels: ImageLabels) -> str:
+def _describe(labels: ImageLabels) -> str:
     """Counts of images, by class and without any."""
     empty = sum(not indices for indices in labels.labels.values())
     rows = [f'  {name:20} {n:8}' for name, n in labels.counts().items()]
@@ -128,10 +128,10 @@ def describe(labels: ImageLabels) -> str:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run the command; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     try:
         labels = convert(args)
     except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from error
-    print_log(describe(labels))
+    print_log(_describe(labels))
     print_log(f'Written to {args.out}.')

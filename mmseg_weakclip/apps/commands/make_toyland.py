@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from mmseg_weakclip.toyland.writer import write_plain, write_toyland
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -53,7 +53,7 @@ def parse_args(
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Draw toyland; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     try:
         wrote = write_toyland(
             args.out, args.train, args.val, args.size, args.seed

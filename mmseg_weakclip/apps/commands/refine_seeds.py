@@ -35,7 +35,7 @@ from mmseg_weakclip.pseudo_masks.refiner import (
 from mmseg_weakclip.pseudo_masks.store import MaskStore
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -94,7 +94,7 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run the command; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     cfg = read_config(args.config)
     settings = read_settings(args, cfg)
     init_default_scope(cfg.get('default_scope', 'mmseg'))

@@ -48,7 +48,7 @@ from .arguments import add_common_arguments, load_config
 OPTIONS = ('ignore_index', 'nan_to_num', 'collect_device')
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None, prog: str | None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -129,7 +129,7 @@ def leave_out_truth(cfg: Config, image_labels: str | None) -> None:
         load = ConfigDict(
             type='LoadImageLabels',
             ann_file=image_labels,
-            classes=read_classes(dataset),
+            classes=_read_classes(dataset),
             allow_empty=True,
         )
         pipeline.insert(pipeline.index(pack), load)
@@ -137,7 +137,7 @@ def leave_out_truth(cfg: Config, image_labels: str | None) -> None:
     cfg.test_evaluator = dict(type='LabelAgreement')
 
 
-def read_classes(dataset: ConfigDict) -> list[str]:
+def _read_classes(dataset: ConfigDict) -> list[str]:
     """Class names of a data set whose files need not be there."""
     bare = {**dataset, 'lazy_init': True, 'pipeline': []}
     return list(DATASETS.build(bare).metainfo['classes'])
@@ -154,7 +154,7 @@ def has_masks(dataset: BaseDataset) -> bool:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Sweep; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     if args.checkpoint is not None:

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from .arguments import add_common_arguments, load_config
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None, prog: str | None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=prog, description=__doc__)
@@ -87,7 +87,7 @@ def set_visualization(cfg: Config, args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Test; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     import mmseg_weakclip.parts  # noqa: F401  (also without custom_imports)
     from mmseg_weakclip.engine.runner import InferenceRunner, check_is_trained
 

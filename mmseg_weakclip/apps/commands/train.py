@@ -16,7 +16,7 @@ from .arguments import add_common_arguments, load_config
 TENSORBOARD = 'TensorboardVisBackend'
 
 
-def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+def _build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
         description=__doc__,
@@ -115,7 +115,7 @@ def use_pseudo_masks(cfg: Config, folder: str) -> None:
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Train; see ``--help``."""
-    parser = build_parser(prog)
+    parser = _build_parser(prog)
     args = parser.parse_args(argv)
     from mmengine.runner import Runner
     from mmseg.registry import RUNNERS

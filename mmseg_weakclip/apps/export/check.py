@@ -21,7 +21,7 @@ TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Difference:
     """What a file makes of a batch, beside what PyTorch makes of it.
 
     Attributes:
@@ -100,7 +100,7 @@ def largest_difference(
         threshold: Of the probability, where there is one channel.
 
     Returns:
-        See :class:`Comparison`.
+        See :class:`Difference`.
     """
     if output == 'logits':
         return float((found - logits).abs().max())
@@ -123,7 +123,7 @@ def compare(
     output: str,
     threshold: float | None = None,
     takes_rgb: bool = False,
-) -> Iterator[Comparison]:
+) -> Iterator[Difference]:
     """Run a file and PyTorch on the same images.
 
     Args:
@@ -141,18 +141,18 @@ def compare(
             found = predict(images)
         except Exception as error:  # each runtime has its own
             line = str(error).strip().splitlines()[-1]
-            yield Comparison(size, float('inf'), f'it can not be run: {line}')
+            yield Difference(size, float('inf'), f'it can not be run: {line}')
             continue
         expected = logits.shape
         if output == 'mask':
             expected = (expected[0], *expected[2:])
         if found.shape != expected:
-            yield Comparison(
+            yield Difference(
                 size,
                 float('inf'),
                 f'its output is {tuple(found.shape)}, not {tuple(expected)}',
             )
             continue
-        yield Comparison(
+        yield Difference(
             size, largest_difference(found, logits, output, threshold)
         )

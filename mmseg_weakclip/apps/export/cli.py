@@ -45,7 +45,7 @@ from .segmenter import OUTPUTS, ExportSegmenter, describe_export
 SUFFIXES = dict(onnx='.onnx', torchscript='.pt')
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -101,7 +101,7 @@ def parse_args(
     return args
 
 
-def read_images(paths: Sequence[str]) -> list[Tensor]:
+def _read_images(paths: Sequence[str]) -> list[Tensor]:
     """Image files as batches of one, RGB."""
     return [
         torch.from_numpy(
@@ -138,12 +138,12 @@ def trace(
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     # mmengine's notes on loading, and the exporter's on its steps.
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     try:
         batches = [random_images(size) for size in SIZES]
-        batches += read_images(args.image)
+        batches += _read_images(args.image)
         if args.format == 'onnx':
             require_onnx()
         source = load(args)

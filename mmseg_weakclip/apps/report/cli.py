@@ -16,7 +16,7 @@ from mmseg_weakclip.apps.report.page import IMAGES, write_report
 from mmseg_weakclip.apps.run_folder.schema import RunError
 
 
-def parse_args(
+def _parse_args(
     argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -46,7 +46,7 @@ def parse_args(
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run the command; see ``--help``."""
-    args = parse_args(argv, prog)
+    args = _parse_args(argv, prog)
     try:
         path = write_report(args.folder, args.images, args.out)
     except (RunError, OSError, ImportError) as error:

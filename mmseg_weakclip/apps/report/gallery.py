@@ -145,7 +145,8 @@ def make_card(
         title = ROLES.get(role, role)
         if role in masks:
             data = encode_png(paint(masks[role], run.classes, size))
-            alt = f'{title} of {image.id}: {describe(masks[role], run.names)}'
+            text = describe_mask(masks[role], run.names)
+            alt = f'{title} of {image.id}: {text}'
         else:
             data, alt = None, f'no {title} of {image.id}'
         pictures.append(Picture(title, data, alt))
@@ -205,7 +206,7 @@ def paint(
     return picture
 
 
-def describe(mask: np.ndarray, names: Sequence[str]) -> str:
+def describe_mask(mask: np.ndarray, names: Sequence[str]) -> str:
     """A mask in words: its classes, the largest first.
 
     Args:

@@ -18,7 +18,7 @@ from .confusions import find_confusions
 from .curves import Training, read_trainings
 from .gallery import Gallery, make_gallery
 from .score_charts import confusion_chart, ious_charts
-from .summary import OWN_STAGE, describe_data, duration, summarize
+from .summary import OWN_STAGE, count_data, duration, summarize
 
 PAGE, STYLE, SCRIPT = 'page.html', 'page.css', 'page.js'
 FILE = 'report.html'
@@ -102,7 +102,7 @@ def render(
         run=run,
         title=run.folder.resolve().name,
         sentences=summarize(run, comparisons),
-        data=describe_data(run) if run.images else None,
+        data=count_data(run) if run.images else None,
         own_stage=OWN_STAGE,
         roles=ROLES,
         splits=SPLITS,

@@ -48,7 +48,7 @@ class DataFacts:
     resized: int
 
 
-def describe_data(run: RunFolder) -> DataFacts:
+def count_data(run: RunFolder) -> DataFacts:
     """Count the images of a run that has some."""
     by_split = {
         split: [image for image in run.images if image.split == split]
@@ -126,7 +126,7 @@ def _what_was_run(run: RunFolder) -> list[str]:
     seconds = sum(stage.seconds or 0 for stage in finished)
     lines = []
     if run.images:
-        splits = describe_data(run).splits
+        splits = count_data(run).splits
         counts = ', '.join(f'{c.images} {s}' for s, c in splits.items())
         lines.append(
             f'{_plural(len(run.images), "image")} of '

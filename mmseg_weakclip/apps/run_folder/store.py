@@ -134,7 +134,7 @@ def write_manifest(
     write_atomically(folder / MANIFEST, text.encode())
 
 
-def read_images(folder: Path) -> list[RunImage]:
+def load_images(folder: Path) -> list[RunImage]:
     """Return the images of a run; none where there is no index yet.
 
     Raises:
@@ -161,7 +161,7 @@ def write_images(folder: Path, images: Sequence[RunImage]) -> None:
     _write_list(folder / INDEX, [image.to_json() for image in images])
 
 
-def read_classes(folder: Path) -> list[RunClass]:
+def load_classes(folder: Path) -> list[RunClass]:
     """Return the classes of a run.
 
     Raises:
@@ -262,9 +262,9 @@ def read_run(folder: str | Path) -> RunFolder:
     images: list[RunImage] = []
     # Both or neither: a run may have ended before its data was ready.
     if (folder / CLASSES).exists() or (folder / INDEX).exists():
-        classes = read_classes(folder)
+        classes = load_classes(folder)
         read_json(folder / INDEX)
-        images = read_images(folder)
+        images = load_images(folder)
         _check_images(folder, images, [info.name for info in classes])
     return RunFolder(
         folder=folder,

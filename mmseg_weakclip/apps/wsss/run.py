@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmseg_weakclip.apps.run_folder.schema import DATA, RunImage
-from mmseg_weakclip.apps.run_folder.store import read_images
+from mmseg_weakclip.apps.run_folder.store import load_images
 from mmseg_weakclip.common.resources import resource_root
 
 from .classes import ClassList
@@ -54,7 +54,7 @@ class Run:
             folder=folder,
             options=options,
             classes=classes,
-            images=read_images(folder),
+            images=load_images(folder),
             gpus=choose_gpus(options.gpus),
             workers=choose_workers(),
         )

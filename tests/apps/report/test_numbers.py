@@ -16,7 +16,7 @@ from mmseg_weakclip.apps.report.confusions import (
     normalize_rows,
 )
 from mmseg_weakclip.apps.report.summary import (
-    describe_data,
+    count_data,
     duration,
     summarize,
 )
@@ -107,7 +107,7 @@ def test_confusions():
 
 
 def test_data(finished_run):
-    data = describe_data(read_run(finished_run))
+    data = count_data(read_run(finished_run))
     assert data.splits['train'] == (2, 1, 0)
     assert data.splits['val'] == (1, 1, 0)
     assert data.splits['unlabelled'] == (1, 0, 1)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.run_folder.store import read_images
+from mmseg_weakclip.apps.run_folder.store import load_images
 from mmseg_weakclip.apps.wsss.classes import read_classes
 from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.apps.wsss.prepare import (
@@ -46,7 +46,7 @@ def prepare(options, tmp_path, classes=None):
 def test_what_the_stages_find(options, tmp_path):
     sources, entries = prepare(options, tmp_path)
     data = tmp_path / 'data'
-    assert read_images(tmp_path) == entries
+    assert load_images(tmp_path) == entries
     by_id = {entry.id: entry for entry in entries}
     assert by_id['c'].size[1] == 100
     assert by_id['c'].original_size[1] == 200
