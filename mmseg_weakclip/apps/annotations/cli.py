@@ -1,7 +1,7 @@
-"""Write a folder of masks in the format of another tool.
+r"""Write a folder of masks in the format of another tool.
 
-    python tools/export_masks.py data/mine/masks data/mine/coco \\
-        --format coco-instances --config configs/my_weakclip.py \\
+    python tools/export_masks.py data/mine/masks data/mine/coco \
+        --format coco-instances --config configs/my_weakclip.py \
         --images data/mine/images
 
 MASKS holds PNGs with a class id per pixel, as PseudoMaskWriter leaves them.

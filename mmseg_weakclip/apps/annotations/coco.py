@@ -76,7 +76,7 @@ def segmentation_of(
     if kind == 'polygons':
         return [ring.ravel().tolist() for ring in outline(region)]
     mask = np.zeros(size, bool)
-    region.paste(mask, True)
+    region.paste(mask, value=1)
     if kind == 'rle':
         return dict(size=list(size), counts=encode_runs(mask))
     encoded = mask_library().encode(np.asfortranarray(mask.astype(np.uint8)))

@@ -30,6 +30,7 @@ class Region:
 
     @property
     def area(self) -> int:
+        """Number of pixels."""
         return int(self.pixels.sum())
 
     @property

@@ -33,8 +33,10 @@ class MaskClasses:
 
     @classmethod
     def of(cls, classes: Sequence[str]) -> 'MaskClasses':
-        """From the classes of a data set, ``'background'`` first or not at
-        all.
+        """Return the classes of a data set, with a background or without.
+
+        Args:
+            classes: Class names, ``'background'`` first or not at all.
 
         Raises:
             ValueError: It stands elsewhere.

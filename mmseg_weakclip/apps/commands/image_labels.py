@@ -1,17 +1,17 @@
-"""Write image-level labels as JSON, from any of the formats of the field.
+r"""Write image-level labels as JSON, from any of the formats of the field.
 
 The output is what LoadImageLabels reads:
 
     {"classes": ["aeroplane", ...], "labels": {"2007_000032": ["aeroplane"]}}
 
 Examples:
-    python tools/dataset_converters/image_labels.py cls_labels.npy \\
+    python tools/dataset_converters/image_labels.py cls_labels.npy \
         --classes voc --out data/voc_labels.json
-    python tools/dataset_converters/image_labels.py VOC2012/Annotations \\
+    python tools/dataset_converters/image_labels.py VOC2012/Annotations \
         --classes voc --ids ImageSets/Segmentation/trainaug.txt --out a.json
-    python tools/dataset_converters/image_labels.py instances_train2014.json \\
+    python tools/dataset_converters/image_labels.py instances_train2014.json \
         --classes coco --out data/coco_labels.json
-    python tools/dataset_converters/image_labels.py my_tags.csv \\
+    python tools/dataset_converters/image_labels.py my_tags.csv \
         --classes cat,dog,bird --out my_labels.json
 """
 
@@ -36,6 +36,7 @@ FOLDER_FORMATS = ('txt', 'voc-xml', 'masks')
 
 
 def show_progress(files: Sequence[Path]) -> Iterable[Path]:
+    """Return files behind a progress bar."""
     return progress_bar(len(files), files)
 
 

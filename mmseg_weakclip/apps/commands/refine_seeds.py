@@ -1,6 +1,6 @@
-"""Make masks from kept class maps, without CLIP.
+r"""Make masks from kept class maps, without CLIP.
 
-    weakclip refine data/toyland/seeds data/toyland/refined \\
+    weakclip refine data/toyland/seeds data/toyland/refined \
         --config configs/toyland/seeds.py --power 1 --par
 
 FOLDER holds the class maps (scores/*.npz) that PseudoMaskWriter keeps with

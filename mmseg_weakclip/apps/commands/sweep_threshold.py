@@ -1,6 +1,6 @@
-"""Score every background threshold of a head, in one pass over the data.
+r"""Score every background threshold of a head, in one pass over the data.
 
-    python tools/sweep_threshold.py configs/toyland/zero_shot.py \\
+    python tools/sweep_threshold.py configs/toyland/zero_shot.py \
         --thresholds 0.05:0.95:0.05 0.97
 
 For a decode head with a `threshold`, such as RegionTextHead or PatchTextHead.

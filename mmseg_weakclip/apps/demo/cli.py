@@ -1,7 +1,7 @@
-"""Paint classes over images and videos.
+r"""Paint classes over images and videos.
 
     weakclip demo photo.jpg --classes "red car, tree, sky" --dense sclip
-    weakclip demo film.mp4 --config configs/weakclip_voc.py \\
+    weakclip demo film.mp4 --config configs/weakclip_voc.py \
         --checkpoint iter_20000.pth --every 5
 
 writes demo/photo.png and demo/film.mp4. With --classes, nothing is trained;
@@ -168,8 +168,8 @@ def build_parser(
     return parser
 
 
-def settle_way(args: argparse.Namespace) -> None:
-    """See that exactly one of the two ways is taken, and fill in its rest.
+def check_mode(args: argparse.Namespace) -> None:
+    """Check that exactly one mode is chosen, and fill in its defaults.
 
     Args:
         args: Of :func:`build_parser`. Flags of :data:`ZERO_SHOT` that are
@@ -215,7 +215,7 @@ def use_device(name: str) -> torch.device:
 
 
 def build(args: argparse.Namespace) -> Segmenter:
-    """The model of either way."""
+    """Return the model: trained, or CLIP and class names."""
     device = use_device(args.device)
     if args.config is not None:
         return load_trained(args.config, args.checkpoint, device)
@@ -229,6 +229,7 @@ def build(args: argparse.Namespace) -> Segmenter:
 def paint_video(
     segmenter: Segmenter, job: Job, args: argparse.Namespace
 ) -> None:
+    """Paint a video, and say how many frames it had."""
     video = Video(job.source)
     with progress_bar(video.stated or None) as bar:
         segment_video(
@@ -243,13 +244,15 @@ def paint_video(
 def paint_images(
     segmenter: Segmenter, jobs: Sequence[Job], args: argparse.Namespace
 ) -> None:
+    """Paint pictures, and say how many."""
     with progress_bar(len(jobs)) as bar:
         segment_images(segmenter, jobs, args.batch_size, bar.update)
     print(f'{len(jobs)} pictures in {args.out}')
 
 
 def run(args: argparse.Namespace) -> None:
-    settle_way(args)
+    """Paint all that the user gave."""
+    check_mode(args)
     jobs = plan_jobs(find_inputs(args.inputs), args.out, args.out_masks)
     make_folders(jobs)
     segmenter = build(args)

@@ -26,6 +26,7 @@ class Job:
 
     @property
     def is_video(self) -> bool:
+        """Whether the source is a video."""
         return _is_video(self.source)
 
 

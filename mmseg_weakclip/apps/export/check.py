@@ -38,6 +38,7 @@ class Difference:
 
     @property
     def passes(self) -> bool:
+        """Whether the file may be written."""
         # Not "no larger": no number is no pass.
         return self.difference <= TOLERANCE
 
@@ -51,7 +52,7 @@ def random_images(size: tuple[int, int, int]) -> Tensor:
 
 
 def reference_logits(
-    model: BaseSegmentor, images: Tensor, takes_rgb: bool = False
+    model: BaseSegmentor, images: Tensor, *, takes_rgb: bool = False
 ) -> Tensor:
     """What mmseg itself predicts for whole images.
 
@@ -113,7 +114,9 @@ def largest_difference(
         distance = logits.sigmoid() - threshold
         wrong = (distance > 0) != (chosen > 0)
         return float((distance.abs() * wrong).max())
-    return float((logits.amax(1, True) - logits.gather(1, chosen)).max())
+    return float(
+        (logits.amax(1, keepdim=True) - logits.gather(1, chosen)).max()
+    )
 
 
 def compare(
@@ -122,6 +125,7 @@ def compare(
     batches: Sequence[Tensor],
     output: str,
     threshold: float | None = None,
+    *,
     takes_rgb: bool = False,
 ) -> Iterator[Difference]:
     """Run a file and PyTorch on the same images.
@@ -136,7 +140,7 @@ def compare(
     """
     for images in batches:
         size = images.shape[0], *images.shape[2:]
-        logits = reference_logits(model, images, takes_rgb)
+        logits = reference_logits(model, images, takes_rgb=takes_rgb)
         try:
             found = predict(images)
         except Exception as error:  # each runtime has its own

@@ -1,6 +1,6 @@
-"""Write a trained segmenter into a file that runs without mmseg.
+r"""Write a trained segmenter into a file that runs without mmseg.
 
-    weakclip export configs/toyland/segmenter.py \\
+    weakclip export configs/toyland/segmenter.py \
         work_dirs/segmenter/iter_3000.pth --format onnx
 
 The file takes RGB images as they are, float32, 0 to 255, any number of any
@@ -114,6 +114,7 @@ def _read_images(paths: Sequence[str]) -> list[Tensor]:
 
 
 def load(args: argparse.Namespace) -> TrainedSegmentor:
+    """Return the trained segmentor that the user names."""
     cfg = read_config(args.config)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
@@ -147,7 +148,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         if args.format == 'onnx':
             require_onnx()
         source = load(args)
-        segmenter = ExportSegmenter(source.model, args.output, source.is_rgb)
+        segmenter = ExportSegmenter(
+            source.model, args.output, is_rgb=source.is_rgb
+        )
         content = trace(args, source, segmenter)
     except (OSError, ImportError, KeyError, RuntimeError, ValueError) as error:
         print(
@@ -165,7 +168,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         batches,
         args.output,
         segmenter.threshold,
-        source.takes_rgb,
+        takes_rgb=source.takes_rgb,
     ):
         batch, height, width = comparison.size
         print(

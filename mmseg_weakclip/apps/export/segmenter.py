@@ -59,7 +59,11 @@ class ExportSegmenter(nn.Module):
     """
 
     def __init__(
-        self, model: BaseSegmentor, output: str = 'logits', is_rgb: bool = True
+        self,
+        model: BaseSegmentor,
+        output: str = 'logits',
+        *,
+        is_rgb: bool = True,
     ) -> None:
         super().__init__()
         if output not in OUTPUTS:
@@ -94,9 +98,9 @@ class ExportSegmenter(nn.Module):
         self.model = make_traceable(deepcopy(model))
         self.eval()
 
-    def train(self, mode: bool = True) -> 'ExportSegmenter':
-        """Stays in evaluation mode."""
-        return super().train(False)
+    def train(self, mode: bool = True) -> 'ExportSegmenter':  # noqa: FBT001, FBT002
+        """Stay in evaluation mode."""
+        return super().train(mode=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict.

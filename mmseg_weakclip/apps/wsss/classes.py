@@ -158,9 +158,10 @@ def _parse_class(entry: Any, source: str) -> ClassInfo:
     color = entry.get('color')
     if color is not None:
         color = _parse_color(color, where)
+    (display,) = _strings([entry.get('display', name)], f'{where}, `display`')
     return ClassInfo(
         name,
-        *_strings([entry.get('display', name)], f'{where}, `display`'),
+        display,
         tuple(_strings(prompts, f'{where}, `prompts`')),
         color,
     )
@@ -190,7 +191,8 @@ def _strings(values: Any, where: str) -> list[str]:
 def _parse_color(color: Any, where: str) -> tuple[int, int, int]:
     if isinstance(color, str) and len(color) == 7 and color[0] == '#':
         try:
-            return tuple(bytes.fromhex(color[1:]))
+            red, green, blue = bytes.fromhex(color[1:])
+            return red, green, blue
         except ValueError:
             pass
     if (
@@ -198,7 +200,8 @@ def _parse_color(color: Any, where: str) -> tuple[int, int, int]:
         and len(color) == 3
         and all(isinstance(v, int) and 0 <= v <= 255 for v in color)
     ):
-        return tuple(color)
+        red, green, blue = color
+        return red, green, blue
     raise UserError(
         f'{where}: the color {color!r} is neither [r, g, b] of 0 to 255 nor '
         '"#rrggbb"'

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 
 class Parser(argparse.ArgumentParser):
-    """One line of what is wrong, in place of the usage."""
+    """A parser that says what is wrong in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
+        """Raise a mistake of the user."""
         raise UserError(f'{message} (--help lists all options)')
 
 
@@ -252,7 +253,7 @@ def run_command(args: argparse.Namespace) -> None:
         if not dry:
             server = stack.enter_context(stage_server(options))
         run_pipeline(
-            options, before, getattr(args, 'until', None), dry, server
+            options, before, getattr(args, 'until', None), server, dry=dry
         )
 
 
@@ -260,8 +261,9 @@ def run_pipeline(
     options: Options,
     before: 'Manifest | None',
     until: str | None,
-    dry: bool,
     server: 'StageServer | None',
+    *,
+    dry: bool,
 ) -> None:
     """Read the sources, print the plan, and run the stages.
 
@@ -269,8 +271,8 @@ def run_pipeline(
         options: What the user asks for.
         before: What an earlier start of the run has done.
         until: Stage to stop behind, or None.
-        dry: Stop behind the plan.
         server: Forks the stages, or None.
+        dry: Stop behind the plan.
     """
     from mmseg_weakclip.common.files import lock_folder
 

@@ -65,6 +65,7 @@ def set_names(
     model: dict,
     prompts: Sequence[Sequence[str]],
     background: Sequence[str] | str | None,
+    *,
     own_words: bool,
 ) -> None:
     """Say what the classes, and what else there is, are called before CLIP.

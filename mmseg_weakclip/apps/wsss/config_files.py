@@ -40,6 +40,8 @@ def write_config(run: Run, stage: Stage, record: StageRecord) -> bool:
     found = digest_file(path)
     if path.is_file() and record.written_config not in (None, found):
         return True
+    if stage.config is None:
+        raise ValueError(f'the stage {stage.name} has no config')
     text = f'# {stage.title.capitalize()}.\n{usage_comment(stage, path)}\n'
     text += stage.config(run).pretty_text
     content = text.encode()

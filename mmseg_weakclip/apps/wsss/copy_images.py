@@ -122,6 +122,8 @@ def copy_truth(
     Raises:
         ValueError: It is damaged, of another size, or has unknown ids.
     """
+    if task.truth is None:
+        return
     mask = read_mask(task.truth)
     check_mask_size(mask, task.truth, size, task.source)
     check_mask_ids(mask, task.truth, range(len(task.palette)))

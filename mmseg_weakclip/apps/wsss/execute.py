@@ -1,6 +1,7 @@
 """Run a stage's command, so that nothing outlives this process."""
 
 import codecs
+import io
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from mmseg_weakclip.apps.errors import StageFailed
 
@@ -43,7 +44,9 @@ class Usage:
 class Process(Protocol):
     """A running command: its group, and its end."""
 
-    group: int
+    @property
+    def group(self) -> int:
+        """Id of its process group."""
 
     def wait(self) -> Ended:
         """Wait for the end."""
@@ -178,7 +181,7 @@ def capture(launcher: Launcher, command: Sequence[str]) -> tuple[int, str]:
     return code, next((li for li in reversed(lines) if li.strip()), '')
 
 
-def _read_lines(pipe: BinaryIO) -> Iterator[tuple[str, bool]]:
+def _read_lines(pipe: io.BufferedReader) -> Iterator[tuple[str, bool]]:
     """Lines as they come; those that are overwritten are not whole."""
     decode = codecs.getincrementaldecoder('utf-8')('replace').decode
     rest = ''

@@ -58,11 +58,12 @@ def background_prompts(run: Run) -> list[str]:
 
 
 def has_custom_prompts(info: ClassInfo) -> bool:
+    """Return whether the user chose other prompts than the name."""
     return info.prompts != (info.name,)
 
 
 def set_model(cfg: Config, run: Run) -> None:
-    """The user's classes, their names and CLIP."""
+    """Give a model the user's classes, their names and CLIP."""
     options = run.options
     set_classes(cfg.model, run.num_classes)
     set_names(

@@ -60,7 +60,7 @@ class Options:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> 'Options':
-        """The options that a manifest has."""
+        """Return the options that a manifest has."""
         known = {field.name for field in fields(cls)}
         values = {key: v for key, v in values.items() if key in known}
         return cls(**{**values, 'notes': tuple(values.get('notes', ()))})
@@ -84,4 +84,5 @@ class Options:
         return replace(self, clip=clip, clip_weights=weights, notes=notes)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the options as JSON has them."""
         return asdict(self)

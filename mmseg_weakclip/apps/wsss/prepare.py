@@ -51,6 +51,7 @@ class Sources:
 
     @property
     def classes(self) -> ClassList:
+        """All classes, without the background."""
         return self.labelling.classes
 
 

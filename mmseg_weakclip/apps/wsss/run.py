@@ -60,22 +60,24 @@ class Run:
         )
 
     def with_images(self, images: list[RunImage]) -> 'Run':
-        """The same with other images."""
+        """Return the same run with other images."""
         return replace(self, images=images)
 
     @property
     def data(self) -> Path:
+        """Folder of the data."""
         return self.folder / DATA
 
     @property
     def num_classes(self) -> int:
-        """With the background."""
+        """Number of classes, with the background."""
         return len(self.classes.names)
 
     def number(self, *splits: str) -> int:
-        """Images in these splits."""
+        """Return the number of images in some splits."""
         return sum(image.split in splits for image in self.images)
 
     @property
     def has_truth(self) -> bool:
+        """Whether any image has a mask for scores."""
         return any(image.truth for image in self.images)

@@ -90,13 +90,15 @@ def train_pipeline(crop: int, side: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_pipeline(side: int, truth: bool) -> list[dict[str, Any]]:
+def test_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
     """An image at the size that was trained on, and its mask if wanted."""
-    load = [
+    pipeline: list[dict[str, Any]] = [
         dict(type='LoadColorImage'),
         dict(type='Resize', scale=(8 * side, side), keep_ratio=True),
     ]
-    return [*load, *([dict(type='LoadTruthIfPresent')] * truth), PACK]
+    if truth:
+        pipeline.append(dict(type='LoadTruthIfPresent'))
+    return [*pipeline, PACK]
 
 
 def segmenter_config(run: Run) -> Config:
@@ -165,7 +167,7 @@ def _fit_model(cfg: Config, run: Run) -> None:
         replace_weights(cfg.model, None if weights == 'none' else weights)
 
 
-def _loader(run: Run, split: str, truth: bool) -> dict[str, Any]:
+def _loader(run: Run, split: str, *, truth: bool) -> dict[str, Any]:
     prefix = dict(img_path='images')
     if truth:
         prefix['seg_map_path'] = 'truth'
@@ -179,6 +181,6 @@ def _loader(run: Run, split: str, truth: bool) -> dict[str, Any]:
             split,
             data_prefix=prefix,
             test_mode=True,
-            pipeline=test_pipeline(image_side(run), truth),
+            pipeline=test_pipeline(image_side(run), truth=truth),
         ),
     )
