@@ -80,7 +80,7 @@ def digest_masks(folder: Path) -> str:
         known = json.loads(notes.read_bytes())
     except (OSError, ValueError):
         known = {}
-    found = {}
+    found: dict[str, list[Any]] = {}
     with os.scandir(folder / 'masks') as files:
         for file in files:
             if file.name.endswith('.png') and not file.name.startswith('.'):

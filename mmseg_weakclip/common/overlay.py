@@ -140,7 +140,10 @@ def paint_frame(
     shown = present
     if len(present) > fitting:
         shown = present[: fitting - 1]
-    rows = [(names[i], tuple(colors[i])) for i in sorted(shown)]
+    rows: list[tuple[str, tuple[int, int, int] | None]] = []
+    for i in sorted(shown):
+        red, green, blue = colors[i]
+        rows.append((names[i], (red, green, blue)))
     if len(shown) < len(present):
         rows.append((f'+ {len(present) - len(shown)}', None))
     if not rows:

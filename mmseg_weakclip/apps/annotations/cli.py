@@ -154,6 +154,8 @@ def _read_classes(args: argparse.Namespace) -> MaskClasses:
 
 def place_image(source: MaskSource, folder: Path, link: str) -> None:
     """Copy an image into a folder, or link it there."""
+    if source.image is None:
+        return
     path = folder / source.image.name
     if link == 'copy':
         write_atomically(path, source.image.read_bytes())

@@ -31,7 +31,7 @@ def outline(region: Region) -> list[np.ndarray]:
     """
     enlarged = np.kron(
         region.pixels.astype(np.uint8), np.ones((ENLARGE,) * 2, np.uint8)
-    )
+    ).astype(np.uint8)
     contours, hierarchy = cv2.findContours(
         enlarged, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
     )

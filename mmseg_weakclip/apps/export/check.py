@@ -111,6 +111,8 @@ def largest_difference(
         return float((found - expected).abs().max())
     chosen = found.long()[:, None]
     if is_binary:
+        if threshold is None:
+            raise ValueError('a mask of one channel needs a threshold')
         distance = logits.sigmoid() - threshold
         wrong = (distance > 0) != (chosen > 0)
         return float((distance.abs() * wrong).max())
@@ -147,7 +149,7 @@ def compare(
             line = str(error).strip().splitlines()[-1]
             yield Difference(size, float('inf'), f'it can not be run: {line}')
             continue
-        expected = logits.shape
+        expected = tuple(logits.shape)
         if output == 'mask':
             expected = (expected[0], *expected[2:])
         if found.shape != expected:

@@ -82,6 +82,8 @@ def to_onnx(
                 external_data=False,
                 verbose=False,
             )
+        if program is None:
+            raise RuntimeError('the exporter returned nothing')
         proto = program.model_proto
     except Exception as error:
         raise _untraceable('ONNX', error) from error
@@ -161,7 +163,7 @@ def load_torchscript(content: bytes) -> Predict:
     return predict
 
 
-def _untraceable(name: str, error: Exception) -> ExportError:
+def _untraceable(name: str, error: BaseException) -> ExportError:
     """What a tracer says at length, in a line."""
     while error.__cause__ is not None:
         error = error.__cause__

@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ class LabelFreeMeta(dict):
     whatever head it is.
     """
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: object) -> bool:
         if key == 'image_labels':
             raise ExportError(
                 'its prediction needs the image labels of each image, which '
@@ -58,6 +59,10 @@ class ExportSegmenter(nn.Module):
             fit into a mask, or pads in a way that is not supported.
     """
 
+    mean: Tensor
+    std: Tensor
+    threshold: float | None
+
     def __init__(
         self,
         model: BaseSegmentor,
@@ -78,7 +83,7 @@ class ExportSegmenter(nn.Module):
                 f'{model.out_channels} classes do not fit into a mask of one '
                 "byte per pixel; take output='logits'"
             )
-        preprocessor = model.data_preprocessor
+        preprocessor: Any = model.data_preprocessor
         if not isinstance(preprocessor, SegDataPreProcessor):
             raise ExportError(
                 f'its data_preprocessor is a {type(preprocessor).__name__}, '
@@ -88,14 +93,14 @@ class ExportSegmenter(nn.Module):
         self.output = output
         self.is_rgb = is_rgb
         self.is_binary = model.out_channels == 1
-        head = model.decode_head
+        head: Any = model.decode_head
         head = head[-1] if isinstance(head, nn.ModuleList) else head
         self.threshold = head.threshold
         # For any type of image, so that a model without both is no case.
         for name, default in (('mean', 0.0), ('std', 1.0)):
             value = getattr(preprocessor, name, torch.full((3, 1, 1), default))
             self.register_buffer(name, value.clone())
-        self.model = make_traceable(deepcopy(model))
+        self.model: Any = make_traceable(deepcopy(model))
         self.eval()
 
     def train(self, mode: bool = True) -> 'ExportSegmenter':  # noqa: FBT001, FBT002
@@ -134,21 +139,23 @@ class ExportSegmenter(nn.Module):
             probabilities = logits.sigmoid()
             if self.output == 'probabilities':
                 return probabilities
+            if self.threshold is None:
+                raise ExportError('a head of one channel needs a threshold')
             return (probabilities > self.threshold)[:, 0].to(torch.uint8)
         if self.output == 'probabilities':
             return logits.softmax(1)
         return logits.argmax(1).to(torch.uint8)
 
 
-def _padding(preprocessor: nn.Module) -> tuple[int, float]:
+def _padding(preprocessor: SegDataPreProcessor) -> tuple[int, float]:
     """Divisor and value of the padding at test time."""
-    settings = preprocessor.test_cfg or {}
+    settings: dict[str, Any] = preprocessor.test_cfg or {}
     if settings.get('size') is not None:
         raise ExportError(
             'its data_preprocessor pads to test_cfg.size='
             f'{tuple(settings["size"])}; only size_divisor is supported'
         )
-    return settings.get('size_divisor') or 1, preprocessor.pad_val
+    return settings.get('size_divisor') or 1, float(preprocessor.pad_val)
 
 
 def describe_export(

@@ -54,7 +54,7 @@ class TraceablePadding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pad (B, C, H, W) with zeros until windows cover it."""
-        amounts = []
+        amounts: list[int] = []
         for length, (extent, stride) in zip(x.shape[-2:], self.axes):
             steps = (length - 1) // stride
             total = steps * stride + extent - length
@@ -114,6 +114,8 @@ class FixedText(nn.Module):
         bank: A bank that knows its names.
     """
 
+    embeddings: Tensor
+
     def __init__(self, bank: TextBank) -> None:
         super().__init__()
         with torch.no_grad():
@@ -123,7 +125,7 @@ class FixedText(nn.Module):
         self.rows_per_class = bank.rows_per_class
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.names or ())
 
     def forward(self) -> Tensor:
         """See ``TextBank.forward``."""
@@ -159,11 +161,11 @@ def _traceable(module: nn.Module) -> nn.Module:
     ):
         return TraceablePadding(module)
     if isinstance(module, nn.AdaptiveAvgPool2d):
-        cells = module.output_size
-        cells = cells if isinstance(cells, tuple) else (cells, cells)
+        size = module.output_size
+        rows, columns = size if isinstance(size, tuple) else (size, size)
         # Into a single cell: the mean, which ONNX has.
-        if None not in cells and cells != (1, 1):
-            return TraceableAvgPool(cells)
+        if rows and columns and (rows, columns) != (1, 1):
+            return TraceableAvgPool((rows, columns))
     return module
 
 

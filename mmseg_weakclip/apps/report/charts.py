@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from mmseg_weakclip.apps.run_folder.schema import ROLES
 
@@ -80,7 +80,7 @@ def render_figure(
             "the report needs matplotlib: pip install 'mmseg_weakclip[report]'"
         ) from error
     buffer = io.StringIO()
-    with rc_context(STYLE), warnings.catch_warnings():
+    with rc_context(cast(Any, STYLE)), warnings.catch_warnings():
         # The browser has the letters that matplotlib's font lacks.
         warnings.filterwarnings('ignore', message='Glyph .* missing')
         figure = Figure(size, layout='constrained')

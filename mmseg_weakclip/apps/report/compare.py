@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 
 import numpy as np
 
@@ -83,12 +82,11 @@ def read_masks(run: RunFolder, image: RunImage) -> dict[str, np.ndarray]:
     Raises:
         RunError: One is damaged, of another size, or has unknown ids.
     """
-    paths: dict[str, Path | None] = {
-        role: run.mask_path(role, image.id) for role in ROLES
-    }
+    paths = {role: run.mask_path(role, image.id) for role in ROLES}
     paths = {role: path for role, path in paths.items() if path.is_file()}
-    if image.truth is not None:
-        paths[TRUTH] = run.truth_path(image)
+    truth = run.truth_path(image)
+    if truth is not None:
+        paths[TRUTH] = truth
     masks = {}
     for role, path in paths.items():
         try:
@@ -169,8 +167,8 @@ def choose(
         for split in SPLITS
     ]
     in_turn = (c for turn in zip_longest(*queues) for c in turn if c)
-    worst = {c.image.id: c for c in in_turn}
-    worst = list(worst.values())[: round(count * WORST_SHARE)]
+    by_id = {c.image.id: c for c in in_turn}
+    worst = list(by_id.values())[: round(count * WORST_SHARE)]
     taken = {c.image.id for c in worst}
     rest = [c for c in comparisons if c.image.id not in taken]
     places = np.linspace(0, len(rest) - 1, count - len(worst)).round()

@@ -78,8 +78,9 @@ def render(
         raise ImportError(
             "the report needs jinja2: pip install 'mmseg_weakclip[report]'"
         ) from error
+    loader = PackageLoader(str(__package__))
     environment = Environment(
-        loader=PackageLoader(__package__),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -91,8 +92,7 @@ def render(
         color=lambda rgb: '#{:02x}{:02x}{:02x}'.format(*rgb),
     )
     style, script = (
-        environment.loader.get_source(environment, name)[0]
-        for name in (STYLE, SCRIPT)
+        loader.get_source(environment, name)[0] for name in (STYLE, SCRIPT)
     )
     digest = hashlib.sha256(script.encode()).digest()
     return environment.get_template(PAGE).render(

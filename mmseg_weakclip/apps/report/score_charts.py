@@ -19,6 +19,11 @@ MOST_BARS = 41
 MOST_NUMBERS = 12
 
 
+def value_or(value: float | None, other: float) -> float:
+    """Return a value, or another where there is none."""
+    return other if value is None else value
+
+
 def ious_charts(
     names: Sequence[str], scores: Mapping[str, SplitScores], label: str
 ) -> list[str]:
@@ -41,7 +46,8 @@ def ious_charts(
         for place in range(len(names))
         if any(s.ious[place] is not None for s in scores.values())
     ]
-    present.sort(key=lambda k: 1 if last.ious[k] is None else -last.ious[k])
+    # Percentages: a class without a score comes last.
+    present.sort(key=lambda k: -value_or(last.ious[k], -1.0))
     return [
         _ious_chart(names, scores, present[start : start + MOST_BARS], label)
         for start in range(0, len(present), MOST_BARS)

@@ -184,10 +184,10 @@ def _how_good(run: RunFolder) -> list[str]:
     split, scores = best
     role, last = list(scores.items())[-1]
     lines = [f'mIoU in percent: {"; ".join(means)}.']
-    known = [k for k, value in enumerate(last.ious) if value is not None]
+    known = {k: iou for k, iou in enumerate(last.ious) if iou is not None}
     if not known:
         return lines
-    worst = min(known, key=lambda k: last.ious[k])
+    worst = min(known, key=lambda k: known[k])
     line = f'Worst class of the {ROLES[role]} on {split}: '
     line += f'{run.names[worst]} ({last.ious[worst]:.1f})'
     if found := find_confusions(last.confusion, 1):

@@ -5,7 +5,7 @@ records need another :data:`VERSION`.
 """
 
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -177,7 +177,7 @@ def from_record(
         RunError: A field without a default is missing.
     """
     known = {}
-    for item in fields(kind):
+    for item in fields(cast(Any, kind)):
         if item.name in record:
             known[item.name] = record[item.name]
     try:
