@@ -219,7 +219,7 @@ def load_scores(path: str | Path) -> tuple[Tensor, np.ndarray]:
             )
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f'{path} holds no class maps: {error}; make it again, with '
+            f'{path} holds no class maps: {error}; make it again with '
             'score_stride in PseudoMaskWriter'
         ) from error
     maps = torch.from_numpy(scores).float() / 255
