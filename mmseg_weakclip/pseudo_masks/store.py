@@ -183,7 +183,7 @@ def save_scores(
             'cannot be kept as 8 bits; they must lie in [0, 1]'
         )
     size = scores.shape[1:]
-    grid = [-(-side // stride) for side in size]
+    grid = -(-size[0] // stride), -(-size[1] // stride)
     if len(scores):
         scores = F.adaptive_avg_pool2d(scores[None].float(), grid)[0]
     else:
