@@ -70,7 +70,7 @@ class WeakCOCO14Dataset(WeakSegDataset):
     ) -> None:
         if label_encoding not in ('auto', *ENCODINGS):
             raise ValueError(
-                f'There is no label_encoding {label_encoding!r}; choose '
+                f'Unknown label_encoding {label_encoding!r}; choose '
                 f"'auto' or one of {sorted(ENCODINGS)}."
             )
         self.label_encoding = label_encoding

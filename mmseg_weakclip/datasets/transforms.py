@@ -109,7 +109,7 @@ class LoadImageLabels(BaseTransform):
         if isinstance(classes, str):
             if classes not in VOCABULARIES:
                 raise ValueError(
-                    f'There is no class list {classes!r}; there are '
+                    f'Unknown class list {classes!r}; there are '
                     f'{sorted(VOCABULARIES)}.'
                 )
             classes = (BACKGROUND, *VOCABULARIES[classes])

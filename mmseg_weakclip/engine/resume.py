@@ -90,7 +90,8 @@ class RandomStateHook(Hook):
 
     def after_val(self, runner: Runner) -> None:
         """Restore the state from before the validation."""
-        set_random_state(self._before_val)
+        if self._before_val is not None:
+            set_random_state(self._before_val)
 
 
 @HOOKS.register_module()

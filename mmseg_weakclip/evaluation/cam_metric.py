@@ -14,7 +14,7 @@ from .areas import class_ious, count_pairs, iou_table, sample_scores
 def threshold_areas(
     cams: np.ndarray,
     truth: np.ndarray,
-    thresholds: Sequence[float],
+    thresholds: Sequence[float] | np.ndarray,
     ignore_index: int = 255,
 ) -> np.ndarray:
     """Count the areas of the seeds at each background threshold.
@@ -122,7 +122,8 @@ class CAMMetric(BaseMetric):
 
     def compute_metrics(self, results: list[np.ndarray]) -> dict[str, float]:
         """Return the mIoU at the fixed threshold, and the best on request."""
-        ious = np.stack([class_ious(areas) for areas in sum(results)])
+        total = np.sum(results, axis=0)
+        ious = np.stack([class_ious(areas) for areas in total])
         means = np.nanmean(ious, axis=1)
         curve = PrettyTable(['threshold', 'mIoU'])
         for index, (value, mean) in enumerate(zip(self.thresholds, means)):

@@ -57,7 +57,7 @@ def report_sweep(
         chosen_by = 'pixel truth'
         note = (
             f'This choice has seen the pixel truth of {images} images of '
-            f'{split}: the best score is no fair result on that split.'
+            f'{split}: the best score is not a fair result on that split.'
         )
     elif images:
         chosen_by = 'image labels'

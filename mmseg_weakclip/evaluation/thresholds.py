@@ -73,7 +73,7 @@ def check_threshold(model: BaseSegmentor) -> None:
     """
     head = getattr(model, 'decode_head', None)
     own = [
-        cls.__init__
+        vars(cls)['__init__']
         for cls in type(head).__mro__
         if cls is not BaseDecodeHead and '__init__' in vars(cls)
     ]

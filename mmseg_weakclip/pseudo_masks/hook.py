@@ -12,7 +12,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 from torch import nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Subset
 
 from mmseg_weakclip.datasets.configs import iter_base_datasets
 
@@ -37,6 +37,8 @@ def hash_weights(model: nn.Module) -> str:
 
 class _Remaining(Subset):
     """Images that are not finished, with the metainfo of the whole set."""
+
+    dataset: Any
 
     @property
     def metainfo(self) -> dict:
@@ -128,7 +130,7 @@ class PseudoMaskHook(Hook):
         loop.dataloader = runner.build_dataloader(cfg, seed=runner.seed)
 
 
-def _image_ids(dataset: Dataset) -> list[str] | None:
+def _image_ids(dataset: Any) -> list[str] | None:
     """Return the id of each image; None if the data set cannot tell."""
     if not hasattr(dataset, 'get_data_info'):
         return None

@@ -102,7 +102,7 @@ class Refiner:
         """
         scores = torch.as_tensor(task.scores).float()
         image_id = Path(task.image_path).stem
-        record = dict(id=image_id)
+        record: dict[str, Any] = dict(id=image_id)
         stages = dict(raw=scores)
         if self.refines:
             stages['refined'] = self._refine(task.image_path, scores)
@@ -128,14 +128,14 @@ class Refiner:
         return record
 
     def _refine(self, path: str, scores: Tensor) -> Tensor:
-        image = read_color_image(path)[..., ::-1].copy()
-        if image.shape[:2] != scores.shape[1:]:
+        pixels = read_color_image(path)[..., ::-1].copy()
+        if pixels.shape[:2] != scores.shape[1:]:
             raise ValueError(
-                f'{path} has {image.shape[:2]} pixels, its scores '
+                f'{path} has {pixels.shape[:2]} pixels, its scores '
                 f'{tuple(scores.shape[1:])}: the test pipeline must keep '
                 'ori_shape'
             )
-        image = torch.from_numpy(image).permute(2, 0, 1).to(scores.device)
+        image = torch.from_numpy(pixels).permute(2, 0, 1).to(scores.device)
         images, scores = image[None], scores[None]
         if self.par is not None:
             scores = refine_by_pixels(images, scores, **self.par)

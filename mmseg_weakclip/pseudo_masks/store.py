@@ -183,7 +183,7 @@ def save_scores(
             'cannot be kept as 8 bits; they must lie in [0, 1]'
         )
     size = scores.shape[1:]
-    grid = [-(-side // stride) for side in size]
+    grid = -(-size[0] // stride), -(-size[1] // stride)
     if len(scores):
         scores = F.adaptive_avg_pool2d(scores[None].float(), grid)[0]
     else:
@@ -219,7 +219,7 @@ def load_scores(path: str | Path) -> tuple[Tensor, np.ndarray]:
             )
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f'{path} holds no class maps: {error}; make it again, with '
+            f'{path} holds no class maps: {error}; make it again with '
             'score_stride in PseudoMaskWriter'
         ) from error
     maps = torch.from_numpy(scores).float() / 255

@@ -94,7 +94,7 @@ class PseudoMaskWriter(BaseMetric):
         self.use_labels = use_labels
         self.activation = activation
         if workers is None:
-            workers = 0 if torch.cuda.is_available() else os.cpu_count()
+            workers = 0 if torch.cuda.is_available() else os.cpu_count() or 1
         self._pool_size = workers
         self.store = MaskStore(output_dir, get_rank())
         self._finished: set[str] | None = None
@@ -102,7 +102,7 @@ class PseudoMaskWriter(BaseMetric):
         self._waiting: deque[Future] = deque()
 
     @property
-    def dataset_meta(self) -> dict | None:
+    def dataset_meta(self) -> Any:  # None until it is set
         """Meta information of the data set; see ``BaseMetric``."""
         return self._dataset_meta
 
@@ -196,7 +196,7 @@ class PseudoMaskWriter(BaseMetric):
             self._pool = ProcessPoolExecutor(
                 self._pool_size, context, set_up_worker
             )
-        task.scores = task.scores.cpu().numpy()
+        task.scores = torch.as_tensor(task.scores).cpu().numpy()
         self._waiting.append(self._pool.submit(self.refiner, task))
         # Bounds what waits in memory.
         while len(self._waiting) > 2 * self._pool_size:

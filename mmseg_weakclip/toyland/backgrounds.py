@@ -28,8 +28,8 @@ def scene_backgrounds(root: str | Path, split: str) -> dict[str, str]:
     path = Path(root) / SETTINGS
     if not path.is_file():
         raise FileNotFoundError(
-            f'{root} is no toyland (no {SETTINGS}); tools/make_toyland.py '
-            'makes one'
+            f'{root} is not a toyland (it has no {SETTINGS}); '
+            'tools/make_toyland.py makes one'
         )
     if split not in ('train', 'val'):
         raise ValueError(f"split={split!r} must be 'train' or 'val'")

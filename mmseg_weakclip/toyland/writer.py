@@ -134,7 +134,7 @@ def write_toyland(
     records = _run(
         partial(write_scene, root=part, size=size, style=style),
         items,
-        workers or os.cpu_count(),
+        workers or os.cpu_count() or 1,
     )
     labels = {record['id']: record['labels'] for record in records}
     captions = {record['id']: record['caption'] for record in records}

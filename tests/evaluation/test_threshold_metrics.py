@@ -7,6 +7,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg_weakclip.evaluation.threshold_metrics import (
     BackgroundIoU,
     LabelAgreement,
+    set_precision_recall,
 )
 
 CLASSES = ('background', 'a', 'b', 'c')
@@ -84,3 +85,24 @@ def test_no_labels():
 def test_truth_is_refused():
     with pytest.raises(ValueError, match='x.jpg comes with its true mask'):
         run(LabelAgreement(), [make_sample([[0, 1]], [[0, 1]])])
+
+
+def test_sets_by_hand():
+    truth = {'a': ['sea', 'sky'], 'b': ['sea'], 'c': ['road']}
+    found = {'a': ['sea', 'car', 'sea'], 'b': ['sea']}
+    # Found: sea and car, sea; true among them: two. To be found: four.
+    score = set_precision_recall(found, truth)
+    assert score == (pytest.approx(2 / 3), pytest.approx(1 / 2))
+    assert set_precision_recall(truth, truth) == (1, 1)
+
+
+def test_empty_sets():
+    score = set_precision_recall({}, {'a': ['sea']})
+    assert math.isnan(score.precision)
+    assert score.recall == 0
+    assert math.isnan(set_precision_recall({'a': []}, {'a': []}).recall)
+
+
+def test_sets_of_unknown_keys():
+    with pytest.raises(ValueError, match="lacks 1 of 2 keys, .* 'b'"):
+        set_precision_recall({'a': [], 'b': []}, {'a': []})

@@ -44,7 +44,7 @@ def test_usual_backgrounds(root):
 
 
 def test_bad_input(root, tmp_path):
-    with pytest.raises(FileNotFoundError, match='is no toyland.*make_toy'):
+    with pytest.raises(FileNotFoundError, match='is not a toyland.*make_toy'):
         scene_backgrounds(tmp_path, 'train')
     with pytest.raises(ValueError, match="split='test'"):
         scene_backgrounds(root, 'test')

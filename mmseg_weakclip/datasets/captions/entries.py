@@ -37,7 +37,7 @@ def parse_json(text: str, source: str) -> Any:
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             key = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f'{source}: the key {key!r} stands there twice.')
+            raise ValueError(f'{source}: the key {key!r} occurs twice.')
         return found
 
     try:

@@ -42,7 +42,7 @@ def read_captions(
         raise FileNotFoundError(f'There are no captions at {path}.')
     if format not in ('auto', *CAPTION_FORMATS):
         raise ValueError(
-            f'There is no caption format {format!r}; there are '
+            f'Unknown caption format {format!r}; there are '
             f'{list(CAPTION_FORMATS)}.'
         )
     suffix = path.suffix.lower().removeprefix('.')

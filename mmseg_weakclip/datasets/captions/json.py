@@ -51,7 +51,7 @@ def parse_coco(data: Any, path: str | Path) -> Iterator[CaptionEntry]:
         image_id = field_of(annotation, 'image_id', path, place)
         if image_id not in files:
             raise ValueError(
-                f'{path}, {place}: there is no image {image_id} in the list.'
+                f'{path}, {place}: the list of images has no {image_id}.'
             )
         caption = text_of(
             field_of(annotation, 'caption', path, place), path, place

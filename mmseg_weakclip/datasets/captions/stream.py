@@ -98,7 +98,7 @@ class WebDatasetCaptions(IterableDataset):
         if not 0 <= max_bad_share <= 1:
             raise ValueError(
                 f'WebDatasetCaptions has max_bad_share={max_bad_share}, which '
-                'is no share in [0, 1].'
+                'is not in [0, 1].'
             )
         self.data_root = data_root
         self.shards = expand_shards(shards, data_root)

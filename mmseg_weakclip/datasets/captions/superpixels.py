@@ -126,7 +126,7 @@ class FelzenszwalbSuperpixels(BaseTransform):
         """
         if results.get('img_shape') != results.get('ori_shape'):
             raise ValueError(
-                'FelzenszwalbSuperpixels stands behind a transform that '
+                'FelzenszwalbSuperpixels comes after a transform that '
                 'changes the size of the image; put it right after the image '
                 'is loaded.'
             )

@@ -178,8 +178,9 @@ class PackCaptionInputs(PackSegInputs):
         if not isinstance(caption, str) or not caption.strip():
             raise ValueError(
                 f'{results.get("img_path")} comes with the caption '
-                f'{caption!r}, which says nothing. Use CaptionDataset or '
-                'WebDatasetCaptions, which leave blank captions out.'
+                f'{caption!r}, which is not a text or is blank. Use '
+                'CaptionDataset or WebDatasetCaptions, which leave blank '
+                'captions out.'
             )
         packed = super().transform(results)
         sample = packed['data_samples']

@@ -64,7 +64,7 @@ class ArrayUnpickler(pickle.Unpickler):
             return _ADMITTED[home, name]
         except KeyError:
             raise pickle.UnpicklingError(
-                f'it asks for {module}.{name}, which no label file needs'
+                f'it calls {module}.{name}, which is not allowed'
             ) from None
 
 
@@ -84,7 +84,9 @@ def load_object_array(path: str | Path) -> Any:
             }[version]
             shape, _, dtype = read_header(file)
         except (ValueError, KeyError) as error:
-            raise ValueError(f'{path} is no .npy file: {error}.') from error
+            raise ValueError(
+                f'{path} is not an .npy file: {error}.'
+            ) from error
         if shape != () or dtype.kind != 'O':
             raise ValueError(
                 f'{path} holds an array of {dtype}, shape {shape}, where a '
@@ -95,10 +97,10 @@ def load_object_array(path: str | Path) -> Any:
         except Exception as error:
             # A damaged pickle raises nearly anything.
             raise ValueError(
-                f'{path} was not loaded: {error}. Nothing in it was run.'
+                f'{path} was not loaded: {error}. No code in it was run.'
             ) from error
     if not isinstance(array, np.ndarray) or array.shape != ():
-        raise ValueError(f'{path} holds no single object.')
+        raise ValueError(f'{path} does not hold a single object.')
     return array.item()
 
 
@@ -192,4 +194,4 @@ def _plain_key(key: object, path: str | Path) -> str | int:
         return str(key)
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         return int(key)
-    raise ValueError(f'{path}: {key!r} is no image id.')
+    raise ValueError(f'{path}: {key!r} is not an image id.')

@@ -224,7 +224,7 @@ class LabelCollector:
             nearest = self._index.nearest(name)
             hint = f'; nearest: {", ".join(nearest)}' if nearest else ''
             if name == BACKGROUND:
-                hint = '; the background is no label'
+                hint = '; the background is not a label'
             parts.append(
                 f'{name!r} ({len(places)}x, first for {places[0]}{hint})'
             )

@@ -108,7 +108,7 @@ class LoadSeed(LoadAnnotations):
             )
         if results.get('img_shape') != results.get('ori_shape'):
             raise ValueError(
-                'LoadSeed stands behind a transform that changes the size of '
+                'LoadSeed comes after a transform that changes the size of '
                 'the image; put it right after the image is loaded.'
             )
         mask = load_checked_mask(
@@ -153,7 +153,7 @@ class LoadTruthIfPresent(LoadAnnotations):
             return
         if not results.get('test_mode', False):
             raise ValueError(
-                f'LoadTruthIfPresent was about to read {path} outside of a '
+                f'LoadTruthIfPresent refuses to read {path} outside of a '
                 'test loop. Training may not see pixel truth; for seeds use '
                 'LoadSeed, for scoring a data set of this package with '
                 'test_mode=True.'

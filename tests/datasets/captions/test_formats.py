@@ -73,7 +73,9 @@ def test_coco_defects(write):
     two = dict(COCO, images=[*COCO['images'], dict(id=3, file_name='z.jpg')])
     fails(r'two images have the id 3, a\.jpg and z', write('two.json', two))
     lost = dict(COCO, images=COCO['images'][:1])
-    fails('annotation 0: there is no image 3', write('lost.json', lost))
+    fails(
+        'annotation 0: the list of images has no 3', write('lost.json', lost)
+    )
     annotations = [dict(image_id=3)]
     none = dict(COCO, annotations=annotations)
     fails("annotation 0: there is no 'caption'", write('none.json', none))
@@ -108,7 +110,7 @@ def test_mapping(write):
     assert pairs(path) == pairs(path, 'json') == expected
     # Python's parser would take the last one.
     twice = '{"x1": "a",\n "x1": "b"}'
-    fails("key 'x1' stands there twice", write('twice.json', twice))
+    fails("key 'x1' occurs twice", write('twice.json', twice))
     fails('image x1: 3 should be a text', write('number.json', dict(x1=3)))
     fails('holds a list', write('list.json', ['a']))
 
@@ -197,6 +199,8 @@ def test_what_is_no_format(write, tmp_path):
     path = write('x.txt', 'a\tb\n')
     fails('name its format', path)
     assert pairs(path, 'tsv') == [('b', 'a')]
-    with pytest.raises(ValueError, match="no caption format 'cvs'.*jsonl"):
+    with pytest.raises(
+        ValueError, match="Unknown caption format 'cvs'.*jsonl"
+    ):
         read_captions(path, 'cvs')
     assert len(CAPTION_FORMATS) == 5

@@ -114,8 +114,8 @@ def test_class_that_coco_never_annotates(tmp_path):
         ({'a': np.array([0, np.nan, 1])}, "'a' has values"),
         ({'a': np.array([0, 2, 1])}, "'a' has values"),
         ({'a': np.array(['0', '1', '1'])}, "'a' has shape"),
-        ({1.5: np.zeros(3)}, '1.5 is no image id'),
-        ({True: np.zeros(3)}, 'True is no image id'),
+        ({1.5: np.zeros(3)}, '1.5 is not an image id'),
+        ({True: np.zeros(3)}, 'True is not an image id'),
         ({}, 'not a dict of labels'),
         ([np.zeros(3)], 'expected'),
     ],
@@ -162,14 +162,14 @@ def test_malicious_pickle_is_refused_unrun(tmp_path, protocol):
 )
 def test_only_array_builders_are_admitted(tmp_path, evil):
     path = save(tmp_path / 'cls_labels.npy', {'a': evil})
-    with pytest.raises(ValueError, match='no label file needs'):
+    with pytest.raises(ValueError, match='which is not allowed'):
         load_object_array(path)
 
 
 def test_other_files(tmp_path):
     path = tmp_path / 'cls_labels.npy'
     path.write_bytes(b'hello')
-    with pytest.raises(ValueError, match=r'cls_labels\.npy is no \.npy file'):
+    with pytest.raises(ValueError, match=r'cls_labels\.npy is not an \.npy'):
         read_image_labels(path, CLASSES)
     np.save(path, np.zeros((4, 3)))
     with pytest.raises(ValueError, match=r'float64, shape \(4, 3\)'):

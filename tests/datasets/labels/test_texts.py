@@ -63,7 +63,7 @@ def test_saved_labels_read_back(write, tmp_path):
         ('{"a": [true]}', "image 'a'"),
         ('{"a": "cat"}', "image 'a'"),
         ('{"a": ["catt"]}', 'nearest: cat'),
-        ('{"a": ["background"]}', 'background is no label'),
+        ('{"a": ["background"]}', 'background is not a label'),
         ('["a"]', 'holds a list'),
         ('{"a": ', 'not valid JSON'),
         ('{}', 'no image'),
