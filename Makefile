@@ -1,6 +1,6 @@
 # make demo   the one command on the embedded toy world, to its end
 # make test   the test suite
-# make lint   ruff, and the floors of the package
+# make lint   ruff, the floors of the package, mypy
 # make docs   the documentation, site/index.html
 # Each makes .venv first, once, with the exact versions that CI passes with.
 # PYTHON=python3.12 picks another interpreter, CONSTRAINTS= takes the newest
@@ -28,7 +28,9 @@ test: $(READY)
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check mmseg_weakclip tools tests benchmarks
-	$(VENV)/bin/lint-imports
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/mypy --ignore-missing-imports --follow-imports=silent \
+	    mmseg_weakclip/apps mmseg_weakclip/common mmseg_weakclip/datasets
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
