@@ -139,7 +139,9 @@ def expected_shapes(
     width = open_clip.get_model_config(model)['vision_cfg']['width']
     parts = {
         TOWER: VisionTower(clip.visual, frozen=False),
-        OUR_GROUP: SemanticGroup(width, num_centers, num_cross_layers),
+        OUR_GROUP: SemanticGroup(
+            width, num_centers=num_centers, num_cross_layers=num_cross_layers
+        ),
         TEXT_TOWER: TextTower(clip, frozen=False),
     }
     shapes = {
