@@ -3,8 +3,9 @@
 The file is a flat dict. Its CLIP parts have CLIP's own names, with the blocks
 before and behind the grouping numbered apart; they become those of a
 ``GroupingCLIPViT`` with a ``SemanticGroup`` and of a ``decode_head`` that
-holds a text bank as ``text`` and a ``logit_scale``. What the tensors of the grouping are
-called is for the user to say, in a table: see :func:`match_by_shape`.
+holds a text bank as ``text`` and a ``logit_scale``. What the tensors of the
+grouping are called is for the user to say, in a table: see
+:func:`match_by_shape`.
 """
 
 import re

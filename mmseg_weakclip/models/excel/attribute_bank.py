@@ -127,8 +127,8 @@ def read_descriptions(
     names = list(content) if classes is None else list(classes)
     if missing := [name for name in names if name not in content]:
         raise ValueError(
-            f'{file} does not describe {", ".join(map(repr, missing))}; it has '
-            f'{", ".join(content)}'
+            f'{file} does not describe {", ".join(map(repr, missing))}; it '
+            f'has {", ".join(content)}'
         )
     for name in names:
         sentences = content[name]
