@@ -51,9 +51,8 @@ def draw_groups(
             inputs=[sample['inputs']], data_samples=[sample['data_samples']]
         )
         data = model.data_preprocessor(batch, False)
-        regions = require_region_tokens(
-            model.extract_feat(data['inputs']), 'a picture'
-        )
+        features = model.extract_feat(data['inputs'])
+        regions = require_region_tokens(features, 'a picture')
         size = data['inputs'].shape[-2:]
         ids = region_map(regions.groups.soft, regions.grid, size)[0]
         predicted = model.test_step(batch)[0].pred_sem_seg.data[0]

@@ -4,8 +4,8 @@ The file is a flat dict. Its CLIP parts have CLIP's own names, with the blocks
 before and behind the grouping numbered apart; they become those of a
 ``GroupingCLIPViT`` with a ``SemanticGroup`` and of a ``decode_head`` that
 holds a text bank as ``text`` and a ``logit_scale``. What the tensors of the
-grouping are
-called is for the user to say, in a table: see :func:`match_by_shape`.
+grouping are called is for the user to say, in a table: see
+:func:`match_by_shape`.
 """
 
 import re
@@ -140,7 +140,9 @@ def expected_shapes(
     width = open_clip.get_model_config(model)['vision_cfg']['width']
     parts = {
         TOWER: VisionTower(clip.visual, frozen=False),
-        OUR_GROUP: SemanticGroup(width, num_centers, num_cross_layers),
+        OUR_GROUP: SemanticGroup(
+            width, num_centers=num_centers, num_cross_layers=num_cross_layers
+        ),
         TEXT_TOWER: TextTower(clip, frozen=False),
     }
     shapes = {

@@ -94,7 +94,7 @@ class BackgroundCache:
         if missing:
             raise ValueError(
                 f'{self.source} lacks {len(missing)} of {len(wanted)} images, '
-                f'the first is {missing[0]!r}; make it anew with '
+                f'the first is {missing[0]!r}; make it again with '
                 'tools/extract_backgrounds.py, or add them'
             )
 
@@ -112,7 +112,7 @@ class BackgroundCache:
             raise ValueError(
                 f'{self.source} has the classes {", ".join(unknown)}, which '
                 f'are none of {", ".join(classes)}; rename them in the cache '
-                'or make it anew with tools/extract_backgrounds.py'
+                'or make it again with tools/extract_backgrounds.py'
             )
 
     def save(self, path: str | Path) -> None:
@@ -150,10 +150,10 @@ class BackgroundCache:
         try:
             content = json.loads(Path(path).read_text(encoding='utf-8'))
         except ValueError as error:
-            raise ValueError(f'{path} is no JSON: {error}') from error
+            raise ValueError(f'{path} is not JSON: {error}') from error
         if not isinstance(content, dict) or content.get('format') != FORMAT:
             raise ValueError(
-                f'{path} is no cache of background texts: it has no '
+                f'{path} is not a cache of background texts: it has no '
                 f'"format": "{FORMAT}"'
             )
         classes = _check_names(content.get('classes'), path)
@@ -209,16 +209,18 @@ def _check_entry(
 
 def _check_pair(pair: Any, where: str) -> tuple[str, float]:
     if not isinstance(pair, list) or len(pair) != 2:
-        raise ValueError(f'{where}: {pair!r} is no [text, score]')
+        raise ValueError(f'{where}: {pair!r} is not [text, score]')
     text, score = pair
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f'{where}: the text {text!r} is empty or no text')
+        raise ValueError(
+            f'{where}: the text {text!r} is empty or not a string'
+        )
     if (
         isinstance(score, bool)
         or not isinstance(score, (int, float))
         or not math.isfinite(score)
     ):
         raise ValueError(
-            f'{where}: the score {score!r} of {text!r} is no number'
+            f'{where}: the score {score!r} of {text!r} is not a number'
         )
     return text, float(score)

@@ -130,8 +130,8 @@ def resolve_backgrounds(
         if not kept:
             raise ValueError(
                 f'{what} has nothing for the class {name!r}: each of '
-                f'{list(texts)} is denied, being the class, a part of it or '
-                'what it is a kind of'
+                f'{list(texts)} is denied, as the class, a part of it or a '
+                'more general word'
             )
         result.append(kept)
     return tuple(result)
@@ -149,7 +149,7 @@ def _resolve_mapping(
     # A published list may serve a data set with some of its classes.
     if unknown and not published:
         raise ValueError(
-            f'{what} is for the class {unknown[0]!r}, which is none of '
+            f'{what} has the unknown class {unknown[0]!r}; the classes are '
             f'{list(classes)}'
         )
     if not source:
@@ -171,5 +171,5 @@ def _check_texts(texts: Sequence[str], what: str) -> tuple[str, ...]:
         raise ValueError(f'{what} is empty')
     for text in texts:
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f'{what} has a text that is none: {text!r}')
+            raise ValueError(f'{what} has an invalid text: {text!r}')
     return tuple(dict.fromkeys(text.strip() for text in texts))

@@ -216,8 +216,8 @@ def check_open_vocabulary(
         )
     if num_classes == 1:
         raise ValueError(
-            f'{user} has one class, which would be everywhere: let there be '
-            'a background too, with num_classes=2 and background words or a '
+            f'{user} has one class, which would cover every pixel: add a '
+            'background, with num_classes=2 and background words or a '
             'threshold'
         )
     complete = names == num_classes
@@ -230,7 +230,7 @@ def check_open_vocabulary(
     if not complete and not words and threshold is None:
         raise ValueError(
             f'{user} has num_classes={num_classes} and its bank {names} '
-            'names, so class 0 is the background: say what it is, with '
+            'names, so class 0 is the background: define it with '
             'background_words in the bank or with a threshold'
         )
 

@@ -110,7 +110,7 @@ def _freeze_parts(module: nn.Module, names: Sequence[str]) -> None:
             )
             raise ValueError(
                 f'frozen={tuple(names)}, but CLIP has no part {name!r} here; '
-                f'there are {known} and what is inside them'
+                f'there are {known} and the parts inside them'
             )
         for parameter in parts:
             parameter.requires_grad_(requires_grad=False)

@@ -49,8 +49,7 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
     if model not in open_clip.list_models():
         close = difflib.get_close_matches(model, open_clip.list_models())
         raise ValueError(
-            f'open_clip knows no model {model!r}; '
-            f'close names: {close or "none"}'
+            f'open_clip has no model {model!r}; close names: {close or "none"}'
         )
     clip = _build(model)
     _check_towers(model, clip)

@@ -77,7 +77,7 @@ class AttributeBank:
         except SafetensorError as error:
             raise ValueError(f'{path} is damaged: {error}') from error
         raise ValueError(
-            f'{path} is no attribute bank (of the format {FORMAT!r}): '
+            f'{path} is not an attribute bank (format {FORMAT!r}): '
             'tools/build_attribute_bank.py makes one'
         )
 
@@ -123,14 +123,12 @@ def read_descriptions(
     except ValueError as error:
         raise ValueError(f'{file} is not JSON: {error}') from error
     if not isinstance(content, dict):
-        raise ValueError(
-            f'{file} holds no object from class names to lists of sentences'
-        )
+        raise ValueError(f'{file} must map class names to lists of sentences')
     names = list(content) if classes is None else list(classes)
     if missing := [name for name in names if name not in content]:
         raise ValueError(
-            f'{file} describes no {", ".join(map(repr, missing))}; it has '
-            f'{", ".join(content)}'
+            f'{file} does not describe {", ".join(map(repr, missing))}; it '
+            f'has {", ".join(content)}'
         )
     for name in names:
         sentences = content[name]
@@ -142,8 +140,7 @@ def read_descriptions(
         for sentence in sentences:
             if not isinstance(sentence, str) or not sentence.strip():
                 raise ValueError(
-                    f'{file}: {name!r} has a sentence that is none: '
-                    f'{sentence!r}'
+                    f'{file}: {name!r} has an invalid sentence: {sentence!r}'
                 )
     return {name: content[name] for name in names}
 

@@ -218,8 +218,8 @@ class RegionTextHead(TextHead):
         )
         if sum(self.text.rows_per_class) == 1:
             raise ValueError(
-                f'{user} compares texts, and its bank has one alone, '
-                f'{self.text.names}, of which it would be sure everywhere: '
+                f'{user} compares texts, but its bank has only one, '
+                f'{self.text.names}, which would win everywhere: '
                 'add background_words to the bank'
             )
 

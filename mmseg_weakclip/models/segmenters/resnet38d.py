@@ -77,12 +77,12 @@ class ResNet38d(BaseModule):
             )
         if not out_indices or not set(out_indices) <= set(range(count)):
             raise ValueError(
-                f'out_indices={tuple(out_indices)} of ResNet38d are not all '
-                f'of 0 to {count - 1}'
+                f'out_indices={tuple(out_indices)} of ResNet38d must be in '
+                f'0 to {count - 1}'
             )
         if not -1 <= frozen_stages <= count:
             raise ValueError(
-                f'frozen_stages={frozen_stages} of ResNet38d is not of -1 to '
+                f'frozen_stages={frozen_stages} of ResNet38d must be in -1 to '
                 f'{count}'
             )
         self.out_indices = tuple(out_indices)

@@ -180,7 +180,7 @@ def test_a_single_class_against_its_background(make_head, make_features):
         (5, {}, 'num_classes=5, but its text bank has 3 names'),
         (3, dict(head=dict(threshold=0.1)), 'names all 3 classes'),
         (3, dict(background_words=('sky',)), 'names all 3 classes'),
-        (4, {}, 'class 0 is the background: say what it is'),
+        (4, {}, 'class 0 is the background: define it'),
         (4, dict(head=dict(threshold=1.5)), r'threshold=1.5 .*\[0, 1\]'),
         (4, dict(head=dict(logit_scale=0)), 'logit_scale=0'),
         (4, dict(head=dict(norm_axis='x')), "norm_axis='x'"),

@@ -67,7 +67,7 @@ def image(found, name='boat'):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (dict(format='other'), 'no cache of background texts.*"format"'),
+        (dict(format='other'), 'not a cache of background texts.*"format"'),
         (dict(classes=[]), '"classes" must be a list'),
         (dict(classes=['boat', 3]), '"classes" must be a list'),
         (dict(images=[]), '"images" must map'),
@@ -75,7 +75,7 @@ def image(found, name='boat'):
         (dict(images={'2007_1': []}), "'2007_1' must map class names"),
         (image([], 'ship'), "'2007_1' has the unknown class 'ship'"),
         (image('sea'), "'2007_1', class 'boat': must be a list"),
-        (image(['sea']), "class 'boat': 'sea' is no .text, score."),
+        (image(['sea']), "class 'boat': 'sea' is not .text, score."),
         (image([['', 1]]), "'2007_1', class 'boat': the text ''"),
         (image([[3, 1]]), "'2007_1', class 'boat': the text 3"),
         (image([['sea', '1']]), "class 'boat': the score '1' of 'sea'"),
@@ -94,8 +94,8 @@ def test_files_that_are_none(tmp_path):
     with pytest.raises(FileNotFoundError, match='no cache .*tools/extract'):
         BackgroundCache.load(path)
     path.write_text('{"format": ')
-    with pytest.raises(ValueError, match='cache.json is no JSON'):
+    with pytest.raises(ValueError, match='cache.json is not JSON'):
         BackgroundCache.load(path)
     path.write_text(json.dumps([1]))
-    with pytest.raises(ValueError, match='no cache of background texts'):
+    with pytest.raises(ValueError, match='not a cache of background texts'):
         BackgroundCache.load(path)

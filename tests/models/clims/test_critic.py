@@ -117,5 +117,5 @@ def test_bad_arguments(clip):
         RegionCritic(**clip, chunk=0)
     with pytest.raises(ValueError, match="normalization='x'"):
         RegionCritic(**clip, normalization='x')
-    with pytest.raises(ValueError, match='open_clip knows no model'):
+    with pytest.raises(ValueError, match='open_clip has no model'):
         RegionCritic('ViT-B-99')

@@ -58,7 +58,9 @@ def test_files_that_are_no_banks(tmp_path):
 
     other = tmp_path / 'other.safetensors'
     save_file(dict(centres=torch.zeros(1, 2)), other)
-    with pytest.raises(ValueError, match='other.safetensors is no attribute'):
+    with pytest.raises(
+        ValueError, match='other.safetensors is not an attribute'
+    ):
         AttributeBank.load(other)
 
 
@@ -111,13 +113,13 @@ def test_some_classes_in_their_order(write):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{', 'descriptions.json is no JSON'),
-        (['a'], 'holds no object from class names'),
-        ({'dog': ['x']}, "describes no 'cat'; it has dog"),
+        ('{', 'descriptions.json is not JSON'),
+        (['a'], 'must map class names'),
+        ({'dog': ['x']}, "does not describe 'cat'; it has dog"),
         ({'cat': []}, "'cat' needs a list of one or more sentences"),
         ({'cat': 'has fur'}, "'cat' needs a list"),
-        ({'cat': ['x', ' ']}, "'cat' has a sentence that is none: ' '"),
-        ({'cat': ['x', 3]}, "'cat' has a sentence that is none: 3"),
+        ({'cat': ['x', ' ']}, "'cat' has an invalid sentence: ' '"),
+        ({'cat': ['x', 3]}, "'cat' has an invalid sentence: 3"),
     ],
     ids=str,
 )

@@ -162,6 +162,6 @@ def test_class_that_is_not_described(repo, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sys, 'argv', [*command.split(), '--classes', 'boat, plane']
     )
-    with pytest.raises(ValueError, match="describes no 'plane'"):
+    with pytest.raises(ValueError, match="does not describe 'plane'"):
         runpy.run_path(tool, run_name='__main__')
     assert not out.exists()

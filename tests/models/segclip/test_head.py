@@ -223,10 +223,10 @@ def test_bad_options(make_head, options, message):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(text=dict(names=('boat',)), num_classes=2), 'has one alone'),
+        (dict(text=dict(names=('boat',)), num_classes=2), 'has only one'),
         (dict(text=dict(names=('boat',)), num_classes=1), 'has one class'),
         (dict(num_classes=7), 'has 3 names'),
-        (dict(threshold=None), 'say what it is'),
+        (dict(threshold=None), 'define it with'),
         (dict(num_classes=3), 'no background for'),
     ],
 )
