@@ -20,6 +20,8 @@ from mmseg_weakclip.apps.cli import COMMANDS
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get('MMSEG_WEAKCLIP_DATA', ROOT / '../shared/data'))
 
+DEVICES = ['cpu', *['cuda'] * torch.cuda.is_available()]
+
 # Processes of pytest-xdist share the processors; so do the tools they call.
 PROCESSES = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
 torch.set_num_threads(max(1, 2 // PROCESSES))
@@ -49,10 +51,9 @@ def _scope_and_seed():
     MMLogger._instance_dict.clear()
 
 
-@pytest.fixture(params=['cpu', 'cuda'])
+@pytest.fixture(params=DEVICES)
 def device(request) -> torch.device:
-    if request.param == 'cuda' and not torch.cuda.is_available():
-        pytest.skip('no CUDA device')
+    """Each device that there is."""
     return torch.device(request.param)
 
 

@@ -48,15 +48,13 @@ def enclosing_simplex(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         points: Points, shape (d, N), in standard deviations of the kernel.
 
     Returns:
-        Tuple of
-
-        - origin: the simplex's vertex of remainder 0 divided by d + 1, int64,
-          shape (d + 1, N);
-        - rank: the axes' places 0..d by descending offset of the point from
-          that vertex, int64, shape (d + 1, N). Vertex k of the simplex is
-          ``(d + 1) * origin + k``, less d + 1 where ``rank > d - k``;
-        - weight: barycentric coordinates of the point for the vertices
-          k = 0..d, shape (d + 1, N), summing to one.
+        origin: The simplex's vertex of remainder 0 divided by d + 1, int64,
+            shape (d + 1, N).
+        rank: The axes' places 0..d by descending offset of the point from
+            that vertex, int64, shape (d + 1, N). Vertex k of the simplex is
+            ``(d + 1) * origin + k``, less d + 1 where ``rank > d - k``.
+        weight: Barycentric coordinates of the point for the vertices
+            k = 0..d, shape (d + 1, N), summing to one.
     """
     elevated = _elevate(points)
     n = len(elevated)
