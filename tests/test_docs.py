@@ -181,7 +181,8 @@ def test_reference_has_every_registered_part(site):
         page.read_text() for page in (site / 'reference').glob('*.html')
     )
     ids = set(re.findall(r'id="mmseg_weakclip[\w.]*\.(\w+)"', pages))
-    assert set(parts.__all__) <= ids
+    # By their own names: some have an older one, too.
+    assert {getattr(parts, name).__name__ for name in parts.__all__} <= ids
 
 
 def test_no_role_is_left_in_the_reference(site):

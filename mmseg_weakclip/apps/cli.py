@@ -28,7 +28,7 @@ COMMANDS = {
     'labels': ('commands.image_labels', 'convert image labels to JSON'),
     'refine': ('commands.refine_seeds', 'refine class maps that were kept'),
     'sweep': ('commands.sweep_threshold', 'score all background thresholds'),
-    'weights': ('wsss.weights', 'have the weights of configs'),
+    'weights': ('weights', 'have the weights of configs'),
     'config': ('commands.config', 'print a config that stands alone'),
     'toyland': ('commands.make_toyland', 'draw the toy world'),
 }

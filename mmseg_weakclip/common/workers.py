@@ -1,5 +1,6 @@
 """Worker processes that inherit no threads, and a progress bar."""
 
+import glob
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +12,13 @@ from tqdm import tqdm
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
+
+
+def may_have_gpus() -> bool:
+    """Return whether there may be a GPU, without importing torch."""
+    if sys.platform != 'linux':
+        return True
+    return any(map(glob.glob, ('/dev/nvidia[0-9]*', '/dev/kfd', '/dev/dxg')))
 
 
 def worker_context(preload: str) -> BaseContext:

@@ -17,7 +17,7 @@ import difflib
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -167,7 +167,7 @@ def read_options(
     Raises:
         UserError: They do not fit together.
     """
-    from .profiles import choose_profile
+    from .run import choose_profile
 
     given = {
         key: value
@@ -208,24 +208,6 @@ def _check_clip(name: str | None) -> None:
     require_choice('clip', name, tuple(open_clip.list_models()))
 
 
-@contextlib.contextmanager
-def stage_server(options: Options) -> 'Iterator[StageServer | None]':
-    """Start the server that forks the stages, where that is safe.
-
-    A process must not be forked behind CUDA, and Macs forbid it behind most
-    libraries.
-    """
-    from .preflight import may_have_gpus
-    from .stage_server import StageServer
-
-    on_cpu = options.gpus == 0 or options.gpus is None and not may_have_gpus()
-    if not on_cpu or sys.platform != 'linux':
-        yield None
-        return
-    with StageServer({'CUDA_VISIBLE_DEVICES': ''}) as server:
-        yield server
-
-
 def run_command(args: argparse.Namespace) -> None:
     """Check what the user gave, print the plan, and run the stages.
 
@@ -251,7 +233,9 @@ def run_command(args: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         server = None
         if not dry:
-            server = stack.enter_context(stage_server(options))
+            from .stage_server import start_server
+
+            server = stack.enter_context(start_server(options.gpus))
         run_pipeline(
             options, before, getattr(args, 'until', None), server, dry=dry
         )
@@ -280,8 +264,12 @@ def run_pipeline(
     from .execute import Launcher
     from .manifest import Manifest
     from .pipeline import Pipeline
-    from .plan import describe_plan, stage_bytes
-    from .preflight import check_disk, check_folder
+    from .preflight import (
+        check_disk,
+        check_folder,
+        describe_plan,
+        stage_bytes,
+    )
     from .prepare import estimate_sizes, read_sources
     from .run import Run
     from .stages import checkpoint_name, stages_of

@@ -21,8 +21,14 @@ from mmseg_weakclip.common.files import (
     digest_value,
 )
 
-from .commands import WEAKCLIP, outputs_exist, stage_command
-from .config_files import config_path, digest_config, write_config
+from .config_files import (
+    WEAKCLIP,
+    config_path,
+    digest_config,
+    outputs_exist,
+    stage_command,
+    write_config,
+)
 from .execute import Launcher, capture, run_tool
 from .manifest import Manifest
 from .prepare import Sources, describe_data, prepare_data

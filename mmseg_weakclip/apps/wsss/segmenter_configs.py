@@ -5,6 +5,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_weakclip.apps.weights import replace_weights
+
 from .config_edits import (
     TEST_KEYS,
     TRAIN_KEYS,
@@ -16,7 +18,6 @@ from .config_edits import (
 from .method_configs import describe_images, set_machine, set_test_batch
 from .options import SEGMENTERS
 from .run import Run
-from .weights import replace_weights
 
 # Sides of training crops, in pixels.
 SMALLEST_CROP, LARGEST_CROP, CROP_STEP = 64, 512, 32

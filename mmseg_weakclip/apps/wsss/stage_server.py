@@ -16,9 +16,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from mmseg_weakclip.common.workers import may_have_gpus
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[3]
 LIMIT = 1 << 20
@@ -123,6 +125,28 @@ class StageServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait()
+
+
+@contextlib.contextmanager
+def start_server(gpus: int | None) -> Iterator[StageServer | None]:
+    """Start a server for the stages of a run, where that is safe.
+
+    A process must not be forked behind CUDA, and Macs forbid it behind most
+    libraries.
+
+    Args:
+        gpus: Number of GPUs that the user asks for; None takes one where
+            there is one.
+
+    Yields:
+        The server, or None.
+    """
+    on_cpu = gpus == 0 or gpus is None and not may_have_gpus()
+    if not on_cpu or sys.platform != 'linux':
+        yield None
+        return
+    with StageServer({'CUDA_VISIBLE_DEVICES': ''}) as server:
+        yield server
 
 
 def serve(channel: socket.socket) -> int:

@@ -15,7 +15,7 @@ from mmengine.runner import CheckpointLoader
 from PIL import Image
 
 from mmseg_weakclip.apps.cli import main as weakclip
-from mmseg_weakclip.apps.wsss import pipeline
+from mmseg_weakclip.apps.wsss import pipeline, stage_server
 from mmseg_weakclip.apps.wsss import preflight as machine
 
 SMALL = ('--clip', 'toyclip', '--segmenter', 'fpn_small')
@@ -47,7 +47,7 @@ def refuse(load_tool, world, capsys, monkeypatch):
     """Call the tool; gives the one line that it says."""
     tool = load_tool('wsss.py')
     # Nothing is run so far that a server would pay.
-    monkeypatch.setattr(tool, 'stage_server', lambda _: nullcontext())
+    monkeypatch.setattr(stage_server, 'start_server', lambda _: nullcontext())
     monkeypatch.setattr(pipeline, 'capture', check_here)
 
     def call(*words, code=2):

@@ -3,6 +3,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmseg.registry import MODELS
 
+from mmseg_weakclip.apps.weights import starting_weights
 from mmseg_weakclip.apps.wsss.config_edits import drop_transforms
 from mmseg_weakclip.apps.wsss.method_configs import background_prompts
 from mmseg_weakclip.apps.wsss.options import METHODS, SEGMENTERS
@@ -11,7 +12,6 @@ from mmseg_weakclip.apps.wsss.segmenter_configs import (
     segmenter_iterations,
 )
 from mmseg_weakclip.apps.wsss.stages import checkpoint_name, stages_of
-from mmseg_weakclip.apps.wsss.weights import starting_weights
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 CLIPS = ('toyclip', None)

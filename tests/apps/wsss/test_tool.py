@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_weakclip.apps.wsss.commands import stage_command
+from mmseg_weakclip.apps.wsss.config_files import stage_command
 from mmseg_weakclip.apps.wsss.stages import stages_of
 from mmseg_weakclip.engine.checkpoints import is_whole
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mmseg_weakclip.evaluation.threshold_report import (
+from mmseg_weakclip.apps.commands.sweep_threshold import (
     encode_report,
     report_sweep,
     sweep_table,
