@@ -264,15 +264,15 @@ def run_pipeline(
     from .execute import Launcher
     from .manifest import Manifest
     from .pipeline import Pipeline
-    from .preflight import (
-        check_disk,
-        check_folder,
-        describe_plan,
-        stage_bytes,
-    )
+    from .preflight import check_disk, check_folder
     from .prepare import estimate_sizes, read_sources
     from .run import Run
-    from .stages import checkpoint_name, stages_of
+    from .stages import (
+        checkpoint_name,
+        describe_plan,
+        stage_bytes,
+        stages_of,
+    )
 
     folder = Path(options.work_dir)
     stages = stages_of(options.method)

@@ -1,10 +1,12 @@
-"""The stages of each method, in their order."""
+"""The stages of each method, in their order, and the plan of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from mmengine.config import Config
+
+from mmseg_weakclip.apps.errors import count
 
 from .method_configs import (
     iterations_of,
@@ -20,6 +22,10 @@ from .segmenter_configs import (
     segmenter_config,
     segmenter_iterations,
 )
+
+BYTES_PER_MASK_PIXEL = 0.03
+CHECKPOINTS, CHECKPOINT_BYTES = 3, 700 * 2**20
+SMALL_CHECKPOINT_BYTES = 170 * 2**20
 
 
 @dataclass(frozen=True)
@@ -153,3 +159,63 @@ def training_iterations(run: Run, stage: Stage) -> int:
 def checkpoint_name(run: Run, stage: Stage) -> str:
     """What a finished training leaves, below the folder of the run."""
     return f'{stage.folder}/iter_{training_iterations(run, stage)}.pth'
+
+
+def describe_plan(run: Run, stages: Sequence[Stage]) -> list[str]:
+    """Return a line for each stage, and one for the sum of bytes.
+
+    Args:
+        run: The run, with its images.
+        stages: Its stages.
+    """
+    lines = []
+    for number, stage in enumerate(stages, 1):
+        facts = [text for text in (_work(run, stage), _size(run, stage))
+                 if text]  # fmt: skip
+        lines.append(f'  {number}. {stage.title:26} {", ".join(facts)}')
+    total = sum(stage_bytes(run, stage) for stage in stages)
+    return [*lines, f'  on disk: about {format_size(total)}']
+
+
+def _work(run: Run, stage: Stage) -> str:
+    if stage.kind == 'train':
+        steps = count(training_iterations(run, stage), 'iteration')
+        return f'{steps} over {count(run.number("train"), "image")}'
+    if stage.kind == 'data' or stage.name in ('predict', 'results'):
+        return count(len(run.images), 'image')
+    if stage.kind in ('test', 'refine'):
+        return count(run.number('train', 'val'), 'image')
+    if stage.kind == 'score':
+        scored = sum(image.truth is not None for image in run.images)
+        return count(scored, 'image')
+    return ''
+
+
+def _size(run: Run, stage: Stage) -> str:
+    size = stage_bytes(run, stage)
+    return format_size(size) if size else ''
+
+
+def stage_bytes(run: Run, stage: Stage) -> int:
+    """Return roughly how many bytes a stage writes."""
+    pixels = sum(image.size[0] * image.size[1] for image in run.images)
+    masks = BYTES_PER_MASK_PIXEL * pixels + 4096 * len(run.images)
+    if stage.kind == 'train':
+        small = run.options.segmenter == 'fpn_small'
+        size = SMALL_CHECKPOINT_BYTES if small else CHECKPOINT_BYTES
+        return CHECKPOINTS * size
+    if stage.kind == 'data':
+        large = sum(image.size != image.original_size for image in run.images)
+        return int(large * run.options.max_side**2 * 0.4)
+    if stage.name == 'seeds':
+        return int(masks + 2 * pixels)
+    if stage.kind == 'results':
+        return int(2 * masks)
+    return int(masks) if stage.kind in ('test', 'refine') else 0
+
+
+def format_size(size: int) -> str:
+    """Return a number of bytes in MiB or GiB."""
+    if size >= 2**30:
+        return f'{size / 2**30:.1f} GiB'
+    return f'{max(1, round(size / 2**20))} MiB'
