@@ -12,11 +12,17 @@ from mmseg.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())['Import']
-COLLECTION = {'Name', 'Metadata', 'Paper', 'README', 'Code'}
+COLLECTION = {'Name', 'Metadata', 'README', 'Code'}
 MODEL = {'Name', 'In Collection', 'Config', 'Metadata', 'Results'}
 METADATA = {'Architecture', 'Training Data', 'Batch Size', 'Iterations'}
-RESULT = {'Task', 'Dataset', 'Metrics', 'Source'}
-PUBLISHED = {'paper', 'README of the published code'}
+RESULT = {'Task', 'Dataset', 'Metrics', 'Source', 'Origin'}
+# Where a result stands in the tables of tools/make_tables.py.
+PLACE = {'Setting', 'Tables'}
+PUBLISHED = re.compile(
+    r'paper(; .+)?|summaries of the papers?'
+    r'|(README of|logs in) the published code'
+    r"|issues? \d+( and \d+)? of (its|CLIMS's) repository"
+)
 LADDER = 'benchmarks/toyland.md, row '
 
 
@@ -88,7 +94,7 @@ def test_names_are_unique():
     'collection', _entries('Collections'), ids=lambda c: c['Name']
 )
 def test_collection(collection):
-    assert set(collection) - {'Paper'} == COLLECTION - {'Paper'}
+    assert set(collection) - {'Paper', 'Results'} == COLLECTION
     assert (ROOT / collection['README']).is_file()
     assert (ROOT / collection['Code']['URL']).exists()
     if paper := collection.get('Paper'):
@@ -149,25 +155,42 @@ def _ladder_scores(row: str) -> list[float]:
     raise AssertionError(f'benchmarks/toyland.md has no row {row!r}')
 
 
+def _ends(value: float | str) -> list[float]:
+    """Return a figure, or both ends of one such as '77.1 to 77.5'."""
+    if isinstance(value, str):
+        low, high = map(float, value.split(' to '))
+        assert low < high
+        return [low, high]
+    assert isinstance(value, float)
+    return [value]
+
+
 @pytest.mark.parametrize(
-    'model',
-    [model for model in _entries('Models') if 'Results' in model],
-    ids=lambda model: model['Name'],
+    'entry',
+    [
+        entry
+        for kind in ('Models', 'Collections')
+        for entry in _entries(kind)
+        if 'Results' in entry
+    ],
+    ids=lambda entry: entry['Name'],
 )
-def test_results_have_a_source(model):
-    for result in model['Results']:
-        assert set(result) == RESULT
+def test_results_have_a_source(entry):
+    for result in entry['Results']:
+        assert set(result) - PLACE == RESULT
         values = list(result['Metrics'].values())
         assert values
-        assert all(isinstance(value, float) for value in values)
-        assert all(0 < value < 100 for value in values)
+        for value in values:
+            assert all(0 < end < 100 for end in _ends(value))
         # What was measured here is toyland's; all else is others'.
-        if model['Config'].startswith('configs/toyland/'):
+        if entry.get('Config', '').startswith('configs/toyland/'):
+            assert result['Origin'] == 'measured here'
             row = result['Source'].removeprefix(LADDER)
             assert row != result['Source']
             assert values == _ladder_scores(row)
         else:
-            assert result['Source'] in PUBLISHED
+            assert result['Origin'] == 'published'
+            assert PUBLISHED.fullmatch(result['Source']), result['Source']
 
 
 def test_nothing_can_be_downloaded():
