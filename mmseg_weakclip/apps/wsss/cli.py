@@ -229,13 +229,17 @@ def run_command(args: argparse.Namespace) -> None:
         )
     if before is None and resumed:
         print(f'{folder} holds no run yet; this is its first')
-    options = read_options(args, before)
+    gpus = before.options.gpus if before is not None else None
     with contextlib.ExitStack() as stack:
         server = None
         if not dry:
             from .stage_server import start_server
 
-            server = stack.enter_context(start_server(options.gpus))
+            # It imports for seconds; meanwhile the data are checked.
+            server = stack.enter_context(
+                start_server(getattr(args, 'gpus', gpus))
+            )
+        options = read_options(args, before)
         run_pipeline(
             options, before, getattr(args, 'until', None), server, dry=dry
         )

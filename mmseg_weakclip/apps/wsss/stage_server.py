@@ -10,6 +10,7 @@ server answers with the process id, and at the end with its status and memory.
 """
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -160,6 +161,10 @@ def serve(channel: socket.socket) -> int:
 
     import mmseg_weakclip.parts  # noqa: F401
 
+    # What is there by now is shared with the forks as long as nobody, such as
+    # their garbage collectors, writes to it.
+    gc.collect()
+    gc.freeze()
     while True:
         request, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 8)
         if not request:
