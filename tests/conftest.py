@@ -31,6 +31,11 @@ if PROCESSES > 1:
 LONG_FILES = (
     'apps/wsss/test_tool.py',
     'configs/test_training.py',
+    'tools/test_test.py',
+    'tools/test_train.py',
+    'tests/test_readme.py',
+    'benchmarks/test_benchmarks.py',
+    'tests/test_package.py',
     'configs/test_inference.py',
 )
 

@@ -71,7 +71,7 @@ def test_every_command(shell, repo):
             shell(line)
     out = shell.folder / 'toy/out'
     assert (out / 'report.html').is_file()
-    assert len(list((out / 'results/predictions').iterdir())) == 100
+    assert len(list((out / 'results/predictions').iterdir())) == 50
     assert 'CLIPViT' in (shell.folder / 'my_weakclip.py').read_text()
 
 

@@ -138,7 +138,7 @@ def test_cameras_that_lie_on_their_side(run_demo, by_names, images, tmp_path):
         (['a.jpg', '--checkpoint', 'x.pth'], '--checkpoint goes with --conf'),
         (['a.jpg', '--threshold', 2], 'threshold=2.0'),
         (['a.jpg', '--classes', 'a, b||c'], 'class 1 of 2 has an empty name'),
-        (['a.jpg', '--classes', 'boat'], 'one class, which would be every'),
+        (['a.jpg', '--classes', 'boat'], 'one class, which would cover every'),
         (['a.jpg', '--classes', 'a,' + 80 * 'car '], 'car car'),
         (['a.jpg', '--classes', 'a,' * 256], '256 classes are too many'),
         (['a.jpg', '--batch-size', 0], '0 is not above 0'),

@@ -12,6 +12,7 @@ server answers with the process id, and at the end with its status and memory.
 import contextlib
 import gc
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 from mmseg_weakclip.common.workers import may_have_gpus
 
@@ -150,12 +152,8 @@ def start_server(gpus: int | None) -> Iterator[StageServer | None]:
         yield server
 
 
-def serve(channel: socket.socket) -> int:
-    """Import the package, then fork a process for each request.
-
-    Returns:
-        The exit code: in a forked process that of its command.
-    """
+def serve(channel: socket.socket) -> None:
+    """Import the package, then fork a process for each request."""
     import mmseg.engine
     import mmseg.visualization  # noqa: F401
 
@@ -165,26 +163,32 @@ def serve(channel: socket.socket) -> int:
     # their garbage collectors, writes to it.
     gc.collect()
     gc.freeze()
+    # Its processes end without taking all that down again.
+    context = multiprocessing.get_context('fork')
     while True:
         request, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 8)
         if not request:
-            return 0
+            return
         output = descriptors[0]
-        pid = os.fork()
-        if not pid:
-            channel.close()
-            return _run(json.loads(request), output)
+        process = context.Process(
+            target=_run, args=(json.loads(request), output, channel)
+        )
+        process.start()
         for descriptor in descriptors:
             os.close(descriptor)
-        channel.send(json.dumps(dict(pid=pid)).encode())
-        _, status, usage = os.wait4(pid, 0)
+        channel.send(json.dumps(dict(pid=process.pid)).encode())
+        # Not by join(), which does not tell the memory.
+        _, status, usage = os.wait4(process.pid or 0, 0)
         code = os.waitstatus_to_exitcode(status)
         answer = dict(code=code, max_rss=usage.ru_maxrss)
         channel.send(json.dumps(answer).encode())
 
 
-def _run(request: dict, output: int) -> int:
+def _run(
+    request: dict[str, Any], output: int, channel: socket.socket
+) -> NoReturn:
     """Be the process of a command."""
+    channel.close()
     os.setsid()
     die_with_parent()
     os.dup2(output, 1)
@@ -194,10 +198,10 @@ def _run(request: dict, output: int) -> int:
     sys.argv = ['weakclip', *request['words']]
     from mmseg_weakclip.apps.cli import main
 
-    return main(request['words'])
+    sys.exit(main(request['words']))
 
 
 if __name__ == '__main__':
     die_with_parent()
     with socket.socket(fileno=int(sys.argv[1])) as own:
-        sys.exit(serve(own))
+        serve(own)
