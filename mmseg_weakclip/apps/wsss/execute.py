@@ -4,6 +4,7 @@ import codecs
 import io
 import os
 import re
+import selectors
 import signal
 import subprocess
 import sys
@@ -182,15 +183,27 @@ def capture(launcher: Launcher, command: Sequence[str]) -> tuple[int, str]:
 
 
 def _read_lines(pipe: io.BufferedReader) -> Iterator[tuple[str, bool]]:
-    """Lines as they come; those that are overwritten are not whole."""
+    """Yield lines as they come, and '' for each while without any.
+
+    Lines that are overwritten, as those of a progress bar, are not whole.
+    """
     decode = codecs.getincrementaldecoder('utf-8')('replace').decode
     rest = ''
-    while chunk := pipe.read1(1 << 16):
-        rest += decode(chunk)
-        *lines, rest = re.split(r'(\r\n|\n|\r)', rest)
-        for text, end in zip(lines[::2], lines[1::2]):
-            if text:
-                yield text, end != '\r'
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if not selector.select(TICK):
+                yield '', False
+                continue
+            # Not by the pipe, whose buffer the selector does not see.
+            chunk = os.read(pipe.fileno(), 1 << 16)
+            if not chunk:
+                break
+            rest += decode(chunk)
+            *lines, rest = re.split(r'(\r\n|\n|\r)', rest)
+            for text, end in zip(lines[::2], lines[1::2]):
+                if text:
+                    yield text, end != '\r'
     if rest:
         yield rest, True
 
@@ -217,6 +230,8 @@ MEMORY = re.compile(r'\bmemory: (\d+)')
 FIRST_GUESS = 0.02
 # Between lines where the terminal can't be rewritten, in seconds.
 QUIET = 30.0
+# After which a terminal is told that a silent command is still at work.
+TICK = 2.0
 WIDTH = 78
 
 
@@ -251,19 +266,27 @@ class ProgressLine:
     label: str
     stream: TextIO = field(default_factory=lambda: sys.stdout)
     peak_gpu_mib: int = 0
-    _written: float = 0.0
+    _note: str | None = None
+    _started: float = field(default_factory=time.monotonic)
+    _written: float = field(default_factory=time.monotonic)
 
     def show(self, line: str) -> None:
-        """Take a line of a tool's output."""
+        """Take a line of a command's output; '' if there was none."""
         if memory := MEMORY.search(line):
             self.peak_gpu_mib = max(self.peak_gpu_mib, int(memory[1]))
         note = describe_progress(line)
-        if note is None:
-            return
+        if note is not None:
+            first, self._note = self._note is None, note
+            self._write(note, at_once=first)
+        elif not line:
+            elapsed = time.monotonic() - self._started
+            self._write(f'{self._note or "at work"}, for {elapsed:.0f} s')
+
+    def _write(self, note: str, *, at_once: bool = False) -> None:
         text = f'{self.label}: {note}'
         if self.stream.isatty():
             self.stream.write(f'\r{text[:WIDTH]:<{WIDTH}}')
-        elif time.monotonic() - self._written >= QUIET:
+        elif at_once or time.monotonic() - self._written >= QUIET:
             self._written = time.monotonic()
             self.stream.write(f'{text}\n')
         self.stream.flush()

@@ -1,7 +1,7 @@
 """Scores of all masks of a run, where the user has masks."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -31,6 +31,7 @@ def score_masks(
     images: Sequence[RunImage],
     data: Path,
     names: Sequence[str],
+    on_image: Callable[[], object] = lambda: None,
 ) -> dict[str, Any] | None:
     """Return the IoU of masks against the user's; None if there are none.
 
@@ -40,9 +41,11 @@ def score_masks(
             truth, don't count.
         data: Folder of the truth.
         names: Class names, background first.
+        on_image: Is called for each image.
     """
     total, scored = np.zeros((len(names), len(names) + 1), np.int64), 0
     for image in images:
+        on_image()
         path = folder / 'masks' / f'{image.id}.png'
         if image.truth is None or not path.is_file():
             continue
@@ -74,16 +77,18 @@ def write_scores(run: Run) -> dict[str, Any]:
     """
     names = run.classes.names
     roles: dict[str, dict[str, Any]] = {}
-    for role in ROLES:
-        for split in SPLITS:
-            scores = score_masks(
-                run.folder / role,
-                [image for image in run.images if image.split == split],
-                run.data,
-                names,
-            )
-            if scores is not None:
-                roles.setdefault(role, {})[split] = scores
+    with progress_bar(len(ROLES) * len(run.images), name='score') as bar:
+        for role in ROLES:
+            for split in SPLITS:
+                scores = score_masks(
+                    run.folder / role,
+                    [image for image in run.images if image.split == split],
+                    run.data,
+                    names,
+                    bar.update,
+                )
+                if scores is not None:
+                    roles.setdefault(role, {})[split] = scores
     path = run.folder / SCORES
     if roles:
         write_atomically(path, json.dumps(dict(roles=roles)).encode())

@@ -1,3 +1,4 @@
+import io
 import os
 import signal
 import subprocess
@@ -8,8 +9,10 @@ import time
 import pytest
 
 from mmseg_weakclip.apps.errors import StageFailed
+from mmseg_weakclip.apps.wsss import execute
 from mmseg_weakclip.apps.wsss.execute import (
     Launcher,
+    ProgressLine,
     capture,
     describe_progress,
     error_summary,
@@ -50,6 +53,47 @@ TRAIN = (
 )
 def test_progress(line, note):
     assert describe_progress(line) == note
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_is_never_left_in_silence():
+    screen = Terminal()
+    line = ProgressLine('make seeds', screen)
+    line.show('')
+    assert 'make seeds: at work, for 0 s' in screen.getvalue()
+    line.show('Iter(test) [ 50/300]    eta: 0:00:12  time: 0.1')
+    line.show('')
+    assert screen.getvalue().rstrip().endswith('50/300, 0:00:12 left, for 0 s')
+
+
+def test_a_file_has_a_line_now_and_then():
+    file = io.StringIO()
+    line = ProgressLine('make seeds', file)
+    line.show('')
+    assert file.getvalue() == ''
+    for number in (50, 100):
+        line.show(f'Iter(test) [{number}/300]    eta: 0:00:12  time: 0.1')
+    assert file.getvalue() == 'make seeds: 50/300, 0:00:12 left\n'
+    line._written -= 31
+    line.show('')
+    assert '100/300, 0:00:12 left, for' in file.getvalue()
+
+
+def test_silence_is_noticed(tmp_path, monkeypatch):
+    """While a command prints nothing, the line is written anyway."""
+    monkeypatch.setattr(execute, 'TICK', 0.05)
+    screen = Terminal()
+    monkeypatch.setattr(sys, 'stdout', screen)
+    code = 'import time; time.sleep(0.5); print("done")'
+    run_tool(Launcher(), python(code), tmp_path / 'x.log', 'x')
+    assert screen.getvalue().count('x: at work') > 2
+    assert (tmp_path / 'x.log').read_text() == 'done\n'
 
 
 def python(code):
