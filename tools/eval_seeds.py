@@ -86,7 +86,7 @@ def main() -> None:
     masks, maps, missing, without_truth = 0, 0, [], 0
     quality = []
     scored = 0
-    for index in progress_bar(len(dataset), range(len(dataset))):
+    for index in progress_bar('score', len(dataset), range(len(dataset))):
         sample = dataset[index]
         name = sample['img_id']
         path = args.folder / 'masks' / f'{name}.png'

@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     total = jobs.FilledPart()
     for dataset in base_datasets(DATASETS.build(cfg.train_dataloader.dataset)):
         function, items, chunk = jobs_of(dataset)
-        bar = progress_bar(len(items))
+        bar = progress_bar('superpixels', len(items))
         try:
             for done in map_in_order(
                 function, items, args.workers, jobs.__name__, chunk

@@ -76,17 +76,17 @@ class _Bar(tqdm):
 
 
 def progress_bar(
+    name: str,
     total: int | None,
     tasks: Iterable[T] | None = None,
-    name: str | None = None,
 ) -> tqdm:
     """A bar with the time left.
 
     Args:
+        name: What stands before the bar.
         total: Number of tasks; None if nobody knows.
         tasks: To go through; None for calls of ``update(count=1)``, and
             ``close()`` at the end.
-        name: What stands before the bar.
     """
     return _Bar(
         tasks,

@@ -154,7 +154,7 @@ def write_toyland(
 def _run(function, items: list, workers: int) -> list[dict]:
     """Run a function on all items in processes, with a progress bar."""
     records = map_in_order(function, items, workers, __name__, chunk=32)
-    return list(progress_bar(len(items), records))
+    return list(progress_bar('draw scenes', len(items), records))
 
 
 def write_plain(toyland: str | Path, folder: str | Path) -> None:

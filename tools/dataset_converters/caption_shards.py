@@ -94,7 +94,7 @@ def write_shards(
     samples_per_shard: int,
 ) -> int:
     """Write all shards; returns their number."""
-    bar = progress_bar(len(samples))
+    bar = progress_bar('write shards', len(samples))
     with require_webdataset().ShardWriter(
         str(folder / '%05d.tar'),
         maxcount=samples_per_shard,

@@ -46,7 +46,9 @@ def render_pool(
     tags = []
     with worker_context(__name__).Pool() as pool:
         scenes = pool.imap(render, range(count), chunksize=256)
-        for index, (image, scene) in enumerate(progress_bar(count, scenes)):
+        for index, (image, scene) in enumerate(
+            progress_bar('draw scenes', count, scenes)
+        ):
             images[index] = image
             tags.append(scene)
     return images, tags

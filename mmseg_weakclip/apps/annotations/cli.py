@@ -171,7 +171,7 @@ def annotate(
 ) -> Iterator[tuple[MaskSource, Any]]:
     """Masks and what a function makes of them, in their order."""
     options = RegionOptions(args.regions, args.min_area, args.segmentation)
-    bar = progress_bar(len(sources))
+    bar = progress_bar('convert masks', len(sources))
     results = map_in_order(
         partial(function, classes=classes, options=options),
         sources,

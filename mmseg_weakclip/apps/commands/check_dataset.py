@@ -90,7 +90,7 @@ def check_config(args: argparse.Namespace) -> list[Problem]:
         # Broken layouts are findings of this tool, not failures of it.
         return [Problem('dataset', 'error', args.split, str(error))]
     total = count_samples(dataset)
-    bar = progress_bar(total)
+    bar = progress_bar('check images', total)
     problems = check_dataset(
         dataset,
         thorough=args.thorough,

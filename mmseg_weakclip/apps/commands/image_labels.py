@@ -37,7 +37,7 @@ FOLDER_FORMATS = ('txt', 'voc-xml', 'masks')
 
 def show_progress(files: Sequence[Path]) -> Iterable[Path]:
     """Return files behind a progress bar."""
-    return progress_bar(len(files), files)
+    return progress_bar('read labels', len(files), files)
 
 
 def _parse_args(

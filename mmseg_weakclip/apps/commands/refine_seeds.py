@@ -144,7 +144,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             pool.submit(refine, info['img_path'], scores)
             for info, scores in todo
         ]
-        for future in progress_bar(len(waiting), as_completed(waiting)):
+        for future in progress_bar(
+            'refine', len(waiting), as_completed(waiting)
+        ):
             store.finish(future.result())
     print(
         f'{len(store.finished())} masks in {args.out / "masks"}, '

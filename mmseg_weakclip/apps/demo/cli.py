@@ -231,7 +231,7 @@ def paint_video(
 ) -> None:
     """Paint a video, and say how many frames it had."""
     video = Video(job.source)
-    with progress_bar(video.stated or None) as bar:
+    with progress_bar(job.source.name, video.stated or None) as bar:
         segment_video(
             segmenter, video, job, args.every, args.batch_size, bar.update
         )
@@ -245,7 +245,7 @@ def paint_images(
     segmenter: Segmenter, jobs: Sequence[Job], args: argparse.Namespace
 ) -> None:
     """Paint pictures, and say how many."""
-    with progress_bar(len(jobs)) as bar:
+    with progress_bar('paint', len(jobs)) as bar:
         segment_images(segmenter, jobs, args.batch_size, bar.update)
     print(f'{len(jobs)} pictures in {args.out}')
 

@@ -214,7 +214,7 @@ def _copy(tasks: Sequence[CopyTask], workers: int) -> Iterator[CopyResult]:
     """Copy images in threads, and yield the results in their order."""
     with ThreadPoolExecutor(max(1, workers)) as pool:
         yield from progress_bar(
-            len(tasks), pool.map(copy_image, tasks), 'check the data'
+            'check the data', len(tasks), pool.map(copy_image, tasks)
         )
 
 

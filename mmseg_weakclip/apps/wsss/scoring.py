@@ -77,7 +77,7 @@ def write_scores(run: Run) -> dict[str, Any]:
     """
     names = run.classes.names
     roles: dict[str, dict[str, Any]] = {}
-    with progress_bar(len(ROLES) * len(run.images), name='score') as bar:
+    with progress_bar('score', len(ROLES) * len(run.images)) as bar:
         for role in ROLES:
             for split in SPLITS:
                 scores = score_masks(
@@ -135,7 +135,7 @@ def collect_results(run: Run) -> dict[str, int]:
         ]
         targets = result_paths([entry for entry, _ in todo])
         for entry, path in progress_bar(
-            len(todo), todo, kind.replace('_', ' ')
+            kind.replace('_', ' '), len(todo), todo
         ):
             mask = read_mask(str(path))
             wanted = entry.original_size

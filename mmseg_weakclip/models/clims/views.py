@@ -237,7 +237,7 @@ def encode_views(
     loader = iter(
         DataLoader(images, batch_sampler=batches, num_workers=num_workers)
     )
-    progress = progress_bar(sum(map(len, missing)))
+    progress = progress_bar('encode images', sum(map(len, missing)))
     for part in missing:
         done: list[Tensor] = []
         while sum(map(len, done)) < len(part):
