@@ -1,6 +1,5 @@
 """Files that are written whole, digests of their content, a locked folder."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -122,6 +121,8 @@ def lock_folder(folder: Path, patience: float = PATIENCE) -> Iterator[int]:
     Raises:
         BlockingIOError: Another process still holds it.
     """
+    import fcntl  # which Windows does not have
+
     path = folder / '.lock'
     with path.open('w') as file:
         end = time.monotonic() + patience
