@@ -12,7 +12,7 @@ from importlib import import_module
 import mmseg_weakclip.toyland  # noqa: F401  (its class names and its CLIP)
 from mmseg_weakclip.version import __version__
 
-# Module below this package, and what --help says.
+# Command -> (module below this package, line of --help).
 COMMANDS = {
     'run': ('wsss.cli', 'from tagged images to masks and a segmenter'),
     'train': ('commands.train', 'train the model of a config'),
@@ -28,8 +28,8 @@ COMMANDS = {
     'labels': ('commands.image_labels', 'convert image labels to JSON'),
     'refine': ('commands.refine_seeds', 'refine class maps that were kept'),
     'sweep': ('commands.sweep_threshold', 'score all background thresholds'),
-    'weights': ('weights', 'have the weights of configs'),
-    'config': ('commands.config', 'print a config that stands alone'),
+    'weights': ('weights', 'download and check the weights of configs'),
+    'config': ('commands.config', 'print a config with all that it inherits'),
     'toyland': ('commands.make_toyland', 'draw the toy world'),
 }
 

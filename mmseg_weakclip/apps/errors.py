@@ -1,4 +1,4 @@
-"""Errors that end a command with one line, and counts for messages."""
+"""Errors that end a command with one line, and nouns with numbers."""
 
 
 class UserError(Exception):
@@ -13,7 +13,7 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun, such as '3 images'.
 
     Args:
-        number: How many.
+        number: Number of things.
         singular: The noun for one.
         plural: The noun for several; ``singular`` with an s by default.
     """

@@ -192,11 +192,11 @@ def test_nothing_to_train_needs_no_checkpoint(toyland, picture, run_demo):
         ('seeds.py', None, 'PatchTextCAMHead needs to know which classes'),
         ('cam.py', 'cam', 'CAMHead needs to know which classes'),
         ('extract_backgrounds.py', None, 'it describes no model'),
-        ('syntax', 'stock', r'own.py can not be used \(SyntaxError\)'),
-        ('unknown', 'stock', 'own.py can not be used .*NoSuchHead'),
+        ('syntax', 'stock', r'own.py cannot be used \(SyntaxError\)'),
+        ('unknown', 'stock', 'own.py cannot be used .*NoSuchHead'),
         ('no data', 'stock', 'it has no test_dataloader with a pipeline'),
-        ('volumes', 'stock', 'nothing but colour pictures'),
-        ('grey', 'stock', 'nothing but colour pictures'),
+        ('volumes', 'stock', 'only loads colour images'),
+        ('grey', 'stock', 'only loads colour images'),
     ],
 )  # fmt: skip
 def test_refusals(

@@ -165,7 +165,7 @@ def test_unknown_opset(tool, config, checkpoint, monkeypatch, capsys):
     pytest.importorskip('onnx')
     options = ('--format', 'onnx', '--opset', '99')
     assert run(tool, config, checkpoint, *options) == 2
-    assert 'can not convert' in capsys.readouterr().err
+    assert 'cannot convert' in capsys.readouterr().err
 
 
 def test_training_free_models_need_no_checkpoint(
