@@ -1,4 +1,4 @@
-"""The command ``weakclip``: one word for each thing that people run.
+"""The command ``weakclip``: one subcommand per task.
 
 ``python -m mmseg_weakclip`` and the scripts in ``tools/`` call the same
 functions. A module is imported when its command is called, so that help does
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: The words behind ``weakclip``; those of this process by default.
+        argv: Words after ``weakclip``; those of this process by default.
 
     Returns:
         The exit code: 0, 1 if the work failed, 2 for a user's mistake.

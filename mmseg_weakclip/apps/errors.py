@@ -14,7 +14,7 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
 
     Args:
         number: Number of things.
-        singular: The noun for one.
-        plural: The noun for several; ``singular`` with an s by default.
+        singular: Noun for one.
+        plural: Noun for several; ``singular`` with an s by default.
     """
     return f'{number} {singular if number == 1 else plural or singular + "s"}'

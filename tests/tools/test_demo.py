@@ -135,7 +135,7 @@ def test_cameras_that_lie_on_their_side(run_demo, by_names, images, tmp_path):
         (['damaged.jpg'], 'damaged.jpg is damaged or no image'),
         (['a.jpg', '--classes', ' , '], '--classes names no class'),
         (['a.jpg', '--config', 'x.py'], 'either --classes, or --config'),
-        (['a.jpg', '--checkpoint', 'x.pth'], '--checkpoint goes with --conf'),
+        (['a.jpg', '--checkpoint', 'x.pth'], '--checkpoint needs --config'),
         (['a.jpg', '--threshold', 2], 'threshold=2.0'),
         (['a.jpg', '--classes', 'a, b||c'], 'class 1 of 2 has an empty name'),
         (['a.jpg', '--classes', 'boat'], 'one class, which would cover every'),

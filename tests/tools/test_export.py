@@ -133,7 +133,7 @@ def test_wrong_use(
 
 def test_wrong_arguments(tool, config, checkpoint, tmp_path, capsys):
     for arguments, message in (
-        (('--format', 'torchscript', '--opset', '17'), '--opset goes with'),
+        (('--format', 'torchscript', '--opset', '17'), '--opset needs'),
         (
             ('--format', 'onnx', '--out', tmp_path / 'no/x.onnx'),
             'no does not exist',

@@ -129,14 +129,14 @@ def _parse_args(
     if args.link != 'none' and args.images is None:
         parser.error('--link needs --images')
     if args.val and not is_yolo:
-        parser.error('--val goes with --format yolo-seg')
+        parser.error('--val needs --format yolo-seg')
     if is_yolo and args.regions != 'component':
-        parser.error('--regions class does not go with --format yolo-seg')
+        parser.error('--format yolo-seg needs --regions component')
     if args.out.is_dir() and any(args.out.iterdir()):
         last = LAST_FILES[args.format]
-        state = 'is there' if (args.out / last).exists() else 'is not whole'
+        state = 'with' if (args.out / last).exists() else 'but without'
         parser.error(
-            f'{args.out} holds files and {state} ({last}); remove it or '
+            f'{args.out} already holds files, {state} {last}; remove it or '
             'choose another folder'
         )
     return args

@@ -100,7 +100,7 @@ def mask_library() -> ModuleType:
     """Return COCO's own library for masks.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: pycocotools is not installed.
     """
     try:
         return import_module('pycocotools.mask')

@@ -77,7 +77,7 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
         if args.par or args.crf or args.min_score:
             raise SystemExit(
                 '--par, --crf, --min-score: the config has these in `refine`; '
-                'give --threshold or --power to leave it aside'
+                'give --threshold or --power to ignore it'
             )
         settings = cfg.refine.to_dict()
     else:

@@ -80,7 +80,7 @@ def _parse_args(
     )
     args = parser.parse_args(argv)
     if args.image_labels and not args.without_truth:
-        parser.error('--image-labels goes with --without-truth')
+        parser.error('--image-labels needs --without-truth')
     try:
         args.thresholds = parse_thresholds(args.thresholds)
     except ValueError as error:

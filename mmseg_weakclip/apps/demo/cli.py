@@ -181,7 +181,7 @@ def check_mode(args: argparse.Namespace) -> None:
     if (args.classes is None) == (args.config is None):
         raise ValueError('give either --classes, or --config and --checkpoint')
     if args.config is None and args.checkpoint is not None:
-        raise ValueError('--checkpoint goes with --config')
+        raise ValueError('--checkpoint needs --config')
     if args.classes is not None and not args.classes:
         raise ValueError('--classes names no class')
     given = [
@@ -190,7 +190,7 @@ def check_mode(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None
     ]
     if args.config is not None and given:
-        raise ValueError(f'{", ".join(given)} goes with --classes')
+        raise ValueError(f'{", ".join(given)}: only with --classes')
     for name, value in ZERO_SHOT.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
@@ -222,7 +222,7 @@ def build(args: argparse.Namespace) -> Segmenter:
     own = {name: getattr(args, name) for name in ZERO_SHOT}
     try:
         return build_zero_shot(args.classes, **own, device=device)
-    except RuntimeError as error:  # weights that can't be downloaded
+    except RuntimeError as error:  # weights that cannot be downloaded
         raise ValueError(str(error)) from error
 
 

@@ -67,8 +67,8 @@ class Segmenter:
                 samples = self.model.test_step(batch)
         except MissingLabelsError as error:
             raise ValueError(
-                f'{type(self.model.decode_head).__name__} needs to know '
-                'which classes each image shows, and a demo knows none: run '
+                f'{type(self.model.decode_head).__name__} needs image '
+                'labels at test time, which the demo does not have: run '
                 'it with tools/test.py on a data set with image labels, or '
                 'take a segmenter that was trained on its masks'
             ) from error

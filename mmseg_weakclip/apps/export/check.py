@@ -97,7 +97,7 @@ def largest_difference(
     Args:
         found: Logits or probabilities, (B, K, H, W), or a mask, (B, H, W).
         logits: Logits of PyTorch, (B, K, H, W).
-        output: What was found: ``'logits'``, ``'probabilities'`` or
+        output: Kind of the prediction: ``'logits'``, ``'probabilities'`` or
             ``'mask'``.
         threshold: Probability threshold of a model with one channel.
 
@@ -138,7 +138,7 @@ def compare(
         predict: Function that runs the file.
         model: Segmentor that was exported.
         batches: RGB images, float32, 0..255, each (B, 3, H, W).
-        output: What the file returns: ``'logits'``, ``'probabilities'`` or
+        output: Output of the file: ``'logits'``, ``'probabilities'`` or
             ``'mask'``.
         threshold: Probability threshold of a model with one channel.
         takes_rgb: Whether the preprocessor takes RGB images.

@@ -92,7 +92,7 @@ def _parse_args(
     )
     args = parser.parse_args(argv)
     if args.opset is not None and args.format != 'onnx':
-        parser.error('--opset goes with --format onnx')
+        parser.error('--opset needs --format onnx')
     if args.out is None:
         source = Path(args.checkpoint or Path(args.config).name)
         args.out = source.with_suffix(SUFFIXES[args.format])

@@ -41,7 +41,7 @@ class StageRecord:
         folder: Output folder, relative to the run's folder; None for files
             in the run's folder itself.
         config: Config file, relative to the run's folder, if it has one.
-        state: One of :data:`STATES`.
+        state: State of the stage, one of :data:`STATES`.
         command: Words of the command line.
         inputs: Digest of each input, by name.
         output: Digest of the output.
@@ -87,7 +87,7 @@ class RunImage:
             is made.
         size: Height and width of the copy, in pixels, as viewers show it.
         original_size: Height and width of the user's file.
-        split: One of :data:`SPLITS`.
+        split: Split of the image, one of :data:`SPLITS`.
         labels: Names of the image's classes.
         truth: True mask for scores, relative to ``data/``, or None.
         digest: Digest of the user's file.

@@ -104,7 +104,7 @@ def _clean(name: str) -> str:
 
 
 class ImageFinder:
-    """Search for the image that a name in a user's file means.
+    """Index of image paths by the names that a user's file may give.
 
     A name may be the path below the folder, the end of it, or the file's
     name; with or without its suffix, in any case.

@@ -127,8 +127,8 @@ def _class_id(name: str, row: LabelRow, path: Path, classes: ClassList) -> int:
     else:
         hint = f'the classes are {", ".join(classes.names[1:][:10])}'
     raise UserError(
-        f'{_where(path, row)}: {name!r} of image {row.image!r} is none of the '
-        f'{count(len(classes.classes), "class", "classes")}; {hint}'
+        f'{_where(path, row)}: unknown class {name!r} of image '
+        f'{row.image!r}; {hint}'
     )
 
 

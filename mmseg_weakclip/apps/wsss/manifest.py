@@ -98,7 +98,7 @@ class Manifest:
         """Note how a stage ended.
 
         Args:
-            record: The stage's record.
+            record: Record of the stage.
             state: ``'finished'``, ``'failed'`` or ``'waiting'`` (stopped).
             start: ``time.monotonic()`` at the stage's start.
             output: Digest of the stage's output.
