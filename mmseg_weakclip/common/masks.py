@@ -115,7 +115,7 @@ def map_mask(mask: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
 
     Args:
         mask: Class ids, (H, W).
-        label_map: New id per old id.
+        label_map: Old id -> new id.
 
     Returns:
         New mask, uint8, (H, W).

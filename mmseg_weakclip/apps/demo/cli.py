@@ -203,7 +203,7 @@ def use_device(name: str) -> torch.device:
         name: PyTorch's name of the device, such as ``'cuda:1'``.
 
     Raises:
-        ValueError: The device is missing.
+        ValueError: The device cannot be used.
     """
     try:
         device = torch.device(name)

@@ -72,7 +72,7 @@ def plan_jobs(
 
     Args:
         sources: Files of images and videos.
-        out: Folder of painted pictures (PNG) and videos (MP4).
+        out: Folder of painted images (PNG) and videos (MP4).
         out_masks: Folder of masks; those of a video get a folder in it.
 
     Raises:

@@ -47,8 +47,8 @@ class StageRecord:
         output: Digest of the output.
         started: ISO time of the last start.
         seconds: Duration of all starts together.
-        peak_memory_gib: Peak memory of the largest process.
-        peak_gpu_gib: Peak GPU memory from the log, if a GPU was used.
+        peak_memory_gib: Peak memory of the largest process, in GiB.
+        peak_gpu_gib: Peak GPU memory from the log, in GiB; None on the CPU.
         written_config: Digest of the config as the run wrote it.
     """
 

@@ -126,7 +126,7 @@ def run_tool(
 
     Raises:
         StageFailed: The command ended with an error, which the message has.
-        KeyboardInterrupt: The user stopped this process; so is the command.
+        KeyboardInterrupt: The user stopped the run; the command ends, too.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     progress = ProgressLine(label)

@@ -69,7 +69,7 @@ def check_disk(folder: Path, needed: int) -> None:
         needed: Number of bytes that the run is expected to write.
 
     Raises:
-        UserError: The run does not fit.
+        UserError: The disk has too little free space.
     """
     while not folder.exists():
         folder = folder.parent
