@@ -132,7 +132,7 @@ def test_cameras_that_lie_on_their_side(run_demo, by_names, images, tmp_path):
         (['a.jpg', '--out', '/proc'], '/proc cannot be written'),
         (['a.jpg', '--device', 'cuda:77'], 'cannot use the device cuda:77: '),
         (['a.jpg', '--device', 'abacus'], 'cannot use the device abacus: '),
-        (['damaged.jpg'], 'damaged.jpg is damaged or no image'),
+        (['damaged.jpg'], 'damaged.jpg is damaged or not an image'),
         (['a.jpg', '--classes', ' , '], '--classes names no class'),
         (['a.jpg', '--config', 'x.py'], 'either --classes, or --config'),
         (['a.jpg', '--checkpoint', 'x.pth'], '--checkpoint needs --config'),
