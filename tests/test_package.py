@@ -125,7 +125,7 @@ def test_one_command(weakclip):
         '--classes', 'toy/classes.yaml', '--work-dir', 'out', '--profile',
         'toyland', '--segmenter', 'fpn_small', '--until', 'seeds',
     )  # fmt: skip
-    assert 'stopped behind seeds' in said
+    assert 'stopped after seeds' in said
     masks = list((weakclip.folder / 'out/seeds/masks').glob('*.png'))
     assert len(masks) == SCENES + 2
 
@@ -203,4 +203,4 @@ def test_no_config_of_that_name(weakclip):
     )
     assert done.returncode == 2
     assert done.stderr.count('\n') == 1
-    assert 'there is no config wekclip' in done.stderr
+    assert 'cannot find the config wekclip' in done.stderr

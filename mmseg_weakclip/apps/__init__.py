@@ -1,1 +1,1 @@
-"""What people run."""
+"""The commands of the package, one folder or file each."""

@@ -1,4 +1,4 @@
-"""The command ``weakclip``: one word for each thing that people run.
+"""The command ``weakclip``: one subcommand per task.
 
 ``python -m mmseg_weakclip`` and the scripts in ``tools/`` call the same
 functions. A module is imported when its command is called, so that help does
@@ -12,7 +12,7 @@ from importlib import import_module
 import mmseg_weakclip.toyland  # noqa: F401  (its class names and its CLIP)
 from mmseg_weakclip.version import __version__
 
-# Module below this package, and what --help says.
+# Command -> (module below this package, line of --help).
 COMMANDS = {
     'run': ('wsss.cli', 'from tagged images to masks and a segmenter'),
     'train': ('commands.train', 'train the model of a config'),
@@ -28,8 +28,8 @@ COMMANDS = {
     'labels': ('commands.image_labels', 'convert image labels to JSON'),
     'refine': ('commands.refine_seeds', 'refine class maps that were kept'),
     'sweep': ('commands.sweep_threshold', 'score all background thresholds'),
-    'weights': ('weights', 'have the weights of configs'),
-    'config': ('commands.config', 'print a config that stands alone'),
+    'weights': ('weights', 'download and check the weights of configs'),
+    'config': ('commands.config', 'print a config with all that it inherits'),
     'toyland': ('commands.make_toyland', 'draw the toy world'),
 }
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: The words behind ``weakclip``; those of this process by default.
+        argv: Words after ``weakclip``; those of this process by default.
 
     Returns:
         The exit code: 0, 1 if the work failed, 2 for a user's mistake.

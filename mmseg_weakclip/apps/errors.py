@@ -1,4 +1,4 @@
-"""Errors that end a command with one line, and counts for messages."""
+"""Errors that end a command with one line, and nouns with numbers."""
 
 
 class UserError(Exception):
@@ -13,8 +13,8 @@ def count(number: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun, such as '3 images'.
 
     Args:
-        number: How many.
-        singular: The noun for one.
-        plural: The noun for several; ``singular`` with an s by default.
+        number: Number of things.
+        singular: Noun for one.
+        plural: Noun for several; ``singular`` with an s by default.
     """
     return f'{number} {singular if number == 1 else plural or singular + "s"}'

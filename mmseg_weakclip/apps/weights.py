@@ -1,9 +1,9 @@
-"""Weights that models start from: found, replaced, and checked.
+"""Find, replace and check the weights that models start from.
 
     weakclip weights CONFIG ...
 
-loads all weights that the models of some configs start from, downloads them
-where need be, and says which file to put where if that is not possible.
+loads all weights that the models of some configs start from, downloads missing
+ones, and says which file to put where if that is not possible.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from mmengine.config import Config
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.datasets.configs import iter_dicts
 
-# Backbones whose weights timm brings.
+# Backbone type whose weights timm downloads.
 TIMM = 'TIMMBackbone'
 
 
 def clip_models(model: dict) -> set[tuple[str, str | None]]:
-    """The CLIPs that a config uses: name and weights of each."""
+    """Return name and weights of each CLIP that a config uses."""
     return {
         (part['model'], part['pretrained'])
         for part in iter_dicts(model)
@@ -33,7 +33,7 @@ def clip_models(model: dict) -> set[tuple[str, str | None]]:
 
 
 def starting_weights(model: dict) -> Iterator[str]:
-    """What a model's parts start from: checkpoints, or ``timm:<name>``."""
+    """Yield a model's initial weights: checkpoints, or ``timm:<name>``."""
     for part in iter_dicts(model):
         init = part.get('init_cfg')
         if isinstance(init, dict) and init.get('type') == 'Pretrained':
@@ -49,11 +49,11 @@ def starting_weights(model: dict) -> Iterator[str]:
 
 
 def replace_weights(model: dict, source: str | None) -> None:
-    """Have a model's parts start from another file, or from random weights.
+    """Replace a model's initial weights by a file or by random weights.
 
     Args:
-        model: Its config.
-        source: The file; None for random weights.
+        model: Config of the model.
+        source: File of weights; None for random weights.
     """
     for part in iter_dicts(model):
         init = part.get('init_cfg')
@@ -70,14 +70,14 @@ def replace_weights(model: dict, source: str | None) -> None:
 
 
 def check_weights(models: Sequence[dict[str, Any]]) -> None:
-    """Load, and download where need be, all that models start from.
+    """Load all initial weights of models, and download missing ones.
 
     Args:
         models: Configs of the models.
 
     Raises:
-        UserError: Some weights can't be had; the message says which file to
-            put where.
+        UserError: Some weights cannot be loaded; the message says which file
+            to put where.
     """
     from mmseg_weakclip.models.clip.weights import load_clip
 
@@ -99,14 +99,14 @@ def check_weights(models: Sequence[dict[str, Any]]) -> None:
             _load(source)
         except Exception as error:  # every loader and network has its own
             raise UserError(
-                f'the weights {source} can not be had ({_flat(error)}); '
+                f'the weights {source} cannot be loaded ({_flat(error)}); '
                 f'{_where_to_put(source)}, or train from random weights by '
                 '--segmenter-weights none'
             ) from error
 
 
 def _load(source: str) -> None:
-    """Fetch weights into the cache that their loader has."""
+    """Load weights, which downloads them into their loader's cache."""
     if source.startswith('timm:'):
         import timm
 

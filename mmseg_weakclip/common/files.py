@@ -1,4 +1,4 @@
-"""Files that are written whole, digests of their content, a locked folder."""
+"""Atomic writing of files, digests of their content, locks on folders."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """Write a file under its name only when all of it is on the disk.
 
     Raises:
-        OSError: The disk is full or the folder can't be written; nothing is
+        OSError: The disk is full or the folder cannot be written; nothing is
             left behind under the name or beside it.
     """
     path = Path(path)
@@ -25,7 +25,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, 'wb') as file:
             file.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp keeps others from reading
+        os.chmod(temporary, 0o644)  # mkstemp's files are private
         os.replace(temporary, path)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
@@ -33,7 +33,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
             raise OSError(
                 error.errno,
                 f'{path} could not be written ({error.strerror}); '
-                'what is there of it was removed',
+                'the incomplete file was removed',
             ) from error
         raise
 
@@ -43,17 +43,17 @@ DIGESTS = 'digests.json'
 
 
 def digest_bytes(content: bytes) -> str:
-    """A short digest of a file's content."""
+    """Return a short digest of a file's content."""
     return hashlib.sha256(content).hexdigest()[:LENGTH]
 
 
 def digest_value(value: Any) -> str:
-    """A digest of JSON values."""
+    """Return a digest of a JSON value."""
     return digest_bytes(json.dumps(value, sort_keys=True).encode())
 
 
 def digest_file(path: Path) -> str:
-    """A digest of a file's content; 'missing' if there is none."""
+    """Return a digest of a file's content; 'missing' without the file."""
     if not path.is_file():
         return 'missing'
     digest = hashlib.sha256()
@@ -64,10 +64,10 @@ def digest_file(path: Path) -> str:
 
 
 def digest_masks(folder: Path) -> str:
-    """Return a digest of all masks of a folder, in any order of writing.
+    """Return a digest of all masks of a folder.
 
-    The digest of each file is kept in ``digests.json`` with the file's size
-    and time, so that only what has changed since is read again.
+    The digest of each file is stored in ``digests.json`` with the file's
+    size and time, so that only changed files are read again.
 
     Args:
         folder: Folder with ``masks/*.png``.
@@ -98,28 +98,28 @@ def digest_masks(folder: Path) -> str:
 
 
 def digest_scores(folder: Path) -> str:
-    """The same of kept class maps, by their sizes."""
+    """Return a digest of a folder's stored class maps, by names and sizes."""
     paths = sorted((folder / 'scores').glob('*.npz'))
     return digest_value([[path.name, path.stat().st_size] for path in paths])
 
 
-# For the processes of a killed run to notice that it is gone, in seconds.
+# Seconds to wait until the processes of a killed run have ended.
 PATIENCE = 20.0
 
 
 @contextmanager
 def lock_folder(folder: Path, patience: float = PATIENCE) -> Iterator[int]:
-    """Hold a folder; the tools of the stages hold it with this process.
+    """Lock a folder for this process and for commands that it starts.
 
     Args:
-        folder: Of the run.
-        patience: Seconds to wait for whoever holds it.
+        folder: Folder to lock.
+        patience: Seconds to wait for another process to release it.
 
     Yields:
-        The file descriptor that tools must keep open.
+        File descriptor of the lock, which the commands must keep open.
 
     Raises:
-        BlockingIOError: Another process still holds it.
+        BlockingIOError: Another process still holds the lock.
     """
     import fcntl  # which Windows does not have
 

@@ -13,11 +13,11 @@ FIRST_SWAPPED_ORIENTATION = 5
 
 
 def is_cut_off(content: bytes) -> bool:
-    """Whether a JPEG ends before the end of its last scan.
+    """Return whether a JPEG ends before the end of its last scan.
 
     Coded data never holds a bare marker, so after the last start of scan
     (FFDA) a whole file has an end of image (FFD9). Old releases of OpenCV
-    fill what is missing with grey and say nothing.
+    fill missing parts with grey and report no error.
     """
     if not content.startswith(b'\xff\xd8'):
         return False
@@ -31,14 +31,14 @@ def decode_color_image(content: bytes, path: str) -> np.ndarray:
     dropped, and an EXIF rotation is applied.
 
     Args:
-        content: The bytes of the file.
-        path: Where they come from, for messages.
+        content: Bytes of the file.
+        path: Path of the file, for messages.
 
     Returns:
-        BGR, uint8, (H, W, 3).
+        BGR image, uint8, (H, W, 3).
 
     Raises:
-        ValueError: The file is empty, cut off or no image.
+        ValueError: The file is empty, cut off or not an image.
     """
     if not content:
         raise ValueError(f'{path} is empty.')
@@ -46,16 +46,16 @@ def decode_color_image(content: bytes, path: str) -> np.ndarray:
         raise ValueError(f'{path} is a JPEG that is cut off.')
     image = mmcv.imfrombytes(content, flag='color', backend='cv2')
     if image is None:
-        raise ValueError(f'{path} is damaged or no image.')
+        raise ValueError(f'{path} is damaged or not an image.')
     return image
 
 
 def shrink(image: np.ndarray, short_side: int) -> np.ndarray:
-    """Bring an image with a larger short side to this one.
+    """Reduce an image to a short side; return smaller ones unchanged.
 
     Args:
-        image: Any channels, uint8, (H, W, C).
-        short_side: Pixels.
+        image: Image with any channels, uint8, (H, W, C).
+        short_side: Largest short side of the result, in pixels.
     """
     height, width = image.shape[:2]
     if min(height, width) <= short_side:
@@ -68,26 +68,26 @@ def shrink(image: np.ndarray, short_side: int) -> np.ndarray:
 def read_color_image(
     path: str, backend_args: dict | None = None
 ) -> np.ndarray:
-    """Read a file as :func:`decode_color_image` says."""
+    """Read any image file as 8-bit BGR, (H, W, 3), EXIF applied."""
     return decode_color_image(fileio.get(path, backend_args), path)
 
 
 def decode_image_size(content: bytes, path: str) -> tuple[int, int]:
-    """Height and width of an image, from its header, EXIF applied.
+    """Return height and width from an image's header, EXIF applied.
 
     Args:
-        content: The bytes of the file.
-        path: Where they come from, for messages.
+        content: Bytes of the file.
+        path: Path of the file, for messages.
 
     Raises:
-        ValueError: The header can't be read.
+        ValueError: The header cannot be read.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             turn = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (OSError, SyntaxError) as error:
-        raise ValueError(f'{path} is damaged or no image.') from error
+        raise ValueError(f'{path} is damaged or not an image.') from error
     if turn >= FIRST_SWAPPED_ORIENTATION:
         return width, height
     return height, width
@@ -96,5 +96,5 @@ def decode_image_size(content: bytes, path: str) -> tuple[int, int]:
 def read_image_size(
     path: str, backend_args: dict | None = None
 ) -> tuple[int, int]:
-    """Look into a file as :func:`decode_image_size` says."""
+    """Read height and width from an image file's header, EXIF applied."""
     return decode_image_size(fileio.get(path, backend_args), path)

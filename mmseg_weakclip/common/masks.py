@@ -7,7 +7,7 @@ import numpy as np
 from mmengine import fileio
 from PIL import Image
 
-# PIL's names of the modes that have one number per pixel.
+# PIL's modes with one number per pixel.
 INDEX_MODES = ('P', 'L', '1', 'I', 'I;16', 'I;16B')
 
 
@@ -15,8 +15,8 @@ def decode_mask(content: bytes, path: str) -> np.ndarray:
     """Decode an index mask: one class id per pixel, palette or grey.
 
     Args:
-        content: The bytes of the file.
-        path: Where they come from, for messages.
+        content: Bytes of the file.
+        path: Path of the file, for messages.
 
     Returns:
         Class ids, (H, W), in the integer type of the file.
@@ -29,7 +29,9 @@ def decode_mask(content: bytes, path: str) -> np.ndarray:
             mode = image.mode
             mask = np.asarray(image)
     except (OSError, SyntaxError) as error:
-        raise ValueError(f'The mask {path} is damaged or no image.') from error
+        raise ValueError(
+            f'The mask {path} is damaged or not an image.'
+        ) from error
     if mode not in INDEX_MODES:
         raise ValueError(
             f'The mask {path} is a colour image (mode {mode}); it must hold '
@@ -39,12 +41,12 @@ def decode_mask(content: bytes, path: str) -> np.ndarray:
 
 
 def read_mask(path: str, backend_args: dict | None = None) -> np.ndarray:
-    """Read a file as :func:`decode_mask` says."""
+    """Read a mask file as class ids, (H, W)."""
     return decode_mask(fileio.get(path, backend_args), path)
 
 
 def ids_of_mask(mask: np.ndarray) -> np.ndarray:
-    """The distinct ids of a mask, sorted."""
+    """Return the distinct ids of a mask, sorted."""
     if mask.dtype == np.uint8:
         # A histogram is ten times faster than sorting the pixels.
         return np.flatnonzero(np.bincount(mask.ravel()))
@@ -60,13 +62,13 @@ def check_mask_ids(
     """Check that a mask holds class ids only.
 
     Args:
-        mask: Ids as the file has them, (H, W).
-        path: The file, for messages.
-        allowed: The ids that a mask may hold, besides ``ignore_index``.
+        mask: Class ids of the file, (H, W).
+        path: File of the mask, for messages.
+        allowed: Ids that a mask may hold, besides ``ignore_index``.
         ignore_index: Id of pixels without a class.
 
     Raises:
-        ValueError: There are others.
+        ValueError: The mask holds other ids.
     """
     allowed = set(allowed)
     ids = ids_of_mask(mask).tolist()
@@ -86,13 +88,13 @@ def check_mask_size(
     """Check that a mask is as large as its image.
 
     Args:
-        mask: The mask, (H, W).
-        path: Its file, for messages.
+        mask: Class ids, (H, W).
+        path: File of the mask, for messages.
         size: Height and width of the image.
-        image_path: The image's file, for messages.
+        image_path: File of the image, for messages.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The sizes differ.
     """
     if mask.shape == tuple(size):
         return
@@ -109,14 +111,14 @@ def check_mask_size(
 
 
 def map_mask(mask: np.ndarray, label_map: Mapping[int, int]) -> np.ndarray:
-    """Replace ids; those that the map does not name stay.
+    """Replace the ids of a mask; ids that are not in the map stay.
 
     Args:
-        mask: Ids, (H, W).
-        label_map: New id per old id.
+        mask: Class ids, (H, W).
+        label_map: Old id -> new id.
 
     Returns:
-        New array, uint8, (H, W).
+        New mask, uint8, (H, W).
     """
     table = np.arange(int(mask.max(initial=0)) + 1)
     for old, new in label_map.items():
@@ -129,7 +131,7 @@ PALETTE_SIZE = 256
 
 
 def label_colors(count: int) -> list[list[int]]:
-    """The colour map of PASCAL VOC, for as many classes as asked.
+    """Return the colour map of PASCAL VOC, for any number of classes.
 
     Bit k of the id, three bits at a time, becomes bit 7 - k of red, green
     and blue, so that ids that differ little get colours that differ much.
@@ -152,13 +154,13 @@ def label_colors(count: int) -> list[list[int]]:
 
 
 def encode_mask(mask: np.ndarray, palette: Sequence[Sequence[int]]) -> bytes:
-    """Class ids as the bytes of an 8-bit palette PNG.
+    """Encode class ids as the bytes of an 8-bit palette PNG.
 
     Args:
-        mask: Ids 0..255, (H, W).
+        mask: Class ids 0..255, (H, W).
         palette: RGB colours of the first ids; the others are white.
     """
-    # A short palette would have PIL write fewer bits, and clip large ids.
+    # With a short palette, PIL would write fewer bits, and clip large ids.
     colors = np.full((PALETTE_SIZE, 3), 255, np.uint8)
     colors[: len(palette)] = palette
     image = Image.fromarray(mask.astype(np.uint8))

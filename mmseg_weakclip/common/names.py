@@ -1,4 +1,4 @@
-"""Class names: known vocabularies, spellings, and the search for a name."""
+"""Class names: known lists, spellings, and search for a name."""
 
 import difflib
 import functools
@@ -9,7 +9,7 @@ from pathlib import Path
 
 BACKGROUND = 'background'
 
-# Names that data sets and annotation tools use for one and the same class.
+# Names that data sets and annotation tools use for the same class.
 # Case, blanks, '-', '_' and '/' never matter and need no entry.
 SPELLINGS: tuple[tuple[str, ...], ...] = (
     ('aeroplane', 'airplane'),
@@ -69,23 +69,23 @@ VOCABULARIES: dict[str, tuple[str, ...]] = {
 
 
 def register_vocabulary(name: str, classes: Sequence[str]) -> None:
-    """Make a list of foreground class names known under a name.
+    """Register a list of foreground class names under a name.
 
     Args:
-        name: What :func:`read_vocabulary` takes for it.
-        classes: The names, without the background.
+        name: Name of the list in :func:`read_vocabulary`.
+        classes: Class names, without the background.
     """
     VOCABULARIES[name] = tuple(classes)
 
 
 def split_background(classes: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """Foreground names of a class list, and the id of the first of them.
+    """Return the foreground names of a class list, and their first id.
 
     Args:
         classes: All class names, ``'background'`` first or not at all.
 
     Raises:
-        ValueError: ``'background'`` stands elsewhere than at id 0.
+        ValueError: ``'background'`` has another id than 0.
     """
     offset = int(len(classes) > 0 and classes[0] == BACKGROUND)
     foreground = tuple(classes[offset:])
@@ -98,15 +98,15 @@ def split_background(classes: Sequence[str]) -> tuple[tuple[str, ...], int]:
 
 
 def read_vocabulary(spec: str | Sequence[str]) -> tuple[str, ...]:
-    """The foreground class names that a user asks for.
+    """Read the foreground class names that a user asks for.
 
     Args:
-        spec: A name of :data:`VOCABULARIES`, a file (JSON list or a name per
+        spec: Name in :data:`VOCABULARIES`, file (JSON list or a name per
             line), names separated by commas, or a sequence of names. A
             leading ``'background'`` is dropped.
 
     Raises:
-        ValueError: No names, or ``'background'`` not in front.
+        ValueError: The list is empty, or ``'background'`` is not in front.
     """
     if not isinstance(spec, str):
         names = list(spec)
@@ -139,18 +139,18 @@ def read_vocabulary(spec: str | Sequence[str]) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=4096)
 def name_key(name: str) -> str:
-    """What spellings of one name have in common."""
+    """Return a key that all spellings of a name share."""
     return re.sub(r'[\s_/-]+', '', name.casefold()) or name
 
 
 class NameIndex:
-    """Finds a class by any of its spellings.
+    """Index of class ids by any spelling of the class name.
 
     A name of the list itself always wins over an alias, and an alias of two
     names of the list means neither.
 
     Args:
-        classes: Class names; position is the id.
+        classes: Class names in the order of their ids.
 
     Raises:
         ValueError: Two names differ only in case or separators.
@@ -173,10 +173,10 @@ class NameIndex:
                 self._ids.update(dict.fromkeys(keys, known.pop()))
 
     def find(self, name: str) -> int | None:
-        """Id of the class that ``name`` spells, or None."""
+        """Return the id of the class that ``name`` spells, or None."""
         return self._ids.get(name_key(name))
 
     def nearest(self, name: str) -> list[str]:
-        """Up to three names of the list that look like ``name``."""
+        """Return up to three names of the list that look like ``name``."""
         keys = difflib.get_close_matches(name_key(name), self._ids, n=3)
         return list(dict.fromkeys(self.classes[self._ids[k]] for k in keys))

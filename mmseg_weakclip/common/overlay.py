@@ -8,19 +8,19 @@ from PIL import Image, ImageDraw, ImageFont
 MARGIN = 8
 SWATCH = 14
 TEXT_SIZE = 13
-# The legend of a film: how many lines of it would fill the shorter side, and
-# what can still be read.
+# The legend of a video: number of its lines that would fill the shorter side,
+# and the smallest text that can be read.
 LEGEND_LINES = 28
 SMALLEST_TEXT = 9
-# Between the pictures of a grid, and above them, in pixels.
+# Pixels between the pictures of a grid, and above them.
 GAP = 8
 TITLE = 20
 
 
 def class_shares(mask: np.ndarray, num_classes: int) -> np.ndarray:
-    """Share of the pixels that each class has, (num_classes,), 0 to 1.
+    """Return each class's share of the pixels, (num_classes,), 0 to 1.
 
-    Pixels of no class (255) count among all.
+    Pixels without a class (255) count in the total.
     """
     counts = np.bincount(mask.ravel(), minlength=num_classes)[:num_classes]
     return counts / mask.size
@@ -35,11 +35,11 @@ def blend_classes(
     """Blend the colours of classes into an image.
 
     Args:
-        image: RGB, (H, W, 3), uint8.
-        mask: Class ids, (H, W); ids past the colours (255) are left as they
-            are.
+        image: RGB image, (H, W, 3), uint8.
+        mask: Class ids, (H, W); pixels with ids past the colours (255) are
+            left unpainted.
         colors: RGB triples (0..255), one for each class.
-        opacity: Of the colours, 0 to 1.
+        opacity: Opacity of the colours, 0 to 1.
 
     Returns:
         RGB, (H, W, 3), uint8.
@@ -49,8 +49,8 @@ def blend_classes(
     """
     if image.shape[:2] != mask.shape:
         raise ValueError(
-            f'an image of {image.shape[:2]} pixels (height x width) with a '
-            f'mask of {mask.shape}'
+            f'image and mask must have the same height and width, got '
+            f'{image.shape[:2]} and {mask.shape}'
         )
     table = np.asarray(colors, np.float32)
     known = mask < len(colors)
@@ -67,17 +67,17 @@ def paint_overlay(
     colors: Sequence[Sequence[int]],
     opacity: float = 0.55,
 ) -> Image.Image:
-    """Blend class colours into an image and say what they mean.
+    """Blend class colours into an image, and add a legend.
 
     The legend stands on the right and names the classes that the image has,
     the largest first, with their share of it.
 
     Args:
-        image: RGB, (H, W, 3), uint8.
+        image: RGB image, (H, W, 3), uint8.
         mask: Class ids, (H, W); ids past the names (255) are left unpainted.
-        names: One for each class.
+        names: Class names, in the order of their ids.
         colors: RGB triples (0..255), one for each class.
-        opacity: Of the colours, 0 to 1.
+        opacity: Opacity of the colours, 0 to 1.
 
     Raises:
         ValueError: Image and mask differ in size, or there are not as many
@@ -110,7 +110,7 @@ def paint_frame(
     colors: Sequence[Sequence[int]],
     opacity: float = 0.55,
 ) -> np.ndarray:
-    """Blend class colours into an image of a film, which keeps its size.
+    """Blend class colours and a legend into a frame, which keeps its size.
 
     The legend lies in the upper left corner, grows with the image, and names
     the classes that the image has, in the order of their ids so that it
@@ -118,17 +118,18 @@ def paint_frame(
     for all, the smallest classes are left out and counted.
 
     Args:
-        image: As for :func:`paint_overlay`, as are the others.
-        mask: See there.
-        names: See there.
-        colors: See there.
-        opacity: See there.
+        image: RGB image, (H, W, 3), uint8.
+        mask: Class ids, (H, W); ids past the names (255) are left unpainted.
+        names: Class names, in the order of their ids.
+        colors: RGB triples (0..255), one for each class.
+        opacity: Opacity of the colours, 0 to 1.
 
     Returns:
         RGB, (H, W, 3), uint8.
 
     Raises:
-        ValueError: See there.
+        ValueError: Image and mask differ in size, or there are not as many
+            colours as names.
     """
     _check_names(names, colors)
     painted = blend_classes(image, mask, colors, opacity)
@@ -162,7 +163,9 @@ def _check_names(
     names: Sequence[str], colors: Sequence[Sequence[int]]
 ) -> None:
     if len(names) != len(colors):
-        raise ValueError(f'{len(names)} names with {len(colors)} colors')
+        raise ValueError(
+            f'{len(names)} names need as many colors, got {len(colors)}'
+        )
 
 
 def _text_width(lines: Sequence[str], size: int) -> int:
@@ -181,12 +184,12 @@ def _draw_legend(
     """Draw texts with their colours, one below the other.
 
     Args:
-        canvas: Is drawn upon.
+        canvas: Image to draw on.
         corner: Left and top of the first row, in pixels.
         rows: Texts and colours; None leaves the place of a colour empty.
-        swatch: Side of the colour's square.
-        margin: Space beside and below it.
-        text_size: In pixels.
+        swatch: Side of a colour's square, in pixels.
+        margin: Space beside and below a square, in pixels.
+        text_size: Height of the text, in pixels.
     """
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(text_size)
@@ -211,16 +214,15 @@ def _draw_legend(
 def tile_pictures(
     columns: Mapping[str, Sequence[Image.Image]], side: int = 192
 ) -> Image.Image:
-    """A column of pictures under each title.
+    """Arrange pictures in columns, each under its title.
 
     Args:
         columns: Title -> pictures, as many in each; each is enlarged or
             shrunk to a square, pixels kept sharp.
-        side: Of a picture on the canvas, in pixels.
+        side: Side of a picture on the canvas, in pixels.
 
     Raises:
-        ValueError: There is nothing to show, or one column is longer than
-            another.
+        ValueError: The columns are empty, or differ in length.
     """
     lengths = {len(pictures) for pictures in columns.values()}
     if len(lengths) != 1:

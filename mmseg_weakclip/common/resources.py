@@ -1,4 +1,4 @@
-"""Where configs and tools are: in the checkout, or inside the package."""
+"""Search for configs and tools, in the checkout or inside the package."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 from mmengine.config import Config
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# mmseg's plugins have copies of both there when they are installed.
+# Folder of configs and tools in an installed package, as in mmseg's plugins.
 INSTALLED = PACKAGE / '.mim'
 
 
 def resource_root() -> Path:
     """Return the folder that holds ``configs/`` and ``tools/``.
 
-    A checkout's own come first: they are what is being edited.
+    Those of a checkout come first, since these are edited.
 
     Raises:
         FileNotFoundError: The installation is incomplete.
@@ -32,11 +32,11 @@ def find_config(name: str) -> Path:
     """Return the file of a config.
 
     Args:
-        name: A path, or the name of a config of this package below
-            ``configs/``, with or without ``.py``: ``'toyland/weakclip'``.
+        name: Path, or name of a config of this package below ``configs/``,
+            with or without ``.py``, such as ``'toyland/weakclip'``.
 
     Raises:
-        FileNotFoundError: There is none of that name.
+        FileNotFoundError: The name is unknown.
     """
     path = Path(name)
     if path.is_file():
@@ -51,11 +51,11 @@ def find_config(name: str) -> Path:
         if '_base_' not in file.parts and path.stem in file.stem
     )
     hint = f'; did you mean {", ".join(close[:3])}?' if close else ''
-    raise FileNotFoundError(f'there is no config {name}{hint}')
+    raise FileNotFoundError(f'cannot find the config {name}{hint}')
 
 
 def add_config_scopes() -> None:
-    """Let a config anywhere build on ours, or on mmsegmentation's.
+    """Make our configs and mmsegmentation's usable as ``_base_`` anywhere.
 
     mmengine resolves ``_base_ = 'mmseg_weakclip::folder/name.py'`` for the
     packages of a table only, and asks for the name of their distribution:
@@ -77,10 +77,11 @@ def read_config(name: str | Path) -> Config:
     """Read a config: a file, or one of this package by its name.
 
     Args:
-        name: See :func:`find_config`.
+        name: Path, or name of a config below ``configs/``, with or without
+            ``.py``.
 
     Raises:
-        FileNotFoundError: There is no such config.
+        FileNotFoundError: The name is unknown.
     """
     add_config_scopes()
     config = Config.fromfile(find_config(str(name)))
@@ -89,9 +90,9 @@ def read_config(name: str | Path) -> Config:
 
 
 def _leave_scope(value: Any) -> None:
-    """Take back the scope that mmengine gives the types of our configs.
+    """Remove the scope that mmengine adds to the types in our configs.
 
-    Our parts are in mmseg's registries; there are none of ours.
+    Our parts are in mmseg's registries, and not in a scope of our own.
     """
     if isinstance(value, dict):
         if value.get('_scope_') == PACKAGE.name:

@@ -22,14 +22,14 @@ def may_have_gpus() -> bool:
 
 
 def worker_context(preload: str) -> BaseContext:
-    """A way to start processes that is safe after torch and OpenCV.
+    """Return a way to start processes that is safe after torch and OpenCV.
 
     A forked process inherits the locks of their thread pools but not the
     threads, and may wait for them forever. A server process that never had
     any threads forks the workers instead, with one module imported once.
 
     Args:
-        preload: Module that holds what the workers run.
+        preload: Module with the function that the workers run.
     """
     if 'forkserver' not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context('spawn')
@@ -45,15 +45,15 @@ def map_in_order(
     preload: str,
     chunk: int = 1,
 ) -> Iterator[Result]:
-    """Results of a function, in the order of its items.
+    """Yield the results of a function, in the order of its items.
 
     Args:
-        function: Of a module, so that it can be sent.
-        items: What it is called with.
-        workers: Processes, in each of which OpenCV has one thread; 0 works
-            in this one.
-        preload: See :func:`worker_context`.
-        chunk: Items per message to a process.
+        function: Function at the top of a module, so that it can be sent.
+        items: Arguments of the calls.
+        workers: Number of processes, in each of which OpenCV has one thread;
+            0 runs the function in this one.
+        preload: Module with the function, which is imported once.
+        chunk: Number of items per message to a process.
     """
     if not workers:
         yield from map(function, items)
@@ -65,12 +65,12 @@ def map_in_order(
 
 T = TypeVar('T')
 # Seconds between updates: on a terminal, and in files and pipes, where each
-# stays.
+# update stays.
 LIVELY, SPARING = 0.1, 2.0
 
 
 class _Bar(tqdm):
-    """Without tqdm's thread: processes are forked beside it."""
+    """A bar without tqdm's thread, since processes are forked meanwhile."""
 
     monitor_interval = 0
 
@@ -80,13 +80,13 @@ def progress_bar(
     total: int | None,
     tasks: Iterable[T] | None = None,
 ) -> tqdm:
-    """A bar with the time left.
+    """Return a progress bar with the time left.
 
     Args:
-        name: What stands before the bar.
-        total: Number of tasks; None if nobody knows.
-        tasks: To go through; None for calls of ``update(count=1)``, and
-            ``close()`` at the end.
+        name: Text in front of the bar.
+        total: Number of tasks; None if unknown.
+        tasks: Tasks to iterate over; None for calls of ``update(count=1)``,
+            and ``close()`` at the end.
     """
     return _Bar(
         tasks,
@@ -94,7 +94,7 @@ def progress_bar(
         desc=name,
         file=sys.stderr,
         mininterval=LIVELY if sys.stderr.isatty() else SPARING,
-        # Each task looks at the clock; the thread would for slow ones.
+        # Check the clock at each task, as tqdm's thread would for slow ones.
         miniters=1,
         dynamic_ncols=True,
     )

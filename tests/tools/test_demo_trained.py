@@ -189,14 +189,14 @@ def test_nothing_to_train_needs_no_checkpoint(toyland, picture, run_demo):
          'in shape, the first: .*conv_seg.weight'),
         ('segmenter.py', 'other', r'12 classes.*num_classes=9'),
         ('no.py', 'stock', 'no.py does not exist'),
-        ('seeds.py', None, 'PatchTextCAMHead needs to know which classes'),
-        ('cam.py', 'cam', 'CAMHead needs to know which classes'),
+        ('seeds.py', None, 'PatchTextCAMHead needs image labels'),
+        ('cam.py', 'cam', 'CAMHead needs image labels'),
         ('extract_backgrounds.py', None, 'it describes no model'),
-        ('syntax', 'stock', r'own.py can not be used \(SyntaxError\)'),
-        ('unknown', 'stock', 'own.py can not be used .*NoSuchHead'),
+        ('syntax', 'stock', r'own.py cannot be used \(SyntaxError\)'),
+        ('unknown', 'stock', 'own.py cannot be used .*NoSuchHead'),
         ('no data', 'stock', 'it has no test_dataloader with a pipeline'),
-        ('volumes', 'stock', 'nothing but colour pictures'),
-        ('grey', 'stock', 'nothing but colour pictures'),
+        ('volumes', 'stock', 'only loads colour images'),
+        ('grey', 'stock', 'only loads colour images'),
     ],
 )  # fmt: skip
 def test_refusals(
@@ -243,4 +243,4 @@ def test_flags_of_the_other_way(refused_demo, toyland, picture):
     config = toyland / 'zero_shot.py'
     options = ('--dense', 'sclip', '--short-side', 448)
     line = refused_demo(picture, '--config', config, *options)
-    assert '--dense, --short-side goes with --classes' in line
+    assert '--dense, --short-side: only with --classes' in line

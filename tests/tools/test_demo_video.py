@@ -166,7 +166,7 @@ def test_no_video(refused_demo, by_names, write, scenes, tmp_path):
     path = tmp_path / 'none.mp4'
     path.write_bytes(b'none' * 1000)
     line = refused_demo(path, *by_names)
-    assert 'none.mp4 can not be opened as a video' in line
+    assert 'none.mp4 cannot be opened as a video' in line
     # A whole header, and not one frame.
     content = write(scenes).read_bytes()
     path = tmp_path / 'bare.avi'

@@ -133,7 +133,7 @@ def test_wrong_use(
 
 def test_wrong_arguments(tool, config, checkpoint, tmp_path, capsys):
     for arguments, message in (
-        (('--format', 'torchscript', '--opset', '17'), '--opset goes with'),
+        (('--format', 'torchscript', '--opset', '17'), '--opset needs'),
         (
             ('--format', 'onnx', '--out', tmp_path / 'no/x.onnx'),
             'no does not exist',
@@ -165,7 +165,7 @@ def test_unknown_opset(tool, config, checkpoint, monkeypatch, capsys):
     pytest.importorskip('onnx')
     options = ('--format', 'onnx', '--opset', '99')
     assert run(tool, config, checkpoint, *options) == 2
-    assert 'can not convert' in capsys.readouterr().err
+    assert 'cannot convert' in capsys.readouterr().err
 
 
 def test_training_free_models_need_no_checkpoint(

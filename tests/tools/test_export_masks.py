@@ -314,8 +314,8 @@ def test_unknown_validation_id(run, folder, capsys):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (('--format', 'yolo-seg', '--regions', 'class'), '--regions class'),
-        (('--format', 'coco-panoptic', '--val', 'x'), '--val goes with'),
+        (('--format', 'yolo-seg', '--regions', 'class'), 'needs --regions'),
+        (('--format', 'coco-panoptic', '--val', 'x'), '--val needs'),
     ],
 )
 def test_wrong_use(run, options, message, capsys):
@@ -333,7 +333,7 @@ def test_links_need_images(run, capsys):
 
 def test_a_folder_that_is_there(run, folder, capsys):
     assert run('--format', 'yolo-seg') == 0
-    for state in ('is there', 'is not whole'):
+    for state in ('files, with ', 'files, but without '):
         with pytest.raises(SystemExit):
             run('--format', 'yolo-seg')
         assert state in capsys.readouterr().err

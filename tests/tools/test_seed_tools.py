@@ -138,7 +138,9 @@ def test_no_maps_to_refine(run, seeds, config, tmp_path):
     bare = tmp_path / 'bare'
     bare.mkdir()
     options = ('--config', config, '--power', '1')
-    with pytest.raises(SystemExit, match='is no folder of PseudoMaskWriter'):
+    with pytest.raises(
+        SystemExit, match='is not a folder of PseudoMaskWriter'
+    ):
         run('refine_seeds', bare, tmp_path / 'out', *options)
     (bare / 'settings.json').write_text('{}')
     with pytest.raises(SystemExit, match='no class maps .* score_stride'):

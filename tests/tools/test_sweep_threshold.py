@@ -126,7 +126,7 @@ def test_refusals(sweep, capsys):
         sweep(options=[folder])
     for arguments, message in (
         (('--thresholds', '1.2'), "'1.2' must lie in [0, 1]"),
-        (('--image-labels', 'x.json'), 'goes with --without-truth'),
+        (('--image-labels', 'x.json'), 'needs --without-truth'),
     ):
         with pytest.raises(SystemExit):
             sweep(*arguments)

@@ -5,8 +5,8 @@ r"""Write a folder of masks in the format of another tool.
         --images data/mine/images
 
 MASKS holds PNGs with a class id per pixel, as PseudoMaskWriter leaves them.
-Background and ignored pixels (255) become nothing. Below OUT there are, the
-last written last, so that a folder without it is not whole:
+Background and ignored pixels (255) are left out. OUT gets these files; a
+folder without the last one, which is written last, is incomplete:
 
   coco-instances  annotations/instances.json
   coco-panoptic   annotations/panoptic/*.png, annotations/panoptic.json
@@ -85,7 +85,7 @@ def _parse_args(
         '--images',
         type=Path,
         metavar='DIR',
-        help='the images, to which sizes and file names are compared; '
+        help='folder of the images; sizes and file names are checked; '
         'without, they are called <id>.jpg',
     )
     parser.add_argument(
@@ -129,21 +129,21 @@ def _parse_args(
     if args.link != 'none' and args.images is None:
         parser.error('--link needs --images')
     if args.val and not is_yolo:
-        parser.error('--val goes with --format yolo-seg')
+        parser.error('--val needs --format yolo-seg')
     if is_yolo and args.regions != 'component':
-        parser.error('--regions class does not go with --format yolo-seg')
+        parser.error('--format yolo-seg needs --regions component')
     if args.out.is_dir() and any(args.out.iterdir()):
         last = LAST_FILES[args.format]
-        state = 'is there' if (args.out / last).exists() else 'is not whole'
+        state = 'with' if (args.out / last).exists() else 'but without'
         parser.error(
-            f'{args.out} holds files and {state} ({last}); remove it or '
+            f'{args.out} already holds files, {state} {last}; remove it or '
             'choose another folder'
         )
     return args
 
 
 def _read_classes(args: argparse.Namespace) -> MaskClasses:
-    """Classes of a config, or of a file."""
+    """Return the classes of a config, or of a file of names."""
     if args.config is None:
         return MaskClasses(read_vocabulary(args.classes), 1)
     meta = config_metainfo(read_config(args.config))
@@ -169,7 +169,7 @@ def annotate(
     function: Callable[..., Any],
     classes: MaskClasses,
 ) -> Iterator[tuple[MaskSource, Any]]:
-    """Masks and what a function makes of them, in their order."""
+    """Yield each mask with the result of a function, in order."""
     options = RegionOptions(args.regions, args.min_area, args.segmentation)
     bar = progress_bar('convert masks', len(sources))
     results = map_in_order(
@@ -192,7 +192,7 @@ def export_coco(
     sources: Sequence[MaskSource],
     classes: MaskClasses,
 ) -> None:
-    """Either of COCO's formats."""
+    """Write the masks in one of COCO's two formats."""
     last = args.out / LAST_FILES[args.format]
     last.parent.mkdir(parents=True)
     panoptic = args.format == 'coco-panoptic'
@@ -222,7 +222,7 @@ def export_yolo(
     sources: Sequence[MaskSource],
     classes: MaskClasses,
 ) -> None:
-    """YOLO's layout."""
+    """Write the masks as labels in YOLO's layout."""
     chosen: set[str] = set()
     if args.val:
         chosen = {image.image_id for image in read_id_list(args.val)}

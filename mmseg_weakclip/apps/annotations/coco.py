@@ -27,12 +27,13 @@ SEGMENTATIONS = ('polygons', 'rle', 'compressed-rle')
 
 @dataclass(frozen=True)
 class RegionOptions:
-    """How a mask is cut.
+    """Options of cutting a mask into regions.
 
     Attributes:
-        unit: See ``connected_regions``.
-        min_area: See there.
-        segmentation: One of ``SEGMENTATIONS``.
+        unit: ``'component'``: one region per set of pixels that touch;
+            ``'class'``: one region per class.
+        min_area: Fewest pixels of a region; smaller ones are left out.
+        segmentation: Format of the outlines, one of ``SEGMENTATIONS``.
     """
 
     unit: str = 'component'
@@ -42,13 +43,13 @@ class RegionOptions:
 
 @dataclass(frozen=True)
 class Annotated:
-    """What was found in one mask.
+    """Annotations of one mask.
 
     Attributes:
-        file_name: Of the image.
-        size: Its height and width.
-        entries: A dictionary for each region.
-        picture: The segments, a PNG; None without.
+        file_name: File name of the image.
+        size: Height and width of the image.
+        entries: COCO annotation of each region, without ids.
+        picture: PNG of the panoptic segments; None for instances.
     """
 
     file_name: str
@@ -57,17 +58,17 @@ class Annotated:
     picture: bytes | None = None
 
     def without_picture(self) -> 'Annotated':
-        """The same to be kept while other masks are looked at."""
+        """Return a copy without the picture, to save memory."""
         return replace(self, picture=None)
 
 
 def segmentation_of(
     region: Region, size: tuple[int, int], kind: str
 ) -> list[list[int]] | dict[str, Any]:
-    """A region as COCO writes it.
+    """Return a region's ``segmentation`` field in COCO's format.
 
     Args:
-        region: Of an image.
+        region: Region of the image.
         size: Height and width of the image.
         kind: ``'polygons'``: a list of rings (x1, y1, x2, y2, ...), holes
             joined by bridges, see ``join_holes``; ``'rle'``: run lengths as
@@ -99,7 +100,7 @@ def mask_library() -> ModuleType:
     """Return COCO's own library for masks.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: pycocotools is not installed.
     """
     try:
         return import_module('pycocotools.mask')
@@ -113,10 +114,11 @@ def mask_library() -> ModuleType:
 def annotate_instances(
     source: MaskSource, classes: MaskClasses, options: RegionOptions
 ) -> Annotated:
-    """The regions of a mask as instances, without ids.
+    """Return the regions of a mask as instances, without ids.
 
     Raises:
-        ValueError: See ``MaskSource.read``.
+        ValueError: The mask is damaged, differs from its image in size, or
+            has unknown ids.
     """
     mask = source.read(classes)
     entries = [
@@ -139,13 +141,14 @@ def annotate_instances(
 def annotate_panoptic(
     source: MaskSource, classes: MaskClasses, options: RegionOptions
 ) -> Annotated:
-    """The regions of a mask as segments, with their picture.
+    """Return a mask's regions as panoptic segments, with their PNG.
 
-    A segment has the colour of its number in VOC's colour map, which is
-    another for each, and the id R + 256 G + 65536 B. 0 is no segment.
+    A segment has the colour of its number in VOC's colour map, which
+    differs for each, and the id R + 256 G + 65536 B. Id 0 is free.
 
     Raises:
-        ValueError: See ``MaskSource.read``.
+        ValueError: The mask is damaged, differs from its image in size, or
+            has unknown ids.
     """
     mask = source.read(classes)
     regions = list(
@@ -174,7 +177,7 @@ def annotate_panoptic(
 def instances_file(
     annotated: Iterable[Annotated], classes: MaskClasses
 ) -> dict[str, Any]:
-    """All of a folder as the content of COCO's instances file."""
+    """Return the content of COCO's instances file for a folder."""
     annotated = list(annotated)
     entries: list[dict[str, Any]] = []
     for image_id, image in enumerate(annotated, 1):
@@ -194,7 +197,7 @@ def instances_file(
 def panoptic_file(
     annotated: Iterable[Annotated], classes: MaskClasses, unit: str
 ) -> dict[str, Any]:
-    """All of a folder as the content of COCO's panoptic file.
+    """Return the content of COCO's panoptic file for a folder.
 
     Categories are things if segments are components, stuff if they are
     whole classes.
@@ -226,7 +229,7 @@ def panoptic_file(
 
 
 def picture_name(image_name: str) -> str:
-    """File of the segments of an image."""
+    """Return the file name of an image's panoptic segments."""
     return f'{image_name.rpartition(".")[0]}.png'
 
 

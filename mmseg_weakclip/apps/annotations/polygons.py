@@ -19,7 +19,7 @@ ENLARGE = 3
 
 
 def outline(region: Region) -> list[np.ndarray]:
-    """Polygons of a region, without holes.
+    """Return the polygons of a region, without holes.
 
     A hole is joined to its outer ring by a bridge: a line that is run
     through twice, to the hole and back, and has no area.
@@ -52,18 +52,18 @@ def outline(region: Region) -> list[np.ndarray]:
 
 
 def join_holes(outer: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """One ring around a polygon and its holes.
+    """Join a polygon and its holes into one ring.
 
     Each hole hangs on the nearest corner of the outer ring or of a hole
     further left.
 
     Args:
-        outer: Corners, (M, 2).
-        holes: The same of each hole.
+        outer: Corners of the outer ring, (M, 2).
+        holes: Corners of each hole, (M, 2) each.
 
     Returns:
-        Corners, (M', 2). Outer ring and holes go round in opposite
-        directions, so that fills by winding number leave holes out, too.
+        Corners of the joined ring, (M', 2). Outer ring and holes go round in
+        opposite directions, so that fills by winding number spare holes, too.
     """
     rings = [outer if signed_area(outer) > 0 else outer[::-1]]
     for hole in holes:
@@ -103,17 +103,17 @@ def join_holes(outer: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
 
 
 def signed_area(ring: np.ndarray) -> float:
-    """Area of a ring (M, 2), its sign that of the direction."""
+    """Return the area of a ring (M, 2), signed by its direction."""
     x, y = ring.T.astype(float)
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
 
 
 def _corners(contour: np.ndarray) -> np.ndarray:
-    """Corners of pixels next to a contour of enlarged ones, (M, 2)."""
+    """Return pixel corners next to a contour of enlarged pixels, (M, 2)."""
     points = np.round(contour / ENLARGE).astype(int)
     points = points[(points != np.roll(points, 1, 0)).any(1)]
     before = points - np.roll(points, 1, 0)
     after = np.roll(points, -1, 0) - points
-    # Where both steps go along the same axis, there is no corner.
+    # Only steps along different axes make a corner.
     turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
     return points[turns]

@@ -8,7 +8,7 @@ import numpy as np
 
 UNITS = ('component', 'class')
 CONNECTIVITY = 8
-# Pixels of a box, its left and its upper side.
+# Pixels of a bounding box, its first column and its first row.
 Piece = tuple[np.ndarray, int, int]
 
 
@@ -17,10 +17,10 @@ class Region:
     """Pixels of one class.
 
     Attributes:
-        class_id: Id in the mask.
-        pixels: Of its bounding box, bool, (h, w).
+        class_id: Class id in the mask.
+        pixels: Which pixels of its bounding box belong to it, bool, (h, w).
         left: First column of the box in the image.
-        top: First row.
+        top: First row of the box in the image.
     """
 
     class_id: int
@@ -60,7 +60,7 @@ def connected_regions(
             background and of ignored pixels, are in no region.
         unit: ``'component'``: pixels that touch, at corners too;
             ``'class'``: all pixels of a class.
-        min_area: Pixels that a region has at least.
+        min_area: Fewest pixels of a region; smaller ones are left out.
 
     Yields:
         Regions, by class, then by their first pixel, row by row.
@@ -77,18 +77,18 @@ def connected_regions(
 
 
 def _whole(own: np.ndarray) -> Iterator[Piece]:
-    """All pixels, and the left and upper side of their box."""
+    """Yield all pixels as one piece, with the place of their box."""
     rows, columns = (np.flatnonzero(own.any(axis)) for axis in (1, 0))
     box = own[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     yield box.copy(), int(columns[0]), int(rows[0])
 
 
 def _components(own: np.ndarray) -> Iterator[Piece]:
-    """The same for each set of pixels that touch."""
+    """Yield each set of pixels that touch, with the place of its box."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(
         own.astype(np.uint8), connectivity=CONNECTIVITY
     )
-    # How OpenCV numbers them is its own affair; their order must stay.
+    # OpenCV's numbering is not documented; sort by the first pixel.
     found, first = np.unique(labels, return_index=True)
     for label in found[np.argsort(first)]:
         if label:

@@ -23,7 +23,7 @@ class MaskClasses:
     """Names of the classes of masks.
 
     Attributes:
-        names: Of all classes but the background.
+        names: Names of all classes but the background.
         first: Id of the first of them in the masks: 1 where 0 is the
             background, else 0.
     """
@@ -39,7 +39,7 @@ class MaskClasses:
             classes: Class names, ``'background'`` first or not at all.
 
         Raises:
-            ValueError: It stands elsewhere.
+            ValueError: ``'background'`` is at another place.
         """
         return cls(*split_background(classes))
 
@@ -49,7 +49,7 @@ class MaskClasses:
         return range(self.first, self.first + len(self.names))
 
     def index(self, class_id: int) -> int:
-        """Place of a class among the names."""
+        """Return the index of a class among the names."""
         return class_id - self.first
 
 
@@ -59,7 +59,7 @@ class MaskSource:
 
     Attributes:
         mask: File of the mask; its stem is the id of the image.
-        image: File of the image, if images were given.
+        image: File of the image; None if images were not given.
     """
 
     mask: Path
@@ -71,11 +71,11 @@ class MaskSource:
         return self.image.name if self.image else f'{self.mask.stem}.jpg'
 
     def read(self, classes: MaskClasses) -> np.ndarray:
-        """The mask, (H, W), checked against its classes and its image.
+        """Return the mask, (H, W), checked against classes and image.
 
         Raises:
-            ValueError: It is damaged, has another size than its image, or
-                ids that are no class.
+            ValueError: The mask is damaged, differs from its image in size,
+                or has unknown ids.
         """
         mask = read_mask(str(self.mask))
         # Without a background, 0 is the first of the classes.
@@ -88,10 +88,10 @@ class MaskSource:
 
 
 def find_sources(masks: Path, images: Path | None) -> list[MaskSource]:
-    """The masks of a folder, by name, and their images.
+    """Return the masks of a folder, sorted by name, with their images.
 
     Args:
-        masks: Folder of PNGs, or of a folder ``masks`` of them.
+        masks: Folder of PNGs, or a folder with such a folder ``masks``.
         images: Folder of images, with the same stems.
 
     Raises:
@@ -99,14 +99,14 @@ def find_sources(masks: Path, images: Path | None) -> list[MaskSource]:
     """
     folder = masks / 'masks' if (masks / 'masks').is_dir() else masks
     if not folder.is_dir():
-        raise ValueError(f'{folder} is no folder')
+        raise ValueError(f'{folder} is not a folder')
     paths = sorted(folder.glob('*.png'))
     if not paths:
         raise ValueError(f'{folder} holds no masks (*.png)')
     if images is None:
         return [MaskSource(path) for path in paths]
     if not images.is_dir():
-        raise ValueError(f'{images} is no folder')
+        raise ValueError(f'{images} is not a folder')
     by_stem = _by_stem(images.iterdir())
     missing = [path for path in paths if path.stem not in by_stem]
     if missing:

@@ -8,21 +8,22 @@ from .polygons import outline
 from .regions import connected_regions
 from .sources import MaskClasses, MaskSource
 
-# Of coordinates: a hundredth of a pixel in images of 10,000.
+# Digits of coordinates: a hundredth of a pixel in images of 10,000.
 DIGITS = 6
 
 
 def yolo_labels(
     source: MaskSource, classes: MaskClasses, options: RegionOptions
 ) -> str:
-    """A line for each component: class from 0, then x and y of corners.
+    """Return a line for each component: class from 0, then corners x y.
 
     Coordinates are shares of width and height. The format has one ring for
     an object: holes are joined to it by bridges, see ``join_holes``. An
     image without objects has no lines.
 
     Raises:
-        ValueError: See ``MaskSource.read``.
+        ValueError: The mask is damaged, differs from its image in size, or
+            has unknown ids.
     """
     mask = source.read(classes)
     height, width = mask.shape
@@ -38,13 +39,14 @@ def yolo_labels(
 
 
 def yolo_description(classes: MaskClasses, folders: Mapping[str, str]) -> str:
-    """The content of data.yaml.
+    """Return the content of data.yaml.
 
     Args:
-        classes: Their names.
-        folders: Images of ``train`` and ``val``, below the file's folder.
+        classes: Class names of the masks.
+        folders: Image folder of ``train`` and of ``val``, relative to the
+            file.
     """
-    # JSON's strings are YAML's, whatever characters are in them.
+    # JSON strings are valid YAML, with any characters in them.
     lines = [f'{split}: {json.dumps(path)}' for split, path in folders.items()]
     lines.append('names:')
     lines += [

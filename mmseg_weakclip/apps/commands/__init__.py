@@ -1,1 +1,1 @@
-"""Commands over mmengine's runner and the data sets, one file each."""
+"""Commands on mmengine's runner and on data sets, one file each."""

@@ -1,4 +1,4 @@
-"""The flags that users of mmseg know, and the config they name."""
+"""Flags that train and test share with mmseg, and reading the config."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from mmseg_weakclip.common.resources import read_config
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags that users of mmseg know from both tools."""
+    """Add the flags that mmseg's train and test tools have in common."""
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
@@ -31,7 +31,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         choices=('none', 'pytorch', 'slurm', 'mpi'),
         help='how processes were started',
     )
-    # torchrun passes it in the environment, older launchers as a flag.
+    # torchrun sets it in the environment, older launchers as a flag.
     parser.add_argument(
         '--local_rank',
         '--local-rank',

@@ -82,12 +82,12 @@ def check_config(args: argparse.Namespace) -> list[Problem]:
     loader = cfg.get(f'{args.split}_dataloader')
     if not loader:
         raise SystemExit(f'{args.config} has no {args.split}_dataloader.')
-    # Missing masks are to be told together with all other problems.
+    # Missing masks are reported together with all other problems.
     disable_mask_check(loader['dataset'])
     try:
         dataset = DATASETS.build(loader['dataset'])
     except (OSError, ValueError, AssertionError) as error:
-        # Broken layouts are findings of this tool, not failures of it.
+        # A broken layout is a finding of this tool, not a failure.
         return [Problem('dataset', 'error', args.split, str(error))]
     total = count_samples(dataset)
     bar = progress_bar('check images', total)

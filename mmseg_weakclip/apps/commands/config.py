@@ -1,4 +1,4 @@
-"""Print a config that stands alone, with everything that it inherits.
+"""Print a config as one file, with everything that it inherits.
 
     weakclip config weakclip_voc > my.py
 
@@ -48,7 +48,7 @@ def flatten_config(path: Path) -> str:
     """Return the text of a config with all that it inherits.
 
     Args:
-        path: The config.
+        path: File of the config.
     """
     cfg = read_config(path)
     cfg.setdefault('custom_imports', dict(imports=['mmseg_weakclip']))
@@ -76,7 +76,7 @@ def iter_files(path: Path) -> Iterator[Path]:
 
 
 def read_comments(text: str) -> dict[str, list[str]]:
-    """Return the comments of a config by the setting that they belong to.
+    """Return the comments of a config, by the setting they belong to.
 
     Comments in front of a setting and inside of it are its own; those in
     front of ``_base_`` belong to the file, key ``''``.

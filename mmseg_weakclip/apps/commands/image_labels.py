@@ -79,7 +79,7 @@ def _parse_args(
 def reader_options(
     args: argparse.Namespace, format: str, ids: list[str] | None
 ) -> dict[str, Any]:
-    """The arguments of a format's reader."""
+    """Return the arguments of a format's reader."""
     options: dict[str, Any] = {}
     if format in FOLDER_FORMATS:
         options.update(ids=ids, track=show_progress)
@@ -115,7 +115,7 @@ def convert(args: argparse.Namespace) -> ImageLabels:
 
 
 def _describe(labels: ImageLabels) -> str:
-    """Counts of images, by class and without any."""
+    """Return the number of images per class and without labels, as text."""
     empty = sum(not indices for indices in labels.labels.values())
     rows = [f'  {name:20} {n:8}' for name, n in labels.counts().items()]
     return '\n'.join(

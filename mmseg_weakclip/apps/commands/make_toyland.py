@@ -1,6 +1,6 @@
 """Write toyland, the toy data set, in the layout of PASCAL VOC.
 
---plain writes it once more as people have their own images: photos,
+--plain also writes it in the layout of a user's own images: photos,
 labels.csv, classes.yaml, and masks of the validation scenes.
 """
 
@@ -43,7 +43,7 @@ def _parse_args(
         help='side in pixels (default: %(default)s)',
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='another seed is another world'
+        '--seed', type=int, default=0, help='seed of the scenes'
     )
     parser.add_argument(
         '--plain', metavar='DIR', help='folder for photos and labels.csv'

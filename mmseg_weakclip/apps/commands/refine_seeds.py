@@ -8,7 +8,7 @@ score_stride. Without --threshold and --power, the config says how, as in
 
     refine = dict(background=dict(power=1.), par=None, crf='voc12')
 
-Goes on where it was stopped; other settings need another output folder.
+A stopped run is resumed; other settings need another output folder.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def _parse_args(
 
 
 def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
-    """What is done with the maps, from the flags or from the config."""
+    """Return the refinement settings, from the flags or from the config."""
     if args.threshold is None and args.power is None:
         if 'refine' not in cfg:
             raise SystemExit(
@@ -77,7 +77,7 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
         if args.par or args.crf or args.min_score:
             raise SystemExit(
                 '--par, --crf, --min-score: the config has these in `refine`; '
-                'give --threshold or --power to leave it aside'
+                'give --threshold or --power to ignore it'
             )
         settings = cfg.refine.to_dict()
     else:
@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         resolve_crf_params(settings['crf'])
     source = args.folder / 'settings.json'
     if not source.is_file():
-        raise SystemExit(f'{args.folder} is no folder of PseudoMaskWriter')
+        raise SystemExit(f'{args.folder} is not a folder of PseudoMaskWriter')
     store = MaskStore(args.out)
     store.open(
         dict(

@@ -5,13 +5,13 @@ r"""Score every background threshold of a head, in one pass over the data.
 
 For a decode head with a `threshold`, such as RegionTextHead or PatchTextHead.
 The test set of the config is scored as tools/test.py would at each threshold.
-The best one is chosen with the pixel truth of that set, so its score is no
+The best one is chosen with the pixel truth of that set, so its score is not a
 fair result there; output and file say so.
 
-With --without-truth no mask is read. Thresholds are then told apart by how
-much is background, by the number of classes in an image, and, where images
-bring labels, by how well the classes found agree with them. That is fair,
-but labels know nothing of extent: what they choose may be far from the best.
+With --without-truth no mask is read. The output then has the share of
+background, the number of classes per image, and, if images have labels, how
+well the classes found agree with them. That is fair, but labels do not say how
+large objects are: the threshold they choose may be far from the best.
 """
 
 import argparse
@@ -42,7 +42,7 @@ from mmseg_weakclip.evaluation.thresholds import (
 
 from .arguments import add_common_arguments, load_config
 
-# What BackgroundIoU takes over from the config's own metric.
+# Options that BackgroundIoU copies from the config's own metric.
 OPTIONS = ('ignore_index', 'nan_to_num', 'collect_device')
 
 
@@ -80,7 +80,7 @@ def _parse_args(
     )
     args = parser.parse_args(argv)
     if args.image_labels and not args.without_truth:
-        parser.error('--image-labels goes with --without-truth')
+        parser.error('--image-labels needs --without-truth')
     try:
         args.thresholds = parse_thresholds(args.thresholds)
     except ValueError as error:
@@ -89,7 +89,7 @@ def _parse_args(
 
 
 def use_truth(cfg: Config) -> None:
-    """Score by the config's own IoU."""
+    """Replace the config's IoU metric by one over all thresholds."""
     evaluators = cfg.test_evaluator
     if isinstance(evaluators, dict):
         evaluators = [evaluators]
@@ -112,7 +112,7 @@ def use_truth(cfg: Config) -> None:
 
 
 def leave_out_truth(cfg: Config, image_labels: str | None) -> None:
-    """Load no masks, but labels if there are some."""
+    """Drop the loading of masks, and score by image labels if given."""
     dataset = cfg.test_dataloader.dataset
     pipeline = [
         step
@@ -136,13 +136,13 @@ def leave_out_truth(cfg: Config, image_labels: str | None) -> None:
 
 
 def _read_classes(dataset: ConfigDict) -> list[str]:
-    """Class names of a data set whose files need not be there."""
+    """Return the class names of a data set, without reading its files."""
     bare = {**dataset, 'lazy_init': True, 'pipeline': []}
     return list(DATASETS.build(bare).metainfo['classes'])
 
 
 def has_masks(dataset: BaseDataset) -> bool:
-    """Whether any image has its true mask; looks no further than the first."""
+    """Return whether any image has a true mask; stop at the first."""
     paths = (
         dataset.get_data_info(index).get('seg_map_path')
         for index in range(len(dataset))
@@ -174,8 +174,8 @@ def report_sweep(
     Args:
         scores: Metrics of each threshold, all of ``BackgroundIoU`` or all of
             ``LabelAgreement``.
-        split: Description of the data that were swept.
-        current: Threshold of the config.
+        split: Description of the data that was swept.
+        current: Threshold in the config.
 
     Returns:
         ``thresholds``, a list of rows; ``best``, the lowest of the best
@@ -185,14 +185,14 @@ def report_sweep(
         ``note``, the same as a sentence. ``split`` and ``current`` as given.
 
     Raises:
-        ValueError: Truth was to be read, but no image has any.
+        ValueError: The scores are IoUs, but none of the images has a mask.
     """
     first = next(iter(scores.values()))
     images = first['images']
     with_truth = 'background' not in first
     if with_truth and not images:
         raise ValueError(
-            f'no image of {split} has a mask to be scored by: use '
+            f'no image of {split} has a mask to score against: use '
             '--without-truth'
         )
     key = BY_TRUTH if with_truth else BY_LABELS
@@ -267,7 +267,7 @@ def encode_report(report: Mapping) -> bytes:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Sweep; see ``--help``."""
+    """Run the command; see ``--help``."""
     args = _parse_args(argv, prog)
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmseg'))

@@ -43,7 +43,7 @@ def _parse_args(
 
 
 def use_tta(cfg: Config) -> None:
-    """Predict the views of ``tta_pipeline`` and average."""
+    """Switch a config to averaging over the views of ``tta_pipeline``."""
     for key in ('tta_model', 'tta_pipeline'):
         if key not in cfg:
             raise SystemExit(f'--tta: the config has no {key}')
@@ -53,7 +53,7 @@ def use_tta(cfg: Config) -> None:
 
 
 def set_output(cfg: Config, folder: str) -> None:
-    """Have ``PseudoMaskWriter`` write elsewhere, or masks be written."""
+    """Set the folder of ``PseudoMaskWriter``, or add one that writes masks."""
     evaluators = cfg.test_evaluator
     if isinstance(evaluators, dict):
         evaluators = [evaluators]
@@ -61,8 +61,8 @@ def set_output(cfg: Config, folder: str) -> None:
     if writers:
         writers[0].output_dir = folder
         return
-    # One that only writes: images need no truth for it. Its log names the
-    # parent of output_dir, which for 'DIR/' is DIR.
+    # format_only: images need no truth. The log names the parent of
+    # output_dir, which for 'DIR/' is DIR.
     writer = dict(
         type='IoUMetric', output_dir=os.path.join(folder, ''), format_only=True
     )
@@ -75,7 +75,7 @@ def set_visualization(cfg: Config, args: argparse.Namespace) -> None:
         raise SystemExit(
             '--show, --show-dir: the config has no default_hooks.visualization'
         )
-    # Every image; upstream's hook would take each fiftieth batch.
+    # Every image; the default of upstream's hook is each fiftieth batch.
     cfg.default_hooks.visualization.update(draw=True, interval=1)
     if args.show:
         cfg.default_hooks.visualization.update(
@@ -86,7 +86,7 @@ def set_visualization(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Test; see ``--help``."""
+    """Run the command; see ``--help``."""
     args = _parse_args(argv, prog)
     import mmseg_weakclip.parts  # noqa: F401  (also without custom_imports)
     from mmseg_weakclip.engine.runner import InferenceRunner, check_is_trained

@@ -32,7 +32,7 @@ def _build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on from the latest checkpoint in work-dir, or start where '
+        help='resume from the latest checkpoint in work-dir, or start if '
         'there is none',
     )
     parser.add_argument(
@@ -66,7 +66,7 @@ def use_amp(cfg: Config) -> None:
 
 
 def use_tensorboard(cfg: Config) -> None:
-    """Have the visualizer write event files beside what it writes."""
+    """Make the visualizer write TensorBoard event files as well."""
     try:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError:
@@ -83,10 +83,10 @@ def use_tensorboard(cfg: Config) -> None:
 
 
 def resume(cfg: Config) -> None:
-    """Go on from the latest checkpoint, if there is one.
+    """Resume from the latest checkpoint, if there is one.
 
-    With ``resume`` alone, mmengine takes a config's ``load_from``, the
-    weights that a training starts from, for the training itself.
+    With ``resume`` alone, mmengine would resume from a config's
+    ``load_from``, which holds initial weights and not a training.
     """
     from mmseg_weakclip.engine.checkpoints import find_whole_checkpoint
 
@@ -96,11 +96,11 @@ def resume(cfg: Config) -> None:
 
 
 def use_pseudo_masks(cfg: Config, folder: str) -> None:
-    """Train on the masks of a folder.
+    """Set the masks that a config trains on.
 
     Raises:
-        ValueError: The config trains on nothing, or on no masks.
-        FileNotFoundError: The folder holds none.
+        ValueError: The config has no training, or trains without masks.
+        FileNotFoundError: The folder holds no masks.
     """
     from mmengine.logging import print_log
 
@@ -114,7 +114,7 @@ def use_pseudo_masks(cfg: Config, folder: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Train; see ``--help``."""
+    """Run the command; see ``--help``."""
     parser = _build_parser(prog)
     args = parser.parse_args(argv)
     from mmengine.runner import Runner

@@ -1,1 +1,1 @@
-"""Pictures and videos with classes painted over them."""
+"""Demo: images and videos with classes painted over them."""

@@ -11,7 +11,7 @@ pixel gets one of the classes. With --config, its test pipeline, slide or whole
 mode and the checkpoint's classes are used; models with nothing to train need
 no --checkpoint.
 
-Of a folder, the images and videos directly in it are taken. Results are named
+A folder stands for the images and videos directly in it. Results are named
 by the stem: two inputs of one stem are refused. A painted video has the size
 and the speed of its source, and no sound. Wrong use ends with exit code 2.
 """
@@ -34,7 +34,7 @@ from .trained import load_trained
 from .video import Video
 from .zero_shot import build_zero_shot
 
-# What only the way without a training knows, and what it is unless given.
+# Flags of the zero-shot mode only, with their defaults.
 ZERO_SHOT = dict(
     background=(),
     threshold=None,
@@ -48,7 +48,7 @@ ZERO_SHOT = dict(
 
 
 def read_names(text: str) -> list[tuple[str, ...]]:
-    """'red car, sofa|couch' -> [('red car',), ('sofa', 'couch')]."""
+    """Parse 'red car, sofa|couch' as [('red car',), ('sofa', 'couch')]."""
     return [
         tuple(word.strip() for word in name.split('|'))
         for name in text.split(',')
@@ -57,10 +57,10 @@ def read_names(text: str) -> list[tuple[str, ...]]:
 
 
 def positive(text: str) -> int:
-    """A number from 1 on.
+    """Parse an integer of at least 1.
 
     Raises:
-        ArgumentTypeError: It is below.
+        ArgumentTypeError: The number is less than 1.
     """
     value = int(text)
     if value < 1:
@@ -69,17 +69,17 @@ def positive(text: str) -> int:
 
 
 def default(name: str) -> str:
-    """What the help of a flag of :data:`ZERO_SHOT` ends with."""
+    """Return the default of a flag in :data:`ZERO_SHOT`, for its help."""
     return f' (default: {ZERO_SHOT[name]})'
 
 
 def build_parser(
     description: str, prog: str | None = None
 ) -> argparse.ArgumentParser:
-    """The flags of tools/demo.py.
+    """Return the parser of the demo's flags.
 
     Args:
-        description: What ``--help`` begins with.
+        description: Text at the top of ``--help``.
         prog: Name of the command.
     """
     parser = argparse.ArgumentParser(
@@ -121,7 +121,7 @@ def build_parser(
     )
     parser.add_argument('--device', default=get_device())
     trained = parser.add_argument_group('a trained model')
-    trained.add_argument('--config', help='of any mmseg model')
+    trained.add_argument('--config', help='config file of any mmseg model')
     trained.add_argument('--checkpoint', metavar='FILE')
     free = parser.add_argument_group('class names alone')
     free.add_argument('--classes', type=read_names, metavar='NAMES')
@@ -129,12 +129,12 @@ def build_parser(
         '--background',
         type=read_names,
         metavar='NAMES',
-        help='what else there is: words for the background',
+        help='words for the background: what else the images show',
     )
     free.add_argument(
         '--threshold',
         type=float,
-        help='background where no class is that probable (0 to 1)',
+        help='background where all classes are below it (0 to 1)',
     )
     free.add_argument(
         '--dense',
@@ -143,7 +143,7 @@ def build_parser(
     )
     free.add_argument(
         '--model',
-        help=f'of open_clip{default("model")}',
+        help=f'model of open_clip{default("model")}',
     )
     free.add_argument(
         '--pretrained',
@@ -172,16 +172,16 @@ def check_mode(args: argparse.Namespace) -> None:
     """Check that exactly one mode is chosen, and fill in its defaults.
 
     Args:
-        args: Of :func:`build_parser`. Flags of :data:`ZERO_SHOT` that are
-            not given get their defaults.
+        args: Result of :func:`build_parser`. Missing flags of
+            :data:`ZERO_SHOT` get their defaults.
 
     Raises:
-        ValueError: Neither way is taken, or something of both.
+        ValueError: Neither mode is chosen, or flags of both are given.
     """
     if (args.classes is None) == (args.config is None):
         raise ValueError('give either --classes, or --config and --checkpoint')
     if args.config is None and args.checkpoint is not None:
-        raise ValueError('--checkpoint goes with --config')
+        raise ValueError('--checkpoint needs --config')
     if args.classes is not None and not args.classes:
         raise ValueError('--classes names no class')
     given = [
@@ -190,27 +190,27 @@ def check_mode(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None
     ]
     if args.config is not None and given:
-        raise ValueError(f'{", ".join(given)} goes with --classes')
+        raise ValueError(f'{", ".join(given)}: only with --classes')
     for name, value in ZERO_SHOT.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
 
 
 def use_device(name: str) -> torch.device:
-    """A device that tensors can be put on.
+    """Return a device, after checking that tensors can be put on it.
 
     Args:
-        name: As PyTorch names devices, such as ``'cuda:1'``.
+        name: PyTorch's name of the device, such as ``'cuda:1'``.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: The device cannot be used.
     """
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f'there is no device {name}: {reason}') from error
+        raise ValueError(f'cannot use the device {name}: {reason}') from error
     return device
 
 
@@ -222,14 +222,14 @@ def build(args: argparse.Namespace) -> Segmenter:
     own = {name: getattr(args, name) for name in ZERO_SHOT}
     try:
         return build_zero_shot(args.classes, **own, device=device)
-    except RuntimeError as error:  # weights that can't be downloaded
+    except RuntimeError as error:  # weights that cannot be downloaded
         raise ValueError(str(error)) from error
 
 
 def paint_video(
     segmenter: Segmenter, job: Job, args: argparse.Namespace
 ) -> None:
-    """Paint a video, and say how many frames it had."""
+    """Paint a video, and print the number of its frames."""
     video = Video(job.source)
     with progress_bar(job.source.name, video.stated or None) as bar:
         segment_video(
@@ -244,14 +244,14 @@ def paint_video(
 def paint_images(
     segmenter: Segmenter, jobs: Sequence[Job], args: argparse.Namespace
 ) -> None:
-    """Paint pictures, and say how many."""
+    """Paint images, and print their number."""
     with progress_bar('paint', len(jobs)) as bar:
         segment_images(segmenter, jobs, args.batch_size, bar.update)
     print(f'{len(jobs)} pictures in {args.out}')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Paint all that the user gave."""
+    """Paint all images and videos that the user gave."""
     check_mode(args)
     jobs = plan_jobs(find_inputs(args.inputs), args.out, args.out_masks)
     make_folders(jobs)

@@ -1,4 +1,4 @@
-"""Pictures and videos in, painted ones out."""
+"""Segmentation of images and videos into painted files and masks."""
 
 import io
 import itertools
@@ -23,18 +23,17 @@ def segment_images(
     batch_size: int = 1,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Paint pictures; write their masks where asked to.
+    """Paint images, and write their masks where asked for.
 
     Args:
-        segmenter: The model.
-        jobs: Pictures. Their folders are there.
-        batch_size: How many of one size go through the model at once.
-        progress: Is told how many pictures have been done since it was told
-            last.
+        segmenter: Model that predicts the masks.
+        jobs: Images, and files of their results, in existing folders.
+        batch_size: Number of images of one size per batch.
+        progress: Called with the number of images done since its last call.
 
     Raises:
-        OSError: A picture can't be read, or a result can't be written.
-        ValueError: A picture is damaged.
+        OSError: An image cannot be read, or a result cannot be written.
+        ValueError: An image is damaged.
     """
     for batch in _batches(jobs, batch_size):
         paths = [str(job.source) for job, _ in batch]
@@ -57,7 +56,7 @@ def segment_images(
 def _batches(
     jobs: Sequence[Job], batch_size: int
 ) -> Iterator[list[tuple[Job, np.ndarray]]]:
-    """Decoded pictures, those of one size together."""
+    """Yield batches of decoded images, each of one size."""
     if batch_size > 1:
         jobs = sorted(jobs, key=lambda job: read_image_size(str(job.source)))
     batch: list[tuple[Job, np.ndarray]] = []
@@ -82,21 +81,20 @@ def segment_video(
 ) -> None:
     """Paint a video, of the same size and speed, without its sound.
 
-    Masks, where asked for, are ``000000.png``, by the number of the frame.
+    Masks, where asked for, are named by the frame: ``000000.png``.
 
     Args:
-        segmenter: The model.
-        video: Freshly opened.
-        job: Where results go. Its folders are there.
-        every: One frame of so many is segmented; the others are painted with
-            the mask of the last one.
-        batch_size: How many frames go through the model at once;
-            ``batch_size`` x ``every`` are held in memory.
-        progress: Is told how many frames have been done since it was told
-            last.
+        segmenter: Model that predicts the masks.
+        video: Video of which no frame has been read.
+        job: Files of the results, in existing folders.
+        every: Interval of segmented frames; the others are painted with the
+            mask of the last one.
+        batch_size: Number of frames per batch; ``batch_size`` x ``every``
+            are held in memory.
+        progress: Called with the number of frames done since its last call.
 
     Raises:
-        OSError: A result can't be written.
+        OSError: A result cannot be written.
         ValueError: The video has no frames.
     """
     frames = video.frames()

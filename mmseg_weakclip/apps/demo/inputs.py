@@ -1,4 +1,4 @@
-"""Which pictures and videos there are, and where their results go."""
+"""Images and videos of the demo, and the files of their results."""
 
 import tempfile
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
 @dataclass(frozen=True)
 class Job:
-    """One picture or video.
+    """One image or video to paint.
 
     Attributes:
-        source: The file.
-        output: The painted picture or video.
-        masks: The mask of a picture, or the folder of those of a video; None
-            where none are asked for.
+        source: File of the image or video.
+        output: File of the painted image or video.
+        masks: File of an image's mask, or folder of a video's masks; None if
+            masks are not asked for.
     """
 
     source: Path
@@ -39,12 +39,12 @@ def _is_known(path: Path) -> bool:
 
 
 def find_inputs(paths: Sequence[Path]) -> list[Path]:
-    """Files, and the images and videos directly in folders, each once.
+    """Return files, and images and videos directly in folders, once each.
 
     Raises:
         FileNotFoundError: A path does not exist.
-        ValueError: A file is no image or video by its suffix, or a folder
-            holds none.
+        ValueError: The suffix of a file is not one of an image or video, or
+            a folder holds neither.
     """
     known = ' '.join(IMAGES + VIDEOS)
     found: list[Path] = []
@@ -58,7 +58,7 @@ def find_inputs(paths: Sequence[Path]) -> list[Path]:
             found += inside
         elif not _is_known(path):
             raise ValueError(
-                f'{path} is no image or video by its suffix ({known})'
+                f'{path} is not an image or video by its suffix ({known})'
             )
         else:
             found.append(path)
@@ -68,16 +68,16 @@ def find_inputs(paths: Sequence[Path]) -> list[Path]:
 def plan_jobs(
     sources: Sequence[Path], out: Path, out_masks: Path | None
 ) -> list[Job]:
-    """Say where each result goes, by the stem of its file.
+    """Return a job for each source, results named by the source's stem.
 
     Args:
-        sources: Images and videos.
-        out: Folder of painted pictures (PNG) and videos (MP4).
+        sources: Files of images and videos.
+        out: Folder of painted images (PNG) and videos (MP4).
         out_masks: Folder of masks; those of a video get a folder in it.
 
     Raises:
-        ValueError: Two results would share a file, or one would take the
-            place of a source.
+        ValueError: Two results would share a file, or a result would
+            overwrite a source.
     """
     if out_masks is not None and out.resolve() == out_masks.resolve():
         raise ValueError(f'--out and --out-masks are both {out}')
@@ -107,10 +107,10 @@ def plan_jobs(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and see that files can be written into it.
+    """Make a folder, and check that files can be written into it.
 
     Raises:
-        OSError: They can't.
+        OSError: The folder cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def make_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise OSError(
-            f'the folder {folder} can not be written ({error.strerror})'
+            f'the folder {folder} cannot be written ({error.strerror})'
         ) from error
 
 
@@ -126,7 +126,7 @@ def make_folders(jobs: Sequence[Job]) -> None:
     """Make the folders of all results, before any work is done.
 
     Raises:
-        OSError: One can't be written.
+        OSError: A folder cannot be made or written.
     """
     folders: set[Path] = set()
     for job in jobs:

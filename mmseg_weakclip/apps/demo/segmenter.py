@@ -1,4 +1,4 @@
-"""A model, ready for any picture: the core of tools/demo.py."""
+"""A model with its test pipeline, ready for any image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from mmseg_weakclip.common.masks import PALETTE_SIZE, encode_mask
 from mmseg_weakclip.common.names import BACKGROUND
 from mmseg_weakclip.models.samples import MissingLabelsError
 
-# No class: left unpainted.
+# Id of pixels without a class, which are left unpainted.
 NOTHING = 255
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A model, what prepares its input, and what its ids mean.
+    """A model, its test pipeline, and the names and colours of its classes.
 
     Attributes:
-        model: A segmentor of mmseg, in evaluation mode on its device.
-        pipeline: From a decoded image (``img``, ``img_path``, ``img_shape``,
-            ``ori_shape``) to packed inputs.
-        classes: A name for each id. One called ``background`` is left
+        model: Segmentor of mmseg, in evaluation mode on its device.
+        pipeline: Transforms from a decoded image (``img``, ``img_path``,
+            ``img_shape``, ``ori_shape``) to packed inputs.
+        classes: Class names by id. A class ``background`` is left
             unpainted.
-        palette: RGB triples (0..255), one for each id.
+        palette: RGB triples (0..255), one for each class.
         to_float32: Whether the pipeline begins with float images.
     """
 
@@ -50,8 +50,8 @@ class Segmenter:
         """Segment images of one size in one batch.
 
         Args:
-            images: BGR, uint8, (H, W, 3).
-            paths: Where each comes from, for messages.
+            images: BGR images, uint8, (H, W, 3).
+            paths: File of each image, for messages.
 
         Returns:
             Class ids of each, (H, W), uint8.
@@ -67,8 +67,8 @@ class Segmenter:
                 samples = self.model.test_step(batch)
         except MissingLabelsError as error:
             raise ValueError(
-                f'{type(self.model.decode_head).__name__} needs to know '
-                'which classes each image shows, and a demo knows none: run '
+                f'{type(self.model.decode_head).__name__} needs image '
+                'labels at test time, which the demo does not have: run '
                 'it with tools/test.py on a data set with image labels, or '
                 'take a segmenter that was trained on its masks'
             ) from error
@@ -90,7 +90,7 @@ class Segmenter:
         )
 
     def visible(self, mask: np.ndarray) -> np.ndarray:
-        """A mask whose background, where there is one, is no class."""
+        """Return a mask with 255 in place of the background, if any."""
         table = np.arange(256, dtype=np.uint8)
         for class_id, name in enumerate(self.classes):
             if name == BACKGROUND:
@@ -98,5 +98,5 @@ class Segmenter:
         return table[mask]
 
     def encode(self, mask: np.ndarray) -> bytes:
-        """A mask as the bytes of a palette PNG."""
+        """Encode a mask as the bytes of a palette PNG."""
         return encode_mask(mask, self.palette)

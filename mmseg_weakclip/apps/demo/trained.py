@@ -1,4 +1,4 @@
-"""A segmenter from a config and a checkpoint, of any mmseg model."""
+"""Segmenters from a config and a checkpoint of any mmseg model."""
 
 from pathlib import Path
 
@@ -23,13 +23,13 @@ def load_trained(
     the config's test data set.
 
     Args:
-        config: File.
+        config: File of the config.
         checkpoint: File or URL; None for a model with nothing to train.
-        device: Where it runs.
+        device: Device that the model runs on.
 
     Raises:
         OSError: A file is missing.
-        ValueError: The config can't be used, or the checkpoint is of another
+        ValueError: The config cannot be used, or the checkpoint is of another
             model.
     """
     if not Path(config).is_file():
@@ -42,7 +42,7 @@ def load_trained(
         pipeline, to_float32 = build_pipeline(_test_dataset(cfg).pipeline)
     except Exception as error:  # a config runs any code
         raise ValueError(
-            f'{config} can not be used ({type(error).__name__}): {error}'
+            f'{config} cannot be used ({type(error).__name__}): {error}'
         ) from error
     source = load_segmentor(cfg, checkpoint)
     return Segmenter(
@@ -64,16 +64,16 @@ def _test_dataset(cfg: Config) -> ConfigDict:
 
 
 def build_pipeline(transforms: list[dict]) -> tuple[Compose, bool]:
-    """A test pipeline for images that are there, without truth or labels.
+    """Return a test pipeline for decoded images, without truth or labels.
 
     Args:
-        transforms: Of the config, the loading of the image first.
+        transforms: Transforms of the config, the loading of the image first.
 
     Returns:
-        What comes behind the loading, and whether that gives float images.
+        The transforms after the loading, and whether it gives float images.
 
     Raises:
-        ValueError: Images are loaded in a way of their own.
+        ValueError: The config loads images by a transform of its own.
     """
     loader, *rest = Compose(transforms).transforms
     if (
@@ -81,8 +81,8 @@ def build_pipeline(transforms: list[dict]) -> tuple[Compose, bool]:
         or loader.color_type != 'color'
     ):
         raise ValueError(
-            f'its test pipeline loads images by {loader}, and the demo has '
-            'nothing but colour pictures'
+            f'its test pipeline loads images by {loader}, but the demo only '
+            'loads colour images'
         )
     wanted = [
         transform

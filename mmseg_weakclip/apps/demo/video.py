@@ -1,4 +1,4 @@
-"""Reading and writing of videos, by OpenCV."""
+"""Reading and writing of videos with OpenCV."""
 
 import os
 import tempfile
@@ -17,12 +17,12 @@ class Video:
 
     Attributes:
         fps: Frames per second.
-        stated: Number of frames that the file says it has; 0 if it does not.
-        read: Number of frames that have come out of it.
+        stated: Number of frames that the file states; 0 if it does not.
+        read: Number of frames that have been read.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It can't be opened as a video.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file cannot be opened as a video.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,10 +31,10 @@ class Video:
         self.path = path
         self._capture = cv2.VideoCapture(str(path))
         if not self._capture.isOpened():
-            raise ValueError(f'{path} can not be opened as a video')
+            raise ValueError(f'{path} cannot be opened as a video')
         self.fps = self._capture.get(cv2.CAP_PROP_FPS)
         if not 0 < self.fps < float('inf'):
-            raise ValueError(f'{path} does not say how fast it is')
+            raise ValueError(f'{path} does not state its frame rate')
         self.stated = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self.read = 0
 
@@ -44,10 +44,10 @@ class Video:
         return self.read < self.stated
 
     def frames(self) -> Iterator[np.ndarray]:
-        """BGR images, uint8, (H, W, 3), all of one size.
+        """Yield BGR images, uint8, (H, W, 3), all of one size.
 
         Raises:
-            ValueError: There are none.
+            ValueError: The video has no frame that can be read.
         """
         while True:
             there, frame = self._capture.read()
@@ -69,14 +69,14 @@ def write_video(
     MPEG-4 has even sides only: an odd one loses its last row or column.
 
     Args:
-        path: Ends in ``.mp4``; its folder is there.
+        path: File, ending in ``.mp4``, in an existing folder.
         fps: Frames per second.
 
     Yields:
         A function that takes the next frame, BGR, uint8, (H, W, 3).
 
     Raises:
-        OSError: It can't be written; nothing is left of it.
+        OSError: The file cannot be written; nothing is left behind.
     """
     with tempfile.TemporaryDirectory(dir=path.parent, prefix='.') as folder:
         temporary = Path(folder) / path.name
@@ -90,7 +90,7 @@ def write_video(
                 code = cv2.VideoWriter.fourcc(*CODEC)
                 if not writer.open(str(temporary), code, fps, size):
                     raise OSError(
-                        f'this OpenCV can not write {path} with the codec '
+                        f'this OpenCV cannot write {path} with the codec '
                         f'{CODEC}'
                     )
             writer.write(frame)
@@ -100,7 +100,7 @@ def write_video(
             yield write
         finally:
             writer.release()
-        # OpenCV says nothing of a full disk.
+        # OpenCV does not report a full disk.
         there = count_frames(temporary)
         if there != written:
             raise OSError(
@@ -111,7 +111,7 @@ def write_video(
 
 
 def count_frames(path: Path) -> int:
-    """How many frames the header of a video states; 0 if it can't be read."""
+    """Return how many frames a video's header states; 0 if unreadable."""
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         return 0

@@ -1,4 +1,4 @@
-"""A segmenter from names alone: a frozen CLIP, nothing trained."""
+"""Zero-shot segmenters: a frozen CLIP and class names."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from mmseg_weakclip.common.names import BACKGROUND
 
 from .segmenter import Segmenter
 
-# Of CLIP's own images, RGB.
+# Mean colour of CLIP's training images, RGB.
 MEAN = [122.771, 116.746, 104.094]
 STD = [68.501, 66.632, 70.323]
 LONG_SIDE = 4096
@@ -31,26 +31,26 @@ def build_zero_shot(
     window: int | None,
     device: torch.device,
 ) -> Segmenter:
-    """A stock segmentor with a text for each class.
+    """Build a segmentor that compares patches with a text for each class.
 
     Args:
         classes: Words of each class.
-        background: Words of what else there is.
-        threshold: Background is where no class is that probable (0 to 1).
-            With neither words nor a threshold there is no background; else
-            it has id 0.
-        dense: A preset of ``CLIPViT``.
-        model: Of open_clip.
-        pretrained: Its weights, a tag or a file.
-        templates: A template with ``{}``, or the name of a list.
-        short_side: Pixels to which an image is resized.
-        window: Side of a sliding window, moved by half of it; None for the
-            whole image at once.
-        device: Where it runs.
+        background: Words for the background.
+        threshold: Probability (0 to 1); pixels where all classes are below it
+            are background. Without words and threshold, all pixels get a
+            class; otherwise the background has id 0.
+        dense: Preset of ``CLIPViT`` for reading patches out of CLIP.
+        model: Name of a model of open_clip.
+        pretrained: Weights of the model, a tag or a file.
+        templates: Prompt template with ``{}``, or the name of a list.
+        short_side: Short side to which images are resized, in pixels.
+        window: Side of a sliding window in pixels, moved by half of it; None
+            for the whole image at once.
+        device: Device that the model runs on.
 
     Raises:
         ValueError: A value is not allowed.
-        RuntimeError: The weights can't be downloaded.
+        RuntimeError: The weights cannot be downloaded.
     """
     init_default_scope('mmseg')
     clip = dict(model=model, pretrained=pretrained)
@@ -91,7 +91,7 @@ def build_zero_shot(
         )
     )
     names = ('|'.join(group) for group in classes)
-    # Colours are the same with and without a background, which is black.
+    # Class colours do not depend on whether there is a background (black).
     palette = label_colors(1 + len(classes))
     return Segmenter(
         model=segmentor.to(device).eval(),

@@ -1,1 +1,1 @@
-"""Trained segmenters as files that run without mmseg."""
+"""Export of trained segmenters to files that run without mmseg."""

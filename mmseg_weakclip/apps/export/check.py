@@ -1,4 +1,4 @@
-"""A file against PyTorch, on images of several sizes."""
+"""Comparison of an exported file with PyTorch, on several image sizes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from .formats import Predict
 
-# What a file is traced with: no side is that of another axis or of CLIP's
-# square grids, so that nothing is left out because it happens to fit.
+# Size of the traced batch: its sides differ from each other and from CLIP's
+# square grids, so that no resizing is skipped because sizes happen to fit.
 TRACED = (2, 160, 224)
 # Number of images, height and width: another number of images, sides that
 # no stride divides, wide and high.
@@ -22,14 +22,14 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Difference:
-    """What a file makes of a batch, beside what PyTorch makes of it.
+    """Difference between the outputs of a file and of PyTorch for a batch.
 
     Attributes:
         size: Number of images, height and width.
-        difference: The largest, absolute; of masks by how much the logit of
-            a class chosen is below the best. Infinite if the file can't be
-            run or its output has another shape, see ``problem``.
-        problem: Why.
+        difference: Largest absolute difference; for masks, by how much the
+            logit of the class chosen is below the best. Infinite if the file
+            cannot be run or its output has another shape.
+        problem: Why the difference is infinite; '' otherwise.
     """
 
     size: tuple[int, int, int]
@@ -39,12 +39,12 @@ class Difference:
     @property
     def passes(self) -> bool:
         """Whether the file may be written."""
-        # Not "no larger": no number is no pass.
+        # Written so that NaN fails.
         return self.difference <= TOLERANCE
 
 
 def random_images(size: tuple[int, int, int]) -> Tensor:
-    """Colours, float32, 0..255, (B, 3, H, W), always the same."""
+    """Return fixed random images, float32, 0..255, (B, 3, H, W)."""
     batch, height, width = size
     generator = torch.Generator().manual_seed(0)
     shape = batch, 3, height, width
@@ -54,12 +54,12 @@ def random_images(size: tuple[int, int, int]) -> Tensor:
 def reference_logits(
     model: BaseSegmentor, images: Tensor, *, takes_rgb: bool = False
 ) -> Tensor:
-    """What mmseg itself predicts for whole images.
+    """Return mmseg's own prediction for whole images.
 
     Args:
-        model: The segmentor, not the copy that is exported.
-        images: RGB, 0..255, (B, 3, H, W).
-        takes_rgb: Whether images come to its preprocessor as RGB.
+        model: Segmentor, not the copy that is exported.
+        images: RGB images, 0..255, (B, 3, H, W).
+        takes_rgb: Whether the preprocessor takes RGB images.
 
     Returns:
         Logits, (B, K, H, W).
@@ -92,16 +92,18 @@ def reference_logits(
 def largest_difference(
     found: Tensor, logits: Tensor, output: str, threshold: float | None = None
 ) -> float:
-    """How far a prediction is from that of PyTorch.
+    """Return the largest difference between a prediction and PyTorch's.
 
     Args:
         found: Logits or probabilities, (B, K, H, W), or a mask, (B, H, W).
-        logits: Of PyTorch, (B, K, H, W).
-        output: See ``ExportSegmenter``.
-        threshold: Of the probability, where there is one channel.
+        logits: Logits of PyTorch, (B, K, H, W).
+        output: Kind of the prediction: ``'logits'``, ``'probabilities'`` or
+            ``'mask'``.
+        threshold: Probability threshold of a model with one channel.
 
     Returns:
-        See :class:`Difference`.
+        Largest absolute difference; for masks, by how much the logit of the
+        class chosen is below the best.
     """
     if output == 'logits':
         return float((found - logits).abs().max())
@@ -133,12 +135,16 @@ def compare(
     """Run a file and PyTorch on the same images.
 
     Args:
-        predict: The file.
-        model: The segmentor that it was made of.
+        predict: Function that runs the file.
+        model: Segmentor that was exported.
         batches: RGB images, float32, 0..255, each (B, 3, H, W).
-        output: See ``ExportSegmenter``.
-        threshold: See :func:`largest_difference`.
-        takes_rgb: See :func:`reference_logits`.
+        output: Output of the file: ``'logits'``, ``'probabilities'`` or
+            ``'mask'``.
+        threshold: Probability threshold of a model with one channel.
+        takes_rgb: Whether the preprocessor takes RGB images.
+
+    Yields:
+        The difference for each batch.
     """
     for images in batches:
         size = images.shape[0], *images.shape[2:]
@@ -147,7 +153,7 @@ def compare(
             found = predict(images)
         except Exception as error:  # each runtime has its own
             line = str(error).strip().splitlines()[-1]
-            yield Difference(size, float('inf'), f'it can not be run: {line}')
+            yield Difference(size, float('inf'), f'it cannot be run: {line}')
             continue
         expected = tuple(logits.shape)
         if output == 'mask':

@@ -11,7 +11,7 @@ deviation and versions are in its metadata.
 
 Before it is written, it is run beside PyTorch on images of several sizes, and
 on --image; it appears only if no value differs by more than 0.001 (exit code
-1 if some does). Heads that need image labels can't be exported, and neither
+1 if some does). Heads that need image labels cannot be exported, and neither
 can networks that count their windows in Python, such as Swin.
 """
 
@@ -92,7 +92,7 @@ def _parse_args(
     )
     args = parser.parse_args(argv)
     if args.opset is not None and args.format != 'onnx':
-        parser.error('--opset goes with --format onnx')
+        parser.error('--opset needs --format onnx')
     if args.out is None:
         source = Path(args.checkpoint or Path(args.config).name)
         args.out = source.with_suffix(SUFFIXES[args.format])
@@ -102,7 +102,7 @@ def _parse_args(
 
 
 def _read_images(paths: Sequence[str]) -> list[Tensor]:
-    """Image files as batches of one, RGB."""
+    """Read image files as batches of one, RGB."""
     return [
         torch.from_numpy(
             np.ascontiguousarray(read_color_image(path)[..., ::-1])
@@ -126,9 +126,9 @@ def trace(
     source: TrainedSegmentor,
     segmenter: ExportSegmenter,
 ) -> bytes:
-    """The content of the file."""
+    """Return the content of the exported file."""
     images = random_images(TRACED)
-    # Heads say what they lack, in words, before a tracer does.
+    # A first run: heads report missing inputs more clearly than tracers.
     with torch.no_grad():
         segmenter(images)
     metadata = describe_export(source, segmenter)
@@ -140,7 +140,7 @@ def trace(
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command; see ``--help``."""
     args = _parse_args(argv, prog)
-    # mmengine's notes on loading, and the exporter's on its steps.
+    # Hide mmengine's notes on loading, and the exporter's on its steps.
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
     try:
         batches = [random_images(size) for size in SIZES]
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         content = trace(args, source, segmenter)
     except (OSError, ImportError, KeyError, RuntimeError, ValueError) as error:
         print(
-            f'error: {args.config} can not be exported: '
+            f'error: {args.config} cannot be exported: '
             f'{" ".join(str(error).split())}',
             file=sys.stderr,
         )
@@ -178,7 +178,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         failed += not comparison.passes
     if failed:
         print(
-            f'error: {args.config} can not be exported: {failed} of '
+            f'error: {args.config} cannot be exported: {failed} of '
             f'{len(batches)} sizes differ by more than {TOLERANCE:g}; '
             'nothing was written',
             file=sys.stderr,

@@ -1,4 +1,4 @@
-"""A traced segmenter as the bytes of a file, and such bytes as a function."""
+"""Writing and loading of ONNX and TorchScript files."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from .segmenter import ExportError, ExportSegmenter
 
 # The first release whose exporter takes names for dynamic axes.
 MINIMUM_TORCH = '2.7'
-# More does not fit into one file of protocol buffers.
+# Largest size of one protocol buffers file.
 MAXIMUM_ONNX_BYTES = 2**31 - 1
 INPUT = 'images'
 METADATA = 'metadata.json'
@@ -23,10 +23,10 @@ Predict = Callable[[Tensor], Tensor]
 
 
 def require_onnx() -> tuple[ModuleType, ModuleType]:
-    """The libraries onnx and onnxruntime.
+    """Return the libraries onnx and onnxruntime.
 
     Raises:
-        ImportError: They, or onnxscript, are not installed.
+        ImportError: onnx, onnxruntime or onnxscript is not installed.
     """
     try:
         import onnx
@@ -49,26 +49,26 @@ def to_onnx(
     """Trace a segmenter into an ONNX file.
 
     Args:
-        segmenter: On the CPU.
-        images: What it is traced with, (B, 3, H, W), B > 1.
-        metadata: Properties of the file.
+        segmenter: Segmenter to trace, on the CPU.
+        images: Images for the trace, (B, 3, H, W), B > 1.
+        metadata: Metadata properties of the file.
         opset: Version of ONNX's operators; None for the exporter's own.
 
     Raises:
-        ExportError: It can't be traced, not with this opset, or is too
-            large.
-        ImportError: See :func:`require_onnx`.
+        ExportError: The segmenter cannot be traced or converted to this
+            opset, or is too large.
+        ImportError: onnx, onnxruntime or onnxscript is not installed.
     """
     require_onnx()
     if digit_version(torch.__version__) < digit_version(MINIMUM_TORCH):
         raise ExportError(
-            f'ONNX files need torch>={MINIMUM_TORCH}, here is '
+            f'ONNX files need torch>={MINIMUM_TORCH}, installed is '
             f'{torch.__version__}'
         )
     # The exporter on torch.export keeps sizes as symbols. The older one on
     # traces (dynamo=False) is deprecated, and with torch 2.15 writes the
     # traced size into attention: SegFormer and CLIP's towers then run at
-    # that size only, and fused attention and .mT it can't write at all.
+    # that size only, and fused attention and .mT cannot be written at all.
     try:
         with torch.no_grad():
             program = torch.onnx.export(
@@ -88,10 +88,10 @@ def to_onnx(
     except Exception as error:
         raise _untraceable('ONNX', error) from error
     (written,) = (o.version for o in proto.opset_import if not o.domain)
-    # Where it can't convert, the exporter says so in its log and goes on.
+    # Where it cannot convert, the exporter only logs that and goes on.
     if opset not in (None, written):
         raise ExportError(
-            f'PyTorch writes it with opset {written}, and can not convert '
+            f'PyTorch writes it with opset {written}, and cannot convert '
             f'that to {opset}'
         )
     if proto.ByteSize() > MAXIMUM_ONNX_BYTES:
@@ -105,7 +105,7 @@ def to_onnx(
 
 
 def load_onnx(content: bytes) -> Predict:
-    """The bytes of an ONNX file as a function of images, on the CPU."""
+    """Return a function that runs the bytes of an ONNX file on the CPU."""
     _, onnxruntime = require_onnx()
     session = onnxruntime.InferenceSession(
         content, providers=['CPUExecutionProvider']
@@ -124,19 +124,19 @@ def to_torchscript(
     """Trace a segmenter into a TorchScript file.
 
     Args:
-        segmenter: On the CPU.
-        images: What it is traced with, (B, 3, H, W).
-        metadata: Goes into the file as ``metadata.json``.
+        segmenter: Segmenter to trace, on the CPU.
+        images: Images for the trace, (B, 3, H, W).
+        metadata: Content of ``metadata.json`` in the file.
 
     Raises:
-        ExportError: It can't be traced.
+        ExportError: The segmenter cannot be traced.
     """
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            # Of every size that becomes a number, most of them in checks.
+            # Warns of each size that becomes a number, mostly in checks.
             # Those that matter show when other sizes are compared.
             warnings.simplefilter('ignore', torch.jit.TracerWarning)
-            # PyTorch would have torch.export instead, which C++ can't read.
+            # PyTorch recommends torch.export, which C++ cannot read.
             warnings.simplefilter('ignore', FutureWarning)
             traced = torch.jit.trace(segmenter, (images,), check_trace=False)
             buffer = io.BytesIO()
@@ -151,7 +151,7 @@ def to_torchscript(
 
 
 def load_torchscript(content: bytes) -> Predict:
-    """The bytes of a TorchScript file as a function of images."""
+    """Return a function that runs the bytes of a TorchScript file."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning)
         module = torch.jit.load(io.BytesIO(content), map_location='cpu')
@@ -164,8 +164,8 @@ def load_torchscript(content: bytes) -> Predict:
 
 
 def _untraceable(name: str, error: BaseException) -> ExportError:
-    """What a tracer says at length, in a line."""
+    """Return a tracer's long error as an error of one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     line = str(error).strip().partition('\n')[0]
-    return ExportError(f'{name} has no way to say it ({line})')
+    return ExportError(f'{name} cannot express the model ({line})')

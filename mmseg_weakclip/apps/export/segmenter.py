@@ -1,4 +1,4 @@
-"""A segmentor as one function of images, for use without mmseg."""
+"""Segmentors as one function of images, for use without mmseg."""
 
 import json
 from copy import deepcopy
@@ -18,14 +18,14 @@ OUTPUTS = ('logits', 'probabilities', 'mask')
 
 
 class ExportError(ValueError):
-    """A model that can't be exported, with the reason."""
+    """A model that cannot be exported, with the reason."""
 
 
 class LabelFreeMeta(dict):
-    """What is known of an image at run time: nothing but its size.
+    """Meta data of an image at run time: its size alone.
 
-    A head that asks for image labels can't be exported; it is told so here,
-    whatever head it is.
+    Raises an error when a head, of any type, asks for image labels: such a
+    head cannot be exported.
     """
 
     def __contains__(self, key: object) -> bool:
@@ -39,20 +39,20 @@ class LabelFreeMeta(dict):
 
 
 class ExportSegmenter(nn.Module):
-    """Images as they are to predictions of their size.
+    """Segmentor from raw images to predictions of the same size.
 
     Normalisation, padding to a multiple of ``size_divisor`` and its removal
     are inside. Whole images are predicted; sliding windows are left to the
     caller, who may cut them from an image of any size.
 
     Args:
-        model: A segmentor with ``encode_decode``, such as ``EncoderDecoder``;
+        model: Segmentor with ``encode_decode``, such as ``EncoderDecoder``;
             it is copied.
-        output: ``'logits'``: what the model predicts, (B, K, H, W);
+        output: ``'logits'``: logits of the model, (B, K, H, W);
             ``'probabilities'``: their softmax, or sigmoid where there is one
             channel; ``'mask'``: class ids, uint8, (B, H, W).
-        is_rgb: Whether the network takes RGB; otherwise channels are turned
-            round.
+        is_rgb: Whether the network takes RGB; otherwise channels are
+            reversed.
 
     Raises:
         ExportError: The model is of another kind, has more classes than
@@ -96,7 +96,7 @@ class ExportSegmenter(nn.Module):
         head: Any = model.decode_head
         head = head[-1] if isinstance(head, nn.ModuleList) else head
         self.threshold = head.threshold
-        # For any type of image, so that a model without both is no case.
+        # Models without mean and std get 0 and 1: no branch at run time.
         for name, default in (('mean', 0.0), ('std', 1.0)):
             value = getattr(preprocessor, name, torch.full((3, 1, 1), default))
             self.register_buffer(name, value.clone())
@@ -108,13 +108,13 @@ class ExportSegmenter(nn.Module):
         return super().train(mode=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Predict.
+        """Predict images of one size.
 
         Args:
-            images: RGB, float32, 0..255, (B, 3, H, W).
+            images: RGB images, float32, 0..255, (B, 3, H, W).
 
         Returns:
-            See :class:`ExportSegmenter`.
+            Logits or probabilities, (B, K, H, W), or a mask, uint8, (B, H, W).
 
         Raises:
             ExportError: A head asks for image labels.
@@ -148,7 +148,7 @@ class ExportSegmenter(nn.Module):
 
 
 def _padding(preprocessor: SegDataPreProcessor) -> tuple[int, float]:
-    """Divisor and value of the padding at test time."""
+    """Return the divisor and the value of the padding at test time."""
     settings: dict[str, Any] = preprocessor.test_cfg or {}
     if settings.get('size') is not None:
         raise ExportError(
@@ -161,11 +161,11 @@ def _padding(preprocessor: SegDataPreProcessor) -> tuple[int, float]:
 def describe_export(
     source: TrainedSegmentor, segmenter: ExportSegmenter
 ) -> dict[str, str]:
-    """Return what a file says of itself; lists are JSON.
+    """Return the metadata of an exported file; lists are JSON.
 
     Args:
-        source: The trained segmentor.
-        segmenter: What of it is exported.
+        source: Trained segmentor.
+        segmenter: Exported copy of it.
     """
     mean, std = (
         value.flatten().tolist() for value in (segmenter.mean, segmenter.std)

@@ -1,4 +1,4 @@
-"""Parts that can be traced, in place of parts that make numbers of sizes.
+"""Replacements of modules whose trace would hold one image size only.
 
 A trace records what happens to tensors. Where a module turns the size of a
 map into a Python number, the size of the traced image is written into the
@@ -21,18 +21,18 @@ class TraceableUpsample(nn.Module):
     """mmseg's ``Upsample`` by a factor.
 
     Args:
-        upsample: What it stands for.
+        upsample: Module to replace.
     """
 
     def __init__(self, upsample: Upsample) -> None:
         super().__init__()
-        # Sizes are multiplied as integers: that is what can be traced.
+        # Sizes are multiplied as integers, which can be traced.
         self.factor = Fraction(upsample.scale_factor)
         self.mode = upsample.mode
         self.align_corners = upsample.align_corners
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, C, scaled h, scaled w), rounded down."""
+        """Resize (B, C, h, w) by the factor, sides rounded down."""
         size = [
             length * self.factor.numerator // self.factor.denominator
             for length in x.shape[-2:]
@@ -41,10 +41,10 @@ class TraceableUpsample(nn.Module):
 
 
 class TraceablePadding(nn.Module):
-    """mmseg's ``AdaptivePadding``, of windows no smaller than their stride.
+    """mmseg's ``AdaptivePadding``, for windows at least as large as strides.
 
     Args:
-        padding: What it stands for.
+        padding: Module to replace.
     """
 
     def __init__(self, padding: AdaptivePadding) -> None:
@@ -69,7 +69,7 @@ class TraceableAvgPool(nn.Module):
     ONNX has no pooling into a given number of cells.
 
     Args:
-        cells: Rows and columns of the result.
+        cells: Number of rows and columns of the result.
     """
 
     def __init__(self, cells: tuple[int, int]) -> None:
@@ -77,26 +77,26 @@ class TraceableAvgPool(nn.Module):
         self.cells = cells
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, *cells)."""
+        """Average (B, C, H, W) to (B, C, *cells)."""
         rows = pooling_matrix(x[0, 0, :, 0], self.cells[0])
         columns = pooling_matrix(x[0, 0, 0], self.cells[1])
         return rows @ x @ columns.T
 
 
 def pooling_matrix(line: Tensor, cells: int) -> Tensor:
-    """Weights of the mean over each of some cells of a line.
+    """Return the weights of the mean over each cell of a line.
 
     Cell i covers floor(i N / cells) to ceil((i + 1) N / cells), the end not
     included, as in PyTorch's adaptive pooling.
 
     Args:
-        line: N values, for their number, type and device.
+        line: N values; only their number, type and device are used.
         cells: Number of cells.
 
     Returns:
-        (cells, N); rows sum to 1.
+        Weights, (cells, N); rows sum to 1.
     """
-    # A sum of ones: arange would note the device of the trace.
+    # A sum of ones: arange would fix the device of the trace.
     place = torch.ones_like(line, dtype=torch.int64).cumsum(0) - 1
     index = torch.ones_like(line[:1], dtype=torch.int64).expand(cells)
     index = index.cumsum(0)[:, None] - 1
@@ -108,10 +108,10 @@ def pooling_matrix(line: Tensor, cells: int) -> Tensor:
 
 
 class FixedText(nn.Module):
-    """What a text bank says of its classes, without the text tower.
+    """Text embeddings of a bank's classes, without the text tower.
 
     Args:
-        bank: A bank that knows its names.
+        bank: Text bank whose class names are set.
     """
 
     embeddings: Tensor
@@ -128,12 +128,12 @@ class FixedText(nn.Module):
         return len(self.names or ())
 
     def forward(self) -> Tensor:
-        """See ``TextBank.forward``."""
+        """Return the embeddings, in the shape of ``TextBank.forward``."""
         return self.embeddings
 
 
 def make_traceable(model: nn.Module) -> nn.Module:
-    """Replace what can't be traced for images of any size, in place.
+    """Replace modules that are traced for one image size only, in place.
 
     SyncBN becomes BN, text banks become their embeddings.
 
@@ -144,13 +144,13 @@ def make_traceable(model: nn.Module) -> nn.Module:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             setattr(parent, name, _traceable(child))
-    # Chained, it would be None: some backbones' train() returns nothing.
+    # Not chained: some backbones' train() returns None.
     model.eval()
     return model
 
 
 def _traceable(module: nn.Module) -> nn.Module:
-    """What stands for a module; most are left as they are."""
+    """Return the replacement of a module, or the module itself."""
     if isinstance(module, TextBank):
         return FixedText(module)
     if isinstance(module, Upsample) and not module.size:
@@ -163,14 +163,14 @@ def _traceable(module: nn.Module) -> nn.Module:
     if isinstance(module, nn.AdaptiveAvgPool2d):
         size = module.output_size
         rows, columns = size if isinstance(size, tuple) else (size, size)
-        # Into a single cell: the mean, which ONNX has.
+        # Pooling into one cell is the mean, which ONNX has.
         if rows and columns and (rows, columns) != (1, 1):
             return TraceableAvgPool((rows, columns))
     return module
 
 
 def _extents(padding: AdaptivePadding) -> list[int]:
-    """Pixels that a window reaches over, by axis."""
+    """Return the extent of a dilated window in pixels, by axis."""
     return [
         (size - 1) * dilation + 1
         for size, dilation in zip(padding.kernel_size, padding.dilation)

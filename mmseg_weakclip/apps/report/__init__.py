@@ -1,1 +1,1 @@
-"""A page about a run: scores, curves and images; extra ``[report]``."""
+"""Report of a run as a page: scores, curves, images; extra ``[report]``."""

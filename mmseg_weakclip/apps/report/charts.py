@@ -1,4 +1,4 @@
-"""Figures that take their colours and their font from the page."""
+"""Charts as SVG that take their colours and their font from the page."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ from .curves import Training
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Stand-ins, each replaced by a colour of the page, light or dark.
+# Placeholder colours, each replaced by a CSS colour of the page.
 TEXT, GRID = '#010203', '#010204'
 ROLE_COLORS = dict(zip(ROLES, ('#010205', '#010206', '#010207')))
 LINE_COLORS = tuple(f'#0102{10 + place}' for place in range(6))
@@ -53,7 +53,7 @@ LONGEST_NAME = 24
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:
-    """A name that leaves room for the chart."""
+    """Shorten a name to leave room for the chart."""
     return name if len(name) <= longest else f'{name[: longest - 1]}…'
 
 
@@ -62,12 +62,12 @@ def render_figure(
     draw: Callable[['Figure'], None],
     label: str,
 ) -> str:
-    """A chart as ``<svg>``.
+    """Render a chart as ``<svg>``.
 
     Args:
         size: Width and height in inches.
-        draw: What puts the axes on the figure.
-        label: What it shows, for those who cannot see it.
+        draw: Function that draws the axes on a figure.
+        label: Alternative text: what the chart shows.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -93,16 +93,16 @@ def render_figure(
 
 
 def adapt_svg(svg: str, label: str, colors: Mapping[str, str]) -> str:
-    """Make a stand-alone SVG a part of a page.
+    """Adapt a stand-alone SVG to be a part of a page.
 
     Args:
-        svg: As matplotlib writes it.
-        label: What it shows, for those who cannot see it.
-        colors: Colour in the SVG (``#rrggbb``) -> what CSS puts there.
+        svg: SVG file as matplotlib writes it.
+        label: Alternative text: what the chart shows.
+        colors: Colour in the SVG (``#rrggbb``) -> CSS value to replace it.
 
     Returns:
         ``<svg>``, without prolog, styles and fonts of its own; its ids are
-        met nowhere else on the page.
+        unique on the page.
     """
     svg = svg[svg.index('<svg ') :]
     svg = re.sub(r'<style.*?</style>', '', svg, flags=re.DOTALL)
@@ -126,11 +126,11 @@ if TYPE_CHECKING:
 
 
 def training_chart(training: Training, label: str) -> str:
-    """Losses over iterations, and below mIoU over validations, if any.
+    """Chart losses over iterations, and mIoU over validations, if any.
 
     Args:
-        training: What was logged.
-        label: What it shows, for those who cannot see it.
+        training: Logged losses and scores.
+        label: Alternative text: what the chart shows.
     """
 
     def draw(figure: 'Figure') -> None:
@@ -182,7 +182,7 @@ def training_chart(training: Training, label: str) -> str:
 
 
 def _scale_by_factors(axes: 'Axes') -> None:
-    """A logarithmic scale with plain numbers, for mathtext is off."""
+    """Set a logarithmic scale with plain numbers, since mathtext is off."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_yscale('log')

@@ -30,7 +30,7 @@ def _parse_args(
         type=int,
         default=IMAGES,
         metavar='N',
-        help='show at most so many images (default: %(default)s)',
+        help='number of images to show at most (default: %(default)s)',
     )
     parser.add_argument(
         '--out',

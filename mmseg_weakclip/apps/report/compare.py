@@ -1,4 +1,4 @@
-"""How much the masks of an image disagree, and which images to show."""
+"""Disagreement between the masks of an image, and images to show."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ from mmseg_weakclip.common.overlay import class_shares
 
 IGNORED = 255
 TRUTH = 'truth'
-# What is compared; the first that a run has sorts its gallery.
+# Pairs of roles to compare; the first that a run has sorts its gallery.
 PAIRS = (
     ('masks', 'predictions'),
     ('predictions', TRUTH),
@@ -32,23 +32,23 @@ PAIRS = (
     ('seeds', 'masks'),
     ('seeds', TRUTH),
 )
-# Less of a mask does not make an image one of the class, for the filter.
+# Share of a mask from which on the filter counts an image to a class.
 LEAST_SHARE = 0.01
-# Of the images shown, those that are chosen for their disagreement.
+# Share of the images shown that are chosen for their disagreement.
 WORST_SHARE = 2 / 3
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the masks of an image say.
+    """Disagreement between the masks of an image, and its classes.
 
     Attributes:
-        image: The image.
-        shares: Pair of :data:`PAIRS` -> share of the pixels on which both
-            name a class, and not the same, among those on which both name
-            one, 0 to 1. Pairs without such pixels are left out.
-        classes: Ids of its labels, and of what covers at least
-            :data:`LEAST_SHARE` of a mask of it.
+        image: Image that the masks belong to.
+        shares: Pair of :data:`PAIRS` -> share of pixels with two different
+            classes among those with a class in both masks, 0 to 1. Pairs
+            without such pixels are left out.
+        classes: Ids of the image's labels, and of classes that cover at
+            least :data:`LEAST_SHARE` of one of its masks.
     """
 
     image: RunImage
@@ -57,14 +57,15 @@ class Comparison:
 
 
 def disagreement(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Share of pixels with two different classes among those with two.
+    """Return the share of pixels on which two masks disagree.
 
     Args:
-        first: Class ids, (H, W); 255 is no class.
-        second: The same, of the same size.
+        first: Class ids, (H, W); 255 marks pixels without a class.
+        second: Class ids of the other mask, (H, W).
 
     Returns:
-        0 to 1; None where no pixel has a class in both.
+        Share of pixels with different classes among those with a class in
+        both masks, 0 to 1; None without such pixels.
     """
     counted = (first != IGNORED) & (second != IGNORED)
     total = int(counted.sum())
@@ -74,13 +75,13 @@ def disagreement(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def read_masks(run: RunFolder, image: RunImage) -> dict[str, np.ndarray]:
-    """All masks of an image that are there, by role; truth the last.
+    """Return the masks of an image that exist, by role, truth last.
 
     Returns:
         Class ids, uint8, (H, W) each.
 
     Raises:
-        RunError: One is damaged, of another size, or has unknown ids.
+        RunError: A mask is damaged, of another size, or has unknown ids.
     """
     paths = {role: run.mask_path(role, image.id) for role in ROLES}
     paths = {role: path for role, path in paths.items() if path.is_file()}
@@ -102,7 +103,7 @@ def read_masks(run: RunFolder, image: RunImage) -> dict[str, np.ndarray]:
 
 
 def compare_image(run: RunFolder, image: RunImage) -> Comparison:
-    """Compare the masks of one image; see :func:`read_masks`."""
+    """Compare the masks of one image."""
     masks = read_masks(run, image)
     shares = {}
     for first, second in PAIRS:
@@ -124,7 +125,7 @@ def compare_images(run: RunFolder) -> list[Comparison]:
 
 
 def pairs_of(comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
-    """The pairs that at least one image has."""
+    """Return the pairs of roles that at least one image has."""
     return [
         pair
         for pair in PAIRS
@@ -135,7 +136,7 @@ def pairs_of(comparisons: Sequence[Comparison]) -> list[tuple[str, str]]:
 def rank(
     comparisons: Sequence[Comparison], pair: tuple[str, str]
 ) -> list[Comparison]:
-    """Most disagreement first; images without the pair are left out."""
+    """Sort images by disagreement, largest first; drop those without one."""
     return sorted(
         (c for c in comparisons if pair in c.shares),
         key=lambda c: (-c.shares[pair], c.image.id),
@@ -145,15 +146,15 @@ def rank(
 def choose(
     comparisons: Sequence[Comparison], count: int
 ) -> tuple[list[Comparison], int]:
-    """Images to show: the worst of every kind, and some ordinary ones.
+    """Choose images to show: the worst by each pair, and ordinary ones.
 
     Two thirds are those with the most disagreement, by each pair within each
     split in turn. The others lie evenly over the rest of the index, so that
-    a reader sees not failures alone.
+    a reader does not see failures alone.
 
     Args:
-        comparisons: All of them.
-        count: How many to show at most.
+        comparisons: Comparisons of all images.
+        count: Number of images to show at most.
 
     Returns:
         The images, the most important first; how many of them were chosen

@@ -1,4 +1,4 @@
-"""What a confusion matrix says: shares of classes, and what is mistaken."""
+"""Shares and largest confusions of a confusion matrix."""
 
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ class Confusion(NamedTuple):
     """Pixels of one class that were taken for another.
 
     Attributes:
-        truth: Id of their class.
-        prediction: Id of what they were taken for.
-        pixels: How many they are.
-        share: Of all pixels of their class, 0 to 1.
+        truth: Id of their true class.
+        prediction: Id of the predicted class.
+        pixels: Number of the pixels.
+        share: Share of these among all pixels of the true class, 0 to 1.
     """
 
     truth: int
@@ -22,10 +22,10 @@ class Confusion(NamedTuple):
 
 
 def normalize_rows(confusion: np.ndarray) -> np.ndarray:
-    """Shares of the true class, 0 to 1; NaN where it has no pixel.
+    """Return shares of the true class, 0 to 1; NaN if it has no pixel.
 
     Args:
-        confusion: Pixels, (K, K), rows truth.
+        confusion: Numbers of pixels, (K, K), rows truth.
     """
     totals = confusion.sum(1, keepdims=True)
     with np.errstate(invalid='ignore'):
@@ -33,11 +33,11 @@ def normalize_rows(confusion: np.ndarray) -> np.ndarray:
 
 
 def find_confusions(confusion: np.ndarray, count: int) -> list[Confusion]:
-    """What is taken for something else, the largest shares first.
+    """Return the confusions of a matrix, largest shares first.
 
     Args:
-        confusion: Pixels, (K, K), rows truth.
-        count: How many at most.
+        confusion: Numbers of pixels, (K, K), rows truth.
+        count: Number of confusions to return at most.
     """
     shares = normalize_rows(confusion)
     wrong = [

@@ -1,4 +1,4 @@
-"""What the trainings of a run logged: losses, and mIoU at validations."""
+"""Losses and validation mIoU that the trainings of a run logged."""
 
 import json
 import math
@@ -16,7 +16,7 @@ TOTAL, SCORE = 'loss', 'mIoU'
 
 @dataclass(frozen=True)
 class Curve:
-    """Values over steps; those that are no finite numbers are only counted."""
+    """Values over steps; infinite ones and NaN are only counted."""
 
     steps: tuple[int, ...]
     values: tuple[float, ...]
@@ -28,10 +28,11 @@ class Training:
     """The log of one training.
 
     Attributes:
-        title: Of its stage.
+        title: Title of the training stage.
         losses: Name -> curve over iterations; the total, ``loss``, first.
         miou: Curve over validations, in percent.
-        miou_unit: What its steps count: ``'iteration'`` or ``'epoch'``.
+        miou_unit: Unit of the steps of ``miou``, ``'iteration'`` or
+            ``'epoch'``.
     """
 
     title: str
@@ -48,7 +49,7 @@ class _Log:
     scores: list[dict] = field(default_factory=list)
 
     def append(self, records: Sequence[dict]) -> None:
-        """Add a later file; what it did again replaces what was there."""
+        """Add a later file; steps that it repeats replace earlier ones."""
         losses = [record for record in records if TOTAL in record]
         if not losses:
             return  # of a test, or of a training that logged nothing yet
@@ -62,7 +63,7 @@ class _Log:
 
 
 def read_trainings(run: RunFolder) -> list[Training]:
-    """A training for each folder of a stage with losses in it.
+    """Return a training for each stage folder with logged losses.
 
     Raises:
         RunError: A log is damaged.
@@ -94,7 +95,7 @@ def _read_lines(path: Path) -> list[dict]:
         except ValueError as error:
             if number == len(lines):
                 break  # no line end: the process died while it wrote
-            raise RunError(f'{where} is no JSON: {error}') from error
+            raise RunError(f'{where} is not valid JSON: {error}') from error
         require(record, 'step', where)
         for key in record:
             if _is_loss(key) or key == SCORE:

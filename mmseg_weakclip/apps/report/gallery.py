@@ -1,4 +1,4 @@
-"""Images with their masks, small enough to stand in the page."""
+"""Gallery of a run: thumbnails of images and their masks."""
 
 import base64
 import io
@@ -23,18 +23,18 @@ from .compare import IGNORED, TRUTH, Comparison, choose, read_masks
 
 SIDE = 360  # pixels of a thumbnail's longer side
 QUALITY = 80
-# Of all pictures as they stand in the page, so that it stays below 15 MB.
+# Largest size of all pictures in the page, which stays below 15 MB.
 MOST_BYTES = 12_000_000
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A mask to lie over its photo.
+    """A mask that is shown over its photo.
 
     Attributes:
-        title: What made it.
-        data: ``data:`` URI; None where there is no such mask.
-        alt: The classes and their shares, in words.
+        title: Name of the mask's role.
+        data: ``data:`` URI of the mask; None if it is missing.
+        alt: Alternative text: the classes and their shares.
     """
 
     title: str
@@ -47,10 +47,10 @@ class Card:
     """An image of the gallery.
 
     Attributes:
-        comparison: The image, and how much its masks disagree.
-        photo: ``data:`` URI.
-        size: Of the thumbnails, (height, width).
-        pictures: A mask of each kind that the run has.
+        comparison: Image, and the disagreement between its masks.
+        photo: ``data:`` URI of the photo.
+        size: Size of the thumbnails, (height, width).
+        pictures: Masks of the image, one for each role that the run has.
         present: Ids of the classes in its masks, sorted.
     """
 
@@ -62,20 +62,20 @@ class Card:
 
     @property
     def bytes(self) -> int:
-        """Of the pictures in the page; the photo stands there twice."""
+        """Size of the pictures in the page, which has the photo twice."""
         masks = sum(len(p.data) for p in self.pictures if p.data)
         return 2 * len(self.photo) + masks
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The images that are shown.
+    """The images that the page shows.
 
     Attributes:
-        cards: In the order of the index.
-        worst: How many were chosen for their disagreement.
-        left_out: How many images of the run are not shown.
-        too_large: How many of those only for the size of the page.
+        cards: Images to show, in the order of the index.
+        worst: Number of images chosen for their disagreement.
+        left_out: Number of images of the run that are not shown.
+        too_large: Number of those left out to limit the size of the page.
     """
 
     cards: tuple[Card, ...]
@@ -90,9 +90,9 @@ def make_gallery(
     """Choose images and make their thumbnails.
 
     Args:
-        run: The run.
-        comparisons: Of all its images, in the order of the index.
-        count: How many images to show at most.
+        run: Run that the images belong to.
+        comparisons: Comparisons of all images, in the order of the index.
+        count: Number of images to show at most.
 
     Raises:
         RunError: An image or mask is damaged.
@@ -129,12 +129,12 @@ def _has(run: RunFolder, image: RunImage, role: str) -> bool:
 def make_card(
     run: RunFolder, comparison: Comparison, roles: Sequence[str]
 ) -> Card:
-    """Thumbnails of one image.
+    """Make the thumbnails of one image.
 
     Args:
-        run: The run.
-        comparison: The image.
-        roles: Masks to show, or to say that they lack.
+        run: Run that the images belong to.
+        comparison: Comparison of the image.
+        roles: Roles of the masks to show; missing masks get a note.
     """
     image = comparison.image
     photo = read_photo(run, image)
@@ -161,10 +161,10 @@ def make_card(
 
 
 def read_photo(run: RunFolder, image: RunImage) -> Image.Image:
-    """The photo of a run's image.
+    """Read the photo of a run's image.
 
     Raises:
-        RunError: It is damaged, or of another size than the index says.
+        RunError: The photo is damaged, or its size differs from the index.
     """
     try:
         pixels = read_color_image(str(run.image_path(image)))
@@ -180,7 +180,7 @@ def read_photo(run: RunFolder, image: RunImage) -> Image.Image:
 
 
 def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width that fit :data:`SIDE`; small images stay."""
+    """Return height and width reduced to fit :data:`SIDE`."""
     factor = min(1, SIDE / max(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
@@ -188,14 +188,14 @@ def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
 def paint(
     mask: np.ndarray, classes: Sequence[RunClass], size: tuple[int, int]
 ) -> Image.Image:
-    """A mask in its colours, for lying over a photo.
+    """Return a mask in class colours, to be shown over a photo.
 
     Background (id 0) is transparent, pixels without a class are white.
 
     Args:
         mask: Class ids, uint8, (H, W).
-        classes: Of the run.
-        size: Of the picture, (height, width).
+        classes: Classes of the run.
+        size: Size of the result, (height, width).
     """
     colors = np.full((256, 3), 255, np.uint8)
     colors[: len(classes)] = [info.color for info in classes]
@@ -207,11 +207,11 @@ def paint(
 
 
 def describe_mask(mask: np.ndarray, names: Sequence[str]) -> str:
-    """A mask in words: its classes, the largest first.
+    """Describe a mask in words: its classes and shares, largest first.
 
     Args:
         mask: Class ids, (H, W).
-        names: Of all classes.
+        names: Names of all classes, background first.
     """
     shares = class_shares(mask, len(names))
     parts = [
@@ -225,14 +225,14 @@ def describe_mask(mask: np.ndarray, names: Sequence[str]) -> str:
 
 
 def encode_png(picture: Image.Image) -> str:
-    """A palette picture as a ``data:`` URI; id 0 is transparent."""
+    """Encode a palette image as a ``data:`` URI; id 0 is transparent."""
     buffer = io.BytesIO()
     picture.save(buffer, 'PNG', optimize=True, transparency=0)
     return _uri('png', buffer)
 
 
 def encode_jpeg(picture: Image.Image) -> str:
-    """A photo as a ``data:`` URI."""
+    """Encode a photo as a ``data:`` URI."""
     buffer = io.BytesIO()
     picture.save(buffer, 'JPEG', quality=QUALITY, optimize=True)
     return _uri('jpeg', buffer)

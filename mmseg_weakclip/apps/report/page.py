@@ -23,7 +23,7 @@ from .summary import OWN_STAGE, count_data, duration, summarize
 PAGE, STYLE, SCRIPT = 'page.html', 'page.css', 'page.js'
 FILE = 'report.html'
 IMAGES = 60
-# Rows of a table of confusions.
+# Rows of a table of confusions, at most.
 CONFUSIONS = 15
 
 
@@ -33,15 +33,15 @@ def write_report(
     """Write the page about a run.
 
     Args:
-        folder: Of the run.
-        images: Of the gallery, at most.
-        path: Where to; ``report.html`` in the folder by default.
+        folder: Folder of the run.
+        images: Number of images in the gallery, at most.
+        path: File to write; ``report.html`` in the folder by default.
 
     Returns:
         The file written.
 
     Raises:
-        RunError: The folder is of no run, or a piece of it is damaged.
+        RunError: The folder does not hold a run, or a file of it is damaged.
         ImportError: jinja2 or matplotlib is not installed.
         OSError: The page cannot be written.
     """
@@ -60,13 +60,13 @@ def render(
     gallery: Gallery,
     trainings: Sequence[Training],
 ) -> str:
-    """The page as HTML.
+    """Render the page as HTML.
 
     Args:
-        run: The run.
-        comparisons: Of all its images.
-        gallery: The images to show.
-        trainings: What its trainings logged.
+        run: Run to report.
+        comparisons: Comparisons of all images of the run.
+        gallery: Images to show.
+        trainings: Losses and scores that the run's trainings logged.
 
     Raises:
         ImportError: jinja2 or matplotlib is not installed.
@@ -129,7 +129,7 @@ def render(
 
 
 def _score_table(run: RunFolder) -> list[dict[str, Any]]:
-    """Rows of the table of mean IoUs: a role on a split."""
+    """Return the rows of the table of mean IoUs, one per role and split."""
     return [
         {'role': ROLES[role], 'key': role, 'split': split, 'scores': scores}
         for role, splits in run.scores.items()
@@ -153,7 +153,7 @@ def _ious_charts(run: RunFolder) -> dict[str, list[str]]:
 
 
 def _confusions(run: RunFolder) -> list[dict[str, Any]]:
-    """Each confusion matrix, the last role on val first."""
+    """Return the confusion matrices, the last role on val first."""
     found = []
     for role in reversed(run.scores):
         for split in reversed(run.scores[role]):
@@ -181,7 +181,7 @@ def _alt(training: Training) -> str:
 
 
 def _pairs(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """What the gallery can be sorted by."""
+    """Return the pairs of masks that the gallery can be sorted by."""
     return [
         {
             'pair': pair,
@@ -193,7 +193,7 @@ def _pairs(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
 
 
 def _filter_classes(run: RunFolder, gallery: Gallery) -> list[dict[str, Any]]:
-    """Classes to filter by, and how many of the images shown have them.
+    """Return classes to filter by, and the number of shown images of each.
 
     The first class is the background, which nearly every image has.
     """

@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_BARS = 41
-# A confusion matrix of more classes has no numbers in its cells.
+# Most classes for which a confusion matrix has numbers in its cells.
 MOST_NUMBERS = 12
 
 
 def value_or(value: float | None, other: float) -> float:
-    """Return a value, or another where there is none."""
+    """Return a value, or another if it is None."""
     return other if value is None else value
 
 
 def ious_charts(
     names: Sequence[str], scores: Mapping[str, SplitScores], label: str
 ) -> list[str]:
-    """Bars of the classes' IoUs, a colour for each role.
+    """Chart the IoU of each class as bars, with a colour for each role.
 
     The best class of the last role stands at the top; classes that have no
     pixel at all are left out.
 
     Args:
-        names: Of all classes, K.
-        scores: Of one split by role.
-        label: What it shows, for those who cannot see it.
+        names: Names of all K classes.
+        scores: Scores of one split by role.
+        label: Alternative text: what the chart shows.
 
     Returns:
-        As many charts as it takes, :data:`MOST_BARS` classes in each.
+        Charts of at most :data:`MOST_BARS` classes each.
     """
     last = list(scores.values())[-1]
     present = [
@@ -98,12 +98,12 @@ def _ious_chart(
 def confusion_chart(
     names: Sequence[str], confusion: np.ndarray, label: str
 ) -> str:
-    """Row-normalised confusion as a picture; rows without pixels are empty.
+    """Chart a confusion matrix in shares of each row; empty rows stay blank.
 
     Args:
-        names: Of all classes, K.
-        confusion: Pixels, (K, K), rows truth.
-        label: What it shows, for those who cannot see it.
+        names: Names of all K classes.
+        confusion: Numbers of pixels, (K, K), rows truth.
+        label: Alternative text: what the chart shows.
     """
     count = len(names)
     shares = 100 * normalize_rows(confusion)
@@ -117,7 +117,7 @@ def confusion_chart(
         from matplotlib.colors import PowerNorm
 
         axes = figure.add_subplot()
-        # By the square root, for most confusions are of a few percent.
+        # Square root, since most confusions are a few percent.
         norm = PowerNorm(0.5, 0, 100)
         image = axes.imshow(shares, 'cividis', norm=norm, interpolation='none')
         axes.set_xticks(range(count), shown, rotation=90, fontsize=font)

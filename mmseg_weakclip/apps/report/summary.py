@@ -1,4 +1,4 @@
-"""A run in numbers and in a few sentences."""
+"""Summary of a run, in numbers and in a few sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ OPTIONS = ('method', 'segmenter')
 
 
 class SplitCounts(NamedTuple):
-    """Images of a split: all, with true mask, and without any label."""
+    """Numbers of images of a split: all, with true mask, without label."""
 
     images: int
     with_truth: int
@@ -32,14 +32,14 @@ class SplitCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class DataFacts:
-    """The data of a run.
+    """Numbers that describe the data of a run.
 
     Attributes:
-        splits: Counts of each split that has images.
-        per_class: Class id -> split -> images with that label.
-        sizes: Smallest, median and largest of the sources, by pixels,
+        splits: Numbers of images of each split that has some.
+        per_class: Class id -> split -> number of images with that label.
+        sizes: Smallest, median and largest source image, by pixels,
             (height, width).
-        resized: Images whose copy is of another size than the source.
+        resized: Number of images whose copy differs in size from the source.
     """
 
     splits: dict[str, SplitCounts]
@@ -49,7 +49,7 @@ class DataFacts:
 
 
 def count_data(run: RunFolder) -> DataFacts:
-    """Count the images of a run that has some."""
+    """Count the images of a run, which must have some."""
     by_split = {
         split: [image for image in run.images if image.split == split]
         for split in SPLITS
@@ -82,7 +82,7 @@ def _count(images: Sequence[RunImage]) -> SplitCounts:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it."""
+    """Format a time, such as '12 s' or '2 h 05 min'."""
     if seconds < 9.95:
         return f'{seconds:.1f} s'
     if seconds < 59.5:
@@ -94,7 +94,7 @@ def duration(seconds: float) -> str:
 
 
 def best_split(run: RunFolder) -> tuple[str, dict[str, SplitScores]] | None:
-    """The split to quote, and its scores by role: val before train."""
+    """Return the split to quote, val before train, and its scores by role."""
     for split in ('val', *SPLITS):
         found = {
             role: splits[split]
@@ -107,7 +107,7 @@ def best_split(run: RunFolder) -> tuple[str, dict[str, SplitScores]] | None:
 
 
 def summarize(run: RunFolder, comparisons: Sequence[Comparison]) -> list[str]:
-    """What was run, how good it is, and what to look at, in sentences."""
+    """Summarize a run in sentences: what was done, scores, where to look."""
     return [
         *_what_was_run(run),
         *_how_good(run),

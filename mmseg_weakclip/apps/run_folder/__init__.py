@@ -1,1 +1,1 @@
-"""The folder of a run: what it holds, and how it is read."""
+"""The folder of a run: its files, and functions to read and write it."""

@@ -1,4 +1,4 @@
-"""What the folder of a run holds: names of its files, and their records.
+"""Files in the folder of a run: their names, and their records.
 
 ``weakclip run`` writes it, the report and others read it. Changes of these
 records need another :data:`VERSION`.
@@ -17,7 +17,7 @@ LABELS = 'data/image_labels.json'
 SCORES = 'scores.json'
 STATES = ('waiting', 'running', 'finished', 'failed')
 SPLITS = ('train', 'val', 'unlabelled')
-# Folders of masks, in the order in which they are made, and what they hold.
+# Folders of masks, in the order in which they are made -> kind of masks.
 ROLES = {
     'seeds': 'seed',
     'masks': 'pseudo mask',
@@ -28,26 +28,27 @@ Record = TypeVar('Record')
 
 
 class RunError(ValueError):
-    """A piece of a run's folder is missing or damaged."""
+    """An error about a file of a run's folder, missing or damaged."""
 
 
 @dataclass
 class StageRecord:
-    """What is known of a stage.
+    """The state of a stage.
 
     Attributes:
-        name: Its key; also of its config and its log.
-        title: What readers call it.
-        folder: Where it writes, below the run's; None for files there.
-        config: File of its config below the run's folder, if it has one.
-        state: One of :data:`STATES`.
-        command: Words of its command line.
-        inputs: Digest of each thing that it read.
-        output: Digest of what it wrote.
-        started: ISO time of its last start.
-        seconds: Duration of all its starts together.
-        peak_memory_gib: Memory of its largest process.
-        peak_gpu_gib: GPU memory, as its log says, if it used a GPU.
+        name: Key of the stage, and stem of its config and its log.
+        title: Title of the stage in reports and messages.
+        folder: Output folder, relative to the run's folder; None for files
+            in the run's folder itself.
+        config: Config file, relative to the run's folder, if it has one.
+        state: State of the stage, one of :data:`STATES`.
+        command: Words of the command line.
+        inputs: Digest of each input, by name.
+        output: Digest of the output.
+        started: ISO time of the last start.
+        seconds: Duration of all starts together.
+        peak_memory_gib: Peak memory of the largest process, in GiB.
+        peak_gpu_gib: Peak GPU memory from the log, in GiB; None on the CPU.
         written_config: Digest of the config as the run wrote it.
     """
 
@@ -77,17 +78,18 @@ class RunClass:
 
 @dataclass(frozen=True)
 class RunImage:
-    """One image of a run, as :data:`INDEX` has it.
+    """One image of a run, as in the file :data:`INDEX`.
 
     Attributes:
-        id: Stem of its masks.
-        source: The user's file, below the folder of images.
-        file: What the stages read, below ``data/``; '' before it is there.
-        size: Height and width of that file, in pixels, as viewers show it.
+        id: Stem of the image's masks.
+        source: User's file, relative to the folder of images.
+        file: Copy that the stages read, relative to ``data/``; '' before it
+            is made.
+        size: Height and width of the copy, in pixels, as viewers show it.
         original_size: Height and width of the user's file.
-        split: One of :data:`SPLITS`.
-        labels: Names of its classes.
-        truth: Its mask for scores, below ``data/``, or None.
+        split: Split of the image, one of :data:`SPLITS`.
+        labels: Names of the image's classes.
+        truth: True mask for scores, relative to ``data/``, or None.
         digest: Digest of the user's file.
     """
 
@@ -102,7 +104,7 @@ class RunImage:
     digest: str = ''
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record of the image."""
+        """Return the image as a JSON object."""
         height, width = self.size
         original_height, original_width = self.original_size
         return dict(
@@ -121,7 +123,7 @@ class RunImage:
 
     @classmethod
     def from_json(cls, record: dict[str, Any], where: str) -> 'RunImage':
-        """Return the image of a record; see :func:`from_record`."""
+        """Build an image from a JSON object; ``where`` is for messages."""
         sizes = {
             f'{prefix}size': tuple(
                 require(record, f'{prefix}{side}', where)
@@ -135,13 +137,14 @@ class RunImage:
 
 @dataclass(frozen=True, eq=False)
 class SplitScores:
-    """Masks of a role against the truth of a split.
+    """Scores of a role's masks against the truth of a split.
 
     Attributes:
-        images: How many were scored.
+        images: Number of images that were scored.
         miou: Mean IoU in percent; None where no class has any pixel.
         ious: IoU of each class in percent; None where it has no pixel.
-        confusion: Pixels, int64, (K, K): rows truth, columns prediction.
+        confusion: Numbers of pixels, int64, (K, K): rows truth, columns
+            prediction.
     """
 
     images: int
@@ -154,7 +157,7 @@ def require(record: Any, name: str, where: str) -> Any:
     """Return a field of a JSON object.
 
     Raises:
-        RunError: It is no object, or lacks the field.
+        RunError: The record is not an object, or lacks the field.
     """
     if not isinstance(record, dict):
         raise RunError(f'{where} is {record!r}; expected an object')
@@ -169,9 +172,9 @@ def from_record(
     """Build a dataclass from a JSON object; other fields are ignored.
 
     Args:
-        kind: The dataclass.
-        record: The object.
-        where: Its file and place, for messages.
+        kind: Dataclass to build.
+        record: JSON object with its fields.
+        where: File and place of the object, for messages.
 
     Raises:
         RunError: A field without a default is missing.

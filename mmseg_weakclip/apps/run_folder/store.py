@@ -1,4 +1,4 @@
-"""Reading and writing of a run's folder: the one place that does either."""
+"""Reading and writing of a run's folder."""
 
 import json
 from collections.abc import Sequence
@@ -32,17 +32,17 @@ from .schema import (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run, as far as it has come.
+    """A run, finished or not, as read from its folder.
 
     Attributes:
-        folder: Where it lies.
-        options: What it was called with.
+        folder: Folder of the run.
+        options: Options of the command.
         versions: Versions of Python and the packages.
-        notes: What readers must know.
+        notes: Warnings for readers.
         stages: All stages, in order.
         classes: All classes, id = position; empty before the data is ready.
         images: All images; empty before the data is ready.
-        scores: Role -> split -> scores; empty before, or without any truth.
+        scores: Role -> split -> scores; empty before scoring or without truth.
     """
 
     folder: Path
@@ -60,11 +60,11 @@ class RunFolder:
         return [info.name for info in self.classes]
 
     def mask_path(self, role: str, image_id: str) -> Path:
-        """Return the file of a mask, which need not be there."""
+        """Return the path of a mask, which may be missing."""
         return self.folder / role / 'masks' / f'{image_id}.png'
 
     def image_path(self, image: RunImage) -> Path:
-        """Return the file that the stages read."""
+        """Return the copy of an image that the stages read."""
         return self.folder / DATA / image.file
 
     def truth_path(self, image: RunImage) -> Path | None:
@@ -73,31 +73,31 @@ class RunFolder:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
-        RunError: The file can't be read, or holds no JSON.
+        RunError: The file cannot be read, or is not valid JSON.
     """
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
         raise RunError(f'{path} cannot be read: {error.strerror}') from error
     except ValueError as error:
-        raise RunError(f'{path} is no JSON: {error}') from error
+        raise RunError(f'{path} is not valid JSON: {error}') from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run, its stages as :class:`StageRecord`.
 
     Raises:
-        RunError: It is missing or damaged, or has another version.
+        RunError: The manifest is missing, damaged or of another version.
     """
     path = folder / MANIFEST
     content = read_json(path)
     version = require(content, 'version', str(path))
     if version != VERSION:
         raise RunError(
-            f'{path} has version {version}; this is made for {VERSION}'
+            f'{path} has version {version}; this package reads {VERSION}'
         )
     for name in ('options', 'notes', 'versions'):
         require(content, name, str(path))
@@ -108,7 +108,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         stage = from_record(StageRecord, record, f'{where} ({record["name"]})')
         if stage.state not in STATES:
             raise RunError(
-                f'{where} ({stage.name}): state {stage.state!r} is none of '
+                f'{where} ({stage.name}): state {stage.state!r} is not one of '
                 f'{STATES}'
             )
         stages.append(stage)
@@ -135,7 +135,7 @@ def write_manifest(
 
 
 def load_images(folder: Path) -> list[RunImage]:
-    """Return the images of a run; none where there is no index yet.
+    """Return the images of a run; an empty list before the index exists.
 
     Raises:
         RunError: The index is damaged.
@@ -150,14 +150,14 @@ def load_images(folder: Path) -> list[RunImage]:
         image = RunImage.from_json(record, where)
         if image.split not in SPLITS:
             raise RunError(
-                f'{where}: split {image.split!r} is none of {SPLITS}'
+                f'{where}: split {image.split!r} is not one of {SPLITS}'
             )
         images.append(image)
     return images
 
 
 def write_images(folder: Path, images: Sequence[RunImage]) -> None:
-    """Write the index of a run; it is there only when all else is."""
+    """Write the index of a run, which must be the last file of its data."""
     _write_list(folder / INDEX, [image.to_json() for image in images])
 
 
@@ -194,11 +194,11 @@ def read_scores(
     """Return scores by role and split, in the order of both.
 
     Args:
-        folder: The run's folder.
-        names: Names of all classes, (K,).
+        folder: Folder of the run.
+        names: Names of all K classes.
 
     Raises:
-        RunError: The file is damaged, or about other classes.
+        RunError: The file is damaged, or made for other classes.
     """
     path = folder / SCORES
     if not path.is_file():
@@ -227,7 +227,9 @@ def _read_split(record: Any, names: Sequence[str], where: str) -> SplitScores:
     try:
         confusion = np.array(require(record, 'confusion', where), np.int64)
     except (TypeError, ValueError) as error:
-        raise RunError(f'{where}: confusion is no table: {error}') from error
+        raise RunError(
+            f'{where}: confusion is not a table: {error}'
+        ) from error
     if confusion.shape != (len(names), len(names)):
         raise RunError(
             f'{where}: confusion must be {len(names)} x {len(names)}'
@@ -241,14 +243,14 @@ def _read_split(record: Any, names: Sequence[str], where: str) -> SplitScores:
 
 
 def read_run(folder: str | Path) -> RunFolder:
-    """Read a run's folder; pieces that come later in a run may be missing.
+    """Read a run's folder; files of later stages may be missing.
 
     Raises:
-        RunError: It is no folder of a run, or a piece of it is damaged.
+        RunError: The folder does not hold a run, or a file of it is damaged.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise RunError(f'{folder} is no folder')
+        raise RunError(f'{folder} is not a folder')
     manifest = read_manifest(folder)
     for stage in manifest['stages']:
         made = stage.folder and folder / stage.folder
@@ -281,7 +283,7 @@ def read_run(folder: str | Path) -> RunFolder:
 def _check_images(
     folder: Path, images: Sequence[RunImage], names: Sequence[str]
 ) -> None:
-    """Check that files and classes of the images are there."""
+    """Check that the files and the classes of all images exist."""
     if not images:
         raise RunError(f'{folder / INDEX} lists no images')
     for image in images:

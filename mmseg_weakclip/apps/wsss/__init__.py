@@ -1,1 +1,1 @@
-"""From a folder of tagged images to masks and a trained segmenter."""
+"""The pipeline from tagged images to masks and a trained segmenter."""

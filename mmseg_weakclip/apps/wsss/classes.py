@@ -26,9 +26,9 @@ class ClassInfo:
     """A class that a user asks for.
 
     Attributes:
-        name: As the labels have it.
-        display: As reports show it.
-        prompts: What to call it before CLIP; several are averaged.
+        name: Name in the labels.
+        display: Name in reports.
+        prompts: Names in CLIP's prompts; several are averaged.
         color: RGB, 0 to 255; None takes one of the palette.
     """
 
@@ -40,11 +40,11 @@ class ClassInfo:
 
 @dataclass(frozen=True)
 class ClassList:
-    """All classes, without the background, and words for that.
+    """All foreground classes, and words for the background.
 
     Attributes:
-        classes: In the order of their ids, from 1.
-        background: What else the images show; None: nobody said.
+        classes: Foreground classes in the order of their ids, from 1.
+        background: Words for the background; None if the user gave none.
     """
 
     classes: tuple[ClassInfo, ...]
@@ -64,7 +64,7 @@ class ClassList:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """With the background in front, as data sets have them."""
+        """Class names, background first."""
         return (BACKGROUND, *(info.name for info in self.classes))
 
     @property
@@ -78,19 +78,19 @@ class ClassList:
 
 
 def plain_class(name: str) -> ClassInfo:
-    """A class of which only the name is known."""
+    """Return a class that has nothing but a name."""
     return ClassInfo(name, name, (name,))
 
 
 def read_classes(spec: str) -> ClassList:
-    """Classes as ``--classes`` gives them.
+    """Read the classes that ``--classes`` gives.
 
     Args:
-        spec: A YAML file, or what ``read_vocabulary`` takes: a known list, a
-            file with a name per line, or names between commas.
+        spec: YAML file, or input of ``read_vocabulary``: a known list, a file
+            with a name per line, or names separated by commas.
 
     Raises:
-        UserError: No such file, or something in it is wrong.
+        UserError: The file is missing or has an error.
     """
     path = Path(spec)
     if path.suffix in ('.yaml', '.yml'):
@@ -103,9 +103,9 @@ def read_classes(spec: str) -> ClassList:
         raise UserError(f'--classes: {error}') from error
     if len(names) == 1 and ',' not in spec and names[0] == spec:
         raise UserError(
-            f'--classes {spec} is no file, no known list '
-            f'({", ".join(VOCABULARIES)}) and a single name; for one class '
-            f'write "{spec},"'
+            f'--classes {spec} is neither a file nor a known list '
+            f'({", ".join(VOCABULARIES)}); for a single class write '
+            f'"{spec},"'
         )
     return ClassList(tuple(plain_class(name) for name in names))
 
@@ -119,22 +119,22 @@ def _load_yaml(path: Path) -> Any:
 
 
 def parse_classes(content: Any, source: str) -> ClassList:
-    """Classes from the content of a YAML file.
+    """Return the classes in the content of a YAML file.
 
     Args:
         content: ``{'classes': [...], 'background': [...]}``, each class a
             name or a mapping of CLASS_KEYS.
-        source: The file, for messages.
+        source: File name, for messages.
 
     Raises:
-        UserError: It is something else.
+        UserError: The content has another structure.
     """
     if not isinstance(content, Mapping) or not content.get('classes'):
         raise UserError(f'{source} has no list `classes`')
     _check_keys(content, FILE_KEYS, source)
     entries = content['classes']
     if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise UserError(f'{source}: `classes` is no list')
+        raise UserError(f'{source}: `classes` is not a list')
     classes = [_parse_class(entry, source) for entry in entries]
     if classes[0].name == BACKGROUND:
         classes = classes[1:]
@@ -176,14 +176,14 @@ def _check_keys(entry: Mapping, known: set[str], where: str) -> None:
 
 
 def _strings(values: Any, where: str) -> list[str]:
-    """Names, stripped; numbers count as names, true and false do not."""
+    """Return stripped names; accept numbers, reject true and false."""
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise UserError(f'{where} is no list')
+        raise UserError(f'{where} is not a list')
     for value in values:
         wanted = isinstance(value, (str, int)) and not isinstance(value, bool)
         if not wanted or not str(value).strip():
             raise UserError(
-                f'{where}: {value!r} is no name; write it in quotes'
+                f'{where}: {value!r} is not a name; write it in quotes'
             )
     return [str(value).strip() for value in values]
 

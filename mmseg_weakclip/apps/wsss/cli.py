@@ -1,14 +1,14 @@
-"""From a folder of tagged images to masks and a trained segmenter.
+"""Turn a folder of tagged images into masks and a trained segmenter.
 
     weakclip run --images photos --labels labels.csv --work-dir out
 
-checks the data, has CLIP mark the classes (seeds), refines that to pseudo
+checks the data, finds the classes with CLIP (seeds), refines these to pseudo
 masks, trains a stock segmenter of mmseg on them, predicts every image with it,
 scores where you have masks, and writes out/report.html. Each stage is an
 ordinary config in out/configs.
 
-labels.csv has the columns image and labels ("dog;sofa"). --resume goes on
-where a run was stopped, and does again only what depends on what has changed.
+labels.csv has the columns image and labels ("dog;sofa"). --resume goes
+on with a stopped run, and repeats only the stages whose inputs have changed.
 """
 
 import argparse
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong in one line, without the usage."""
+    """A parser that reports an error in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise a mistake of the user."""
+        """Raise a :class:`UserError`."""
         raise UserError(f'{message} (--help lists all options)')
 
 
 def parse_args(
     argv: Sequence[str] | None = None, prog: str | None = None
 ) -> argparse.Namespace:
-    """Read the flags; those that are not given are not in the result.
+    """Return the flags that are given; the others are left out.
 
     Raises:
-        UserError: They are wrong.
+        UserError: A flag is unknown or has a wrong value.
     """
     parser = Parser(
         prog=prog,
@@ -81,17 +81,17 @@ def parse_args(
     data.add_argument(
         '--val-share',
         type=float,
-        help='or the share of them to keep (default: 0.1)',
+        help='share of images to keep for validation (default: 0.1)',
     )
     data.add_argument(
         '--max-side',
         type=int,
-        help='longer images are worked on at this size (default: 1280)',
+        help='longest side; larger images are reduced to it (default: 1280)',
     )
     data.add_argument(
         '--skip-damaged',
         action='store_true',
-        help='go on without images that can not be read',
+        help='go on without images that cannot be read',
     )
     method = parser.add_argument_group('method')
     method.add_argument(
@@ -123,23 +123,23 @@ def parse_args(
         type=int,
         help='short side of its images and side of its crops, in pixels',
     )
-    last.add_argument('--iterations', type=int, help='of its training')
-    last.add_argument('--batch-size', type=int, help='of all trainings')
+    last.add_argument('--iterations', type=int, help='length of its training')
+    last.add_argument('--batch-size', type=int, help='for all trainings')
     last.add_argument(
         '--amp', action='store_true', help='train in half precision'
     )
     how = parser.add_argument_group('how to run')
-    how.add_argument('--gpus', type=int, help='default: one if there is one')
-    how.add_argument('--seed', type=int, help='of all random numbers')
+    how.add_argument('--gpus', type=int, help='number (default: 1 if any)')
+    how.add_argument('--seed', type=int, help='seed of all random numbers')
     how.add_argument(
         '--resume',
         action='store_true',
         help='go on with the run in OUT, with its options where none are '
         'given here',
     )
-    how.add_argument('--until', metavar='STAGE', help='stop behind this stage')
+    how.add_argument('--until', metavar='STAGE', help='stop after this stage')
     how.add_argument(
-        '--dry-run', action='store_true', help='show the plan, do nothing'
+        '--dry-run', action='store_true', help='print the plan and stop'
     )
     return parser.parse_args(argv)
 
@@ -148,7 +148,7 @@ def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     """Check that a choice is known.
 
     Raises:
-        UserError: It is not; the message has the nearest that is.
+        UserError: The choice is unknown; the message suggests a known one.
     """
     if value in known:
         return
@@ -162,10 +162,10 @@ def require_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 def read_options(
     args: argparse.Namespace, before: 'Manifest | None'
 ) -> Options:
-    """The options of this call, those of an earlier one below them.
+    """Return the options of this call, completed by those of an earlier one.
 
     Raises:
-        UserError: They do not fit together.
+        UserError: An option is missing or has a wrong value.
     """
     from .run import choose_profile
 
@@ -200,7 +200,7 @@ def read_options(
 
 
 def _check_clip(name: str | None) -> None:
-    """Check that open_clip knows a model, without its import where it can."""
+    """Check that open_clip knows a model; import it only if needed."""
     if name is None or name == PUBLISHED_CLIP or local_tags(name):
         return
     import open_clip
@@ -212,9 +212,9 @@ def run_command(args: argparse.Namespace) -> None:
     """Check what the user gave, print the plan, and run the stages.
 
     Raises:
-        UserError: Something has to be put right by the user.
+        UserError: The user has to correct something.
         StageFailed: A stage ended with an error.
-        KeyboardInterrupt: The user stopped it.
+        KeyboardInterrupt: The user stopped the run.
     """
     from .manifest import Manifest
 
@@ -228,14 +228,14 @@ def run_command(args: argparse.Namespace) -> None:
             'or choose another --work-dir'
         )
     if before is None and resumed:
-        print(f'{folder} holds no run yet; this is its first')
+        print(f'{folder} holds no run to resume; starting a new one')
     gpus = before.options.gpus if before is not None else None
     with contextlib.ExitStack() as stack:
         server = None
         if not dry:
             from .stage_server import start_server
 
-            # It imports for seconds; meanwhile the data are checked.
+            # Its imports take seconds; meanwhile the data is checked.
             server = stack.enter_context(
                 start_server(getattr(args, 'gpus', gpus))
             )
@@ -256,11 +256,11 @@ def run_pipeline(
     """Read the sources, print the plan, and run the stages.
 
     Args:
-        options: What the user asks for.
-        before: What an earlier start of the run has done.
-        until: Stage to stop behind, or None.
-        server: Forks the stages, or None.
-        dry: Stop behind the plan.
+        options: Options of the user.
+        before: Manifest of an earlier start of the run, or None.
+        until: Stage to stop after, or None.
+        server: Server that forks the stages, or None.
+        dry: Whether to stop after the plan.
     """
     from mmseg_weakclip.common.files import lock_folder
 
@@ -313,10 +313,10 @@ def run_pipeline(
 
 
 def next_steps(folder: Path, until: str | None, checkpoint: Path) -> str:
-    """Return what to look at, and the commands to go on with."""
+    """Return the files to look at, and the commands to go on with."""
     if until is not None:
         words = ['weakclip', 'run', '--work-dir', str(folder), '--resume']
-        return f'stopped behind {until}; go on: {shlex.join(words)}'
+        return f'stopped after {until}; go on: {shlex.join(words)}'
     words = [
         *('weakclip', 'demo', 'DIR', '--config'),
         *(str(folder / 'configs/predict.py'), '--checkpoint', str(checkpoint)),

@@ -1,4 +1,4 @@
-"""Edits that make a config of this repository one of a user's run."""
+"""Edits that turn a config of this package into one of a user's run."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,8 @@ from mmengine.config import Config
 
 from mmseg_weakclip.datasets.configs import iter_dicts
 
-# What a Runner reads, of any kind, in a training, and in a test; a config's
-# helpful variables are left behind.
+# Keys that a Runner reads: always, in a training, and in a test; other
+# variables of a config are dropped.
 COMMON_KEYS = (
     'default_scope', 'custom_imports', 'env_cfg', 'randomness', 'log_level',
     'log_processor', 'visualizer', 'default_hooks', 'custom_hooks', 'model',
@@ -26,14 +26,14 @@ SCHEDULE_KEYS = ('begin', 'end', 'T_max')
 
 
 def set_classes(model: dict, num_classes: int) -> None:
-    """Give every part of a model as many classes, background included."""
+    """Set the number of classes of all parts, background included."""
     for part in iter_dicts(model):
         if 'num_classes' in part:
             part['num_classes'] = num_classes
 
 
 def set_clip(model: dict, name: str, weights: str | None) -> None:
-    """Have all parts that use CLIP use this one."""
+    """Set the CLIP of all parts of a model that use one."""
     for part in iter_dicts(model):
         if 'pretrained' in part and isinstance(part.get('model'), str):
             part.update(model=name, pretrained=weights)
@@ -68,13 +68,13 @@ def set_names(
     *,
     own_words: bool,
 ) -> None:
-    """Say what the classes, and what else there is, are called before CLIP.
+    """Set the names of classes and background in CLIP's prompts.
 
     Args:
-        model: A config of a model.
+        model: Config of a model.
         prompts: Names of each foreground class.
-        background: Words for the background; None leaves a text bank those
-            that it has.
+        background: Words for the background; None keeps those of each text
+            bank.
         own_words: Whether the user chose the prompts: published aliases are
             dropped then.
     """
@@ -90,7 +90,7 @@ def set_names(
 
 
 def drop_transforms(pipeline: Any, kinds: Sequence[str]) -> Any:
-    """A pipeline without some transforms, also inside of others."""
+    """Return a pipeline without some transforms, nested ones included."""
     if isinstance(pipeline, dict):
         return {
             key: drop_transforms(value, kinds)
@@ -110,14 +110,14 @@ def drop_transforms(pipeline: Any, kinds: Sequence[str]) -> Any:
 
 
 def set_short_side(pipeline: Any, side: int) -> None:
-    """Have every resize to a short side take another one."""
+    """Set the short side of every resize in a pipeline."""
     for transform in iter_dicts(pipeline):
         if transform.get('type') == 'Resize' and 'scale' in transform:
             transform['scale'] = (8 * side, side)
 
 
 def rescale_schedule(cfg: Config, iterations: int) -> None:
-    """Train for another number of iterations, with all phases in proportion.
+    """Set the number of iterations, and scale all phases in proportion.
 
     Checkpoints are written ten times, or each 2,000 iterations.
     """
@@ -137,6 +137,6 @@ def rescale_schedule(cfg: Config, iterations: int) -> None:
 
 
 def only_keys(cfg: Config, *groups: Sequence[str]) -> Config:
-    """The settings of some groups, in their order."""
+    """Return the settings of some groups of keys, in their order."""
     keys = [key for group in (COMMON_KEYS, *groups) for key in group]
     return Config({key: cfg[key] for key in keys if key in cfg})

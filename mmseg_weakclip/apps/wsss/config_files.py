@@ -1,4 +1,4 @@
-"""Configs in the folder of a run, and the commands that take them."""
+"""Configs in the folder of a run, and the commands that use them."""
 
 import json
 import os
@@ -22,7 +22,7 @@ CONFIGS = 'configs'
 
 
 def config_path(run: Run, stage: Stage) -> Path:
-    """Where the config of a stage lies."""
+    """Return the path of a stage's config."""
     return run.folder / CONFIGS / f'{stage.name}.py'
 
 
@@ -30,12 +30,12 @@ def write_config(run: Run, stage: Stage, record: StageRecord) -> bool:
     """Write a stage's config, unless the user has edited it.
 
     Args:
-        run: The run.
-        stage: A stage with a config.
-        record: Where it is noted what was written.
+        run: Run of the stage.
+        stage: Stage with a config.
+        record: Record of the stage, which gets the config's path and digest.
 
     Returns:
-        Whether there is one that the user has edited, which is kept.
+        Whether the user has edited the config, which is then kept.
     """
     path = config_path(run, stage)
     record.config = f'{CONFIGS}/{stage.name}.py'
@@ -55,7 +55,7 @@ def write_config(run: Run, stage: Stage, record: StageRecord) -> bool:
 
 
 def usage_comment(stage: Stage, path: Path) -> str:
-    """Return the lines of a config that say how to use it by hand."""
+    """Return the comment of a config on how to use it by hand."""
     words = {
         'train': f'train {path}',
         'test': f'test {path}'
@@ -68,11 +68,12 @@ def usage_comment(stage: Stage, path: Path) -> str:
 
 
 def digest_config(path: Path, folder: Path) -> str:
-    """A digest of what a config means.
+    """Return a digest of a config's settings.
 
     Args:
-        path: The config; its comments and layout do not count.
-        folder: Of the run; where it lies does not count, so a run may move.
+        path: File of the config; comments and layout do not count.
+        folder: Folder of the run; its path does not count, so that a run
+            may be moved.
     """
     settings = Config.fromfile(path).to_dict()
     text = json.dumps(settings, sort_keys=True, default=str)
@@ -91,8 +92,8 @@ def stage_command(
     """Return the command of a stage.
 
     Args:
-        run: The run.
-        stage: The stage.
+        run: Run of the stage.
+        stage: Stage to run.
         stages: All stages by name.
     """
     if stage.kind == 'report':
@@ -140,7 +141,7 @@ def _free_port() -> int:
 
 
 def outputs_exist(run: Run, stage: Stage) -> bool:
-    """Return whether what a stage leaves is there at all."""
+    """Return whether the outputs of a stage exist."""
     if stage.kind == 'train':
         return (run.folder / checkpoint_name(run, stage)).is_file()
     if stage.kind in ('test', 'refine'):

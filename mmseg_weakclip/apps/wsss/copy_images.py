@@ -1,4 +1,4 @@
-"""Images and masks as the stages read them: linked, or made smaller."""
+"""Links or smaller copies of images and masks, for the stages to read."""
 
 import os
 import shutil
@@ -22,14 +22,14 @@ JPEG_QUALITY = 95
 
 @dataclass(frozen=True)
 class CopyTask:
-    """One image, and its mask if it has one.
+    """One image to copy, and its mask if it has one.
 
     Attributes:
         image_id: Id of the image.
-        source: The user's file.
+        source: File of the user.
         folder: Folder with ``images/`` and ``truth/``.
-        max_side: Longer images are made smaller, in pixels.
-        truth: The user's mask, or None.
+        max_side: Longest side in pixels; larger images are reduced to it.
+        truth: Mask of the user, or None.
         palette: RGB of all classes.
     """
 
@@ -46,12 +46,12 @@ class CopyResult:
     """Outcome of copying one image.
 
     Attributes:
-        image_id: Its id.
-        file: Name of the image in ``images/``; '' if it can't be read.
-        size: Height and width of that, in pixels, as viewers show it.
+        image_id: Id of the image.
+        file: Name of the image in ``images/``; '' if it cannot be read.
+        size: Height and width of this file, in pixels, as viewers show it.
         original_size: Height and width of the user's file.
         digest: Digest of the user's file.
-        error: Why it can't be used; '' if it can.
+        error: Why the image cannot be used; '' if it can.
     """
 
     image_id: str
@@ -63,7 +63,7 @@ class CopyResult:
 
 
 def copy_image(task: CopyTask) -> CopyResult:
-    """Decode an image, and put it where the stages find it.
+    """Decode an image, and link or copy it into the data folder.
 
     Images are linked, or copied where links are not allowed; those that are
     too long are scaled and kept as JPEG, EXIF rotation applied.
@@ -112,15 +112,15 @@ def copy_image(task: CopyTask) -> CopyResult:
 def copy_truth(
     task: CopyTask, size: tuple[int, int], wanted: tuple[int, int]
 ) -> None:
-    """Check a mask and put it beside the images.
+    """Check a mask, and copy it into the data folder.
 
     Args:
-        task: With the mask.
+        task: Task with the mask.
         size: Height and width of the user's image.
-        wanted: Those of the image that the stages read.
+        wanted: Height and width of the image that the stages read.
 
     Raises:
-        ValueError: It is damaged, of another size, or has unknown ids.
+        ValueError: The mask is damaged, of another size, or has unknown ids.
     """
     if task.truth is None:
         return
@@ -137,7 +137,7 @@ def copy_truth(
 
 
 def link_file(source: Path, path: Path) -> None:
-    """Link a file under another name, or copy it where links can't be made."""
+    """Link a file under another name, or copy it if links are impossible."""
     source = source.resolve()
     part = path.with_name(f'.{path.name}.part')
     part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Run a stage's command, so that nothing outlives this process."""
+"""Run the command of a stage, which ends with this process at the latest."""
 
 import codecs
 import io
@@ -25,17 +25,17 @@ from .stage_server import (
 
 ERROR = re.compile(r'^(?:\w+\.)*\w*(?:Error|Exception|Interrupt)\b.*')
 TAIL = 200
-# Of ru_maxrss: bytes on a Mac, KiB elsewhere.
+# Units of ru_maxrss per GiB: bytes on a Mac, KiB elsewhere.
 MEMORY_PER_GIB = 1 << (30 if sys.platform == 'darwin' else 20)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Memory that a command took.
+    """Peak memory of a command.
 
     Attributes:
-        peak_memory_gib: Peak of its largest process.
-        peak_gpu_gib: Peak on the GPU, as it says itself; None without one.
+        peak_memory_gib: Peak memory of its largest process, in GiB.
+        peak_gpu_gib: Peak GPU memory that it logged, in GiB; None without.
     """
 
     peak_memory_gib: float
@@ -43,14 +43,14 @@ class Usage:
 
 
 class Process(Protocol):
-    """A running command: its group, and its end."""
+    """A running command."""
 
     @property
     def group(self) -> int:
         """Id of its process group."""
 
     def wait(self) -> Ended:
-        """Wait for the end."""
+        """Wait for the end of the command."""
 
 
 @dataclass(frozen=True)
@@ -61,30 +61,31 @@ class Forked:
     group: int
 
     def wait(self) -> Ended:
-        """Wait for the end."""
+        """Wait for the end of the command."""
         return self.server.wait()
 
 
 @dataclass(frozen=True)
 class Spawned:
-    """A command in an interpreter of its own."""
+    """A command that runs in an interpreter of its own."""
 
     group: int
 
     def wait(self) -> Ended:
-        """Wait for the end."""
+        """Wait for the end of the command."""
         _, status, usage = os.wait4(self.group, 0)
         return Ended(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
 
 
 @dataclass(frozen=True)
 class Launcher:
-    """Starts the commands of the stages.
+    """Starter of the stages' commands.
 
     Attributes:
-        keep_open: File descriptors that they hold as long as they live.
-        settings: Variables of their environment.
-        server: Forks commands of ``weakclip``; None starts interpreters.
+        keep_open: File descriptors that each command keeps open.
+        settings: Environment variables of the commands.
+        server: Server that forks commands of ``weakclip``; None starts
+            interpreters.
     """
 
     keep_open: tuple[int, ...] = ()
@@ -107,7 +108,7 @@ class Launcher:
             start_new_session=True,
             preexec_fn=die_with_parent,
         )
-        # Waited for by its number, for its memory.
+        # wait4() gets the process by its id, for its memory.
         process.returncode = 0
         return Spawned(process.pid)
 
@@ -118,14 +119,14 @@ def run_tool(
     """Run a command, show its progress, and keep what it prints.
 
     Args:
-        launcher: Starts it.
-        command: Its words.
-        log: File that its output is added to.
-        label: What stands before the progress.
+        launcher: Launcher that starts the command.
+        command: Words of the command line.
+        log: File that the output is appended to.
+        label: Text in front of the progress.
 
     Raises:
-        StageFailed: It ended with an error; the message says which.
-        KeyboardInterrupt: The user stopped it; it is stopped, too.
+        StageFailed: The command ended with an error, which the message has.
+        KeyboardInterrupt: The user stopped the run; the command ends, too.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     progress = ProgressLine(label)
@@ -145,7 +146,7 @@ def run_tool(
                     tail = [*tail[-TAIL:], line]
             ended = process.wait()
         except BaseException:
-            # Also its workers, which are of its group.
+            # Its group includes its worker processes.
             os.killpg(process.group, signal.SIGTERM)
             raise
         finally:
@@ -153,7 +154,7 @@ def run_tool(
     if ended.code:
         raise StageFailed(
             f'{label} failed: {error_summary(tail, ended.code)} '
-            f'(all of it: {log})'
+            f'(full log: {log})'
         )
     gpu = progress.peak_gpu_mib / 1024 if progress.peak_gpu_mib else None
     return Usage(
@@ -162,14 +163,14 @@ def run_tool(
 
 
 def capture(launcher: Launcher, command: Sequence[str]) -> tuple[int, str]:
-    """Run a short command.
+    """Run a short command, and return its exit code and last line.
 
     Args:
-        launcher: Starts it.
-        command: Its words.
+        launcher: Launcher that starts the command.
+        command: Words of the command line.
 
     Returns:
-        Its exit code, and the last line that it printed.
+        The exit code, and the last line that the command printed.
     """
     source, output = os.pipe()
     with open(source, 'rb') as pipe:
@@ -183,9 +184,9 @@ def capture(launcher: Launcher, command: Sequence[str]) -> tuple[int, str]:
 
 
 def _read_lines(pipe: io.BufferedReader) -> Iterator[tuple[str, bool]]:
-    """Yield lines as they come, and '' for each while without any.
+    """Yield output lines as they come, and '' after each silent interval.
 
-    Lines that are overwritten, as those of a progress bar, are not whole.
+    The flag is False for lines that are overwritten, as by progress bars.
     """
     decode = codecs.getincrementaldecoder('utf-8')('replace').decode
     rest = ''
@@ -195,7 +196,7 @@ def _read_lines(pipe: io.BufferedReader) -> Iterator[tuple[str, bool]]:
             if not selector.select(TICK):
                 yield '', False
                 continue
-            # Not by the pipe, whose buffer the selector does not see.
+            # Not pipe.read(), whose buffer the selector does not see.
             chunk = os.read(pipe.fileno(), 1 << 16)
             if not chunk:
                 break
@@ -209,7 +210,7 @@ def _read_lines(pipe: io.BufferedReader) -> Iterator[tuple[str, bool]]:
 
 
 def error_summary(lines: Sequence[str], code: int) -> str:
-    """Return what an error was, from the end of a log."""
+    """Return the error message at the end of a log."""
     for line in reversed(lines):
         if ERROR.match(line.strip()):
             return line.strip()
@@ -226,17 +227,17 @@ LOOP = re.compile(
 LOSS = re.compile(r'\bloss: ([\d.eE+-]+|nan)')
 BAR = re.compile(r'(\d+)/(\d+) \[[\d:]+<([\d:]+)')
 MEMORY = re.compile(r'\bmemory: (\d+)')
-# Share of the work behind which a guess at the rest is told.
+# Share of the work from which on the time left is shown.
 FIRST_GUESS = 0.02
-# Between lines where the terminal can't be rewritten, in seconds.
+# Seconds between lines where the terminal line cannot be rewritten.
 QUIET = 30.0
-# After which a terminal is told that a silent command is still at work.
+# Seconds after which a terminal shows that a silent command still runs.
 TICK = 2.0
 WIDTH = 78
 
 
 def describe_progress(line: str) -> str | None:
-    """A short note on how far a tool is; None if the line does not tell."""
+    """Return the progress in a line of output as a note, or None."""
     if found := LOOP.search(line):
         mode, done, total, eta = found.groups()
         text = f'{done}/{total}, {eta} left'
@@ -255,12 +256,12 @@ def describe_progress(line: str) -> str | None:
 
 @dataclass
 class ProgressLine:
-    """The last line of a terminal, or a line now and then elsewhere.
+    """Progress on the last line of a terminal, or in occasional lines.
 
     Attributes:
-        label: What is going on.
-        stream: Where to write.
-        peak_gpu_mib: The largest GPU memory that was told.
+        label: Text in front of the progress.
+        stream: Stream to write to.
+        peak_gpu_mib: Largest GPU memory in the lines so far, in MiB.
     """
 
     label: str
@@ -271,7 +272,7 @@ class ProgressLine:
     _written: float = field(default_factory=time.monotonic)
 
     def show(self, line: str) -> None:
-        """Take a line of a command's output; '' if there was none."""
+        """Show the progress in a line of output; '' if nothing was printed."""
         if memory := MEMORY.search(line):
             self.peak_gpu_mib = max(self.peak_gpu_mib, int(memory[1]))
         note = describe_progress(line)
@@ -292,7 +293,7 @@ class ProgressLine:
         self.stream.flush()
 
     def close(self) -> None:
-        """Leave a clean line."""
+        """Clear the line of progress."""
         if self.stream.isatty():
             self.stream.write(f'\r{"":<{WIDTH}}\r')
             self.stream.flush()

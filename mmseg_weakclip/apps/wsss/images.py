@@ -1,4 +1,4 @@
-"""Image files of a folder, and an id for each that no other has."""
+"""Image files of a folder, and a unique id for each."""
 
 import os
 import re
@@ -9,28 +9,27 @@ from pathlib import Path, PurePosixPath
 from mmseg_weakclip.apps.errors import UserError, count
 from mmseg_weakclip.datasets.labels.image_labels import IMAGE_SUFFIXES
 
-# What file systems, lists of ids and other trainers stumble over.
+# Characters that file systems, lists of ids or other trainers reject.
 AWKWARD = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]|^\s+|\s+$|^\.+')
 
 
 def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> list[str]:
-    """Paths of all images below a folder, relative to it, sorted.
+    """Return the relative paths of all images below a folder, sorted.
 
     Hidden files and folders are left out. Suffixes count in any case.
 
     Args:
-        folder: Where to look, with all folders in it.
-        leave_out: Folders that are no images of the user's, wherever they
-            are: that of the run, that of the masks.
+        folder: Folder to search, with all folders in it.
+        leave_out: Folders to skip, such as those of the run and the masks.
 
     Raises:
-        UserError: It is missing, no folder, or holds no image.
+        UserError: The folder is missing, a file, or without images.
     """
     if not folder.is_dir():
         what = 'is a file' if folder.is_file() else 'does not exist'
         raise UserError(f'--images {folder} {what}; give a folder of images')
     found = []
-    # Real paths: links may lead back, or around.
+    # Real paths, since links may form cycles.
     seen = {path.resolve() for path in leave_out}
     for root, folders, files in os.walk(folder, followlinks=True):
         seen.add(Path(root).resolve())
@@ -53,10 +52,10 @@ def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> list[str]:
 
 
 def assign_ids(paths: Iterable[str]) -> dict[str, str]:
-    """An id for each image: the stem, with folders where stems are equal.
+    """Return an id for each image: its stem, with folders if ambiguous.
 
-    Ids are names of files that no file system takes for another's: they
-    differ in more than case, and hold no separators.
+    Ids serve as file names on any file system: they differ in more than
+    case, and hold no separators.
 
     Args:
         paths: Relative paths with '/'.
@@ -65,7 +64,7 @@ def assign_ids(paths: Iterable[str]) -> dict[str, str]:
         Id by path, in the order of the paths.
 
     Raises:
-        UserError: Two paths differ only in what ids can't hold.
+        UserError: Two paths differ only in characters that ids cannot hold.
     """
     ids = {path: _clean(PurePosixPath(path).stem) for path in paths}
     for spelled in (_with_folders, _with_suffix):
@@ -79,7 +78,7 @@ def assign_ids(paths: Iterable[str]) -> dict[str, str]:
     for path, name in ids.items():
         other = first.setdefault(name.casefold(), path)
         if other != path:
-            raise UserError(f'{other} and {path} are too alike; rename one')
+            raise UserError(f'{other} and {path} get the same id; rename one')
     return ids
 
 
@@ -93,8 +92,8 @@ def _with_suffix(path: str) -> str:
 
 def _clean(name: str) -> str:
     name = AWKWARD.sub('_', name) or '_'
-    # An id that ends like an image's name, or holds such a word, would be
-    # taken for a file by readers of lists.
+    # Readers of lists would take an id that ends like an image's name, or
+    # holds such a word, for a file.
     words = re.split(r'(\s+)', name)
     return ''.join(
         word.replace('.', '_')
@@ -105,7 +104,7 @@ def _clean(name: str) -> str:
 
 
 class ImageFinder:
-    """Finds the image that a user's file means by a name.
+    """Index of image paths by the names that a user's file may give.
 
     A name may be the path below the folder, the end of it, or the file's
     name; with or without its suffix, in any case.
@@ -121,17 +120,17 @@ class ImageFinder:
                 self._paths[key].add(path)
 
     def find(self, name: str, where: str) -> str | None:
-        """The path of an image; None if there is none of that name.
+        """Return the path of the image with a name; None without a match.
 
         Args:
-            name: As a file has it.
-            where: Which file, and where in it, for the message.
+            name: Name in the user's file.
+            where: File and line of the name, for messages.
 
         Raises:
             UserError: Several images have that name.
         """
         parts = PurePosixPath(name.strip().replace('\\', '/')).parts
-        # Folders that the images' own folder stands in are not known here.
+        # The name may begin with folders above the folder of images.
         for start in range(len(parts)):
             key = '/'.join(parts[start:]).casefold()
             for spelling in (key, _bare(key)):
@@ -149,7 +148,7 @@ class ImageFinder:
 
 
 def _bare(key: str) -> str:
-    """A path without the suffix of an image."""
+    """Return a path without the suffix of an image."""
     if key.endswith(IMAGE_SUFFIXES):
         return key[: key.rindex('.')]
     return key

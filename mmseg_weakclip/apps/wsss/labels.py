@@ -1,4 +1,4 @@
-"""The user's labels, matched to the images and to the classes."""
+"""Labels of the user, matched to the images and to the classes."""
 
 import difflib
 from collections import Counter, defaultdict
@@ -17,8 +17,8 @@ from mmseg_weakclip.datasets.labels.tables import LabelRow, read_label_table
 from .classes import ClassList, plain_class
 from .images import ImageFinder
 
-# A name is taken for a slip of another that looks like it and is this many
-# times as frequent, if it stands alone or nearly so.
+# A rare name is taken for a misspelling of a similar one that is this many
+# times as frequent.
 SLIP_RATIO = 10
 SLIP_AT_MOST = 2
 SLIP_LIKENESS = 0.8
@@ -26,14 +26,14 @@ SLIP_LIKENESS = 0.8
 
 @dataclass(frozen=True)
 class Labelling:
-    """What the label file says.
+    """Classes and labels of a label file.
 
     Attributes:
         classes: All classes.
-        labels: Sorted foreground ids (from 1) by path of the image; images
-            that it names without a class are left out.
-        absent: Images that it names and that are not there.
-        empty: Paths of images that it names without a class.
+        labels: Sorted foreground ids (from 1) by path of the image, without
+            images that have no class.
+        absent: Images that the file names and that are missing.
+        empty: Paths of images that the file names without a class.
     """
 
     classes: ClassList
@@ -48,14 +48,14 @@ def read_labelling(
     """Read a label file of any known format.
 
     Args:
-        path: CSV, or what ``read_image_labels`` takes except masks.
+        path: CSV, or a format of ``read_image_labels`` except masks.
         images: Relative paths of the images.
-        classes: The classes; None takes those that the file names, in
+        classes: Known classes; None takes those that the file names, in
             alphabetical order.
 
     Raises:
-        UserError: The file can't be read, names unknown classes or no image
-            that is there, or seems to misspell a class.
+        UserError: The file cannot be read, names unknown classes, labels none
+            of the images, or seems to misspell a class.
     """
     try:
         rows, columns = _read_rows(path, classes)
@@ -79,7 +79,7 @@ def read_labelling(
     }
     if not labels:
         raise UserError(
-            f'{path} gives none of the {count(len(images), "image")} a class; '
+            f'{path} labels none of the {count(len(images), "image")}; '
             f'it names {count(len(rows), "image")} (the first: '
             f'{rows[0].image}), the images are called like {images[0]}'
         )
@@ -90,7 +90,7 @@ def read_labelling(
 def _read_rows(
     path: Path, classes: ClassList | None
 ) -> tuple[list[LabelRow], Sequence[str] | None]:
-    """All lines, and the classes that the file itself lists."""
+    """Return all lines, and the classes that the file itself lists."""
     if not path.exists():
         raise UserError(f'--labels {path} does not exist')
     kind = detect_format(path)
@@ -121,21 +121,21 @@ def _class_id(name: str, row: LabelRow, path: Path, classes: ClassList) -> int:
         return index + 1
     nearest = classes.index.nearest(name)
     if name.casefold() == BACKGROUND:
-        hint = 'the background is no label; leave the cell empty'
+        hint = 'the background is not a label; leave the cell empty'
     elif nearest:
         hint = f'did you mean {nearest[0]!r}?'
     else:
         hint = f'the classes are {", ".join(classes.names[1:][:10])}'
     raise UserError(
-        f'{_where(path, row)}: {name!r} of image {row.image!r} is none of the '
-        f'{count(len(classes.classes), "class", "classes")}; {hint}'
+        f'{_where(path, row)}: unknown class {name!r} of image '
+        f'{row.image!r}; {hint}'
     )
 
 
 def _classes_of(
     path: Path, rows: Sequence[LabelRow], columns: Sequence[str] | None
 ) -> ClassList:
-    """The classes that a file names, if none seems to be a slip."""
+    """Return the classes that a file names, unless one seems misspelt."""
     spellings: dict[str, Counter] = defaultdict(Counter)
     lines: dict[str, LabelRow] = {}
     for row in rows:
@@ -150,8 +150,8 @@ def _classes_of(
     if BACKGROUND in spellings:
         row = lines[BACKGROUND]
         raise UserError(
-            f'{_where(path, row)}: the background is no label; leave the cell '
-            'empty'
+            f'{_where(path, row)}: the background is not a label; leave the '
+            'cell empty'
         )
     totals = {key: names.total() for key, names in spellings.items()}
     for key, total in totals.items():
@@ -165,7 +165,7 @@ def _classes_of(
             right = spellings[near[0]].most_common(1)[0][0]
             wrong = spellings[key].most_common(1)[0][0]
             raise UserError(
-                f'{_where(path, lines[key])}: {wrong!r} stands there '
+                f'{_where(path, lines[key])}: {wrong!r} appears '
                 f'{count(total, "time")}, {right!r} {totals[near[0]]} times; '
                 f'correct it, or list both classes with --classes'
             )

@@ -1,4 +1,4 @@
-"""What a run has done so far: the records of its stages, kept on the disk."""
+"""The manifest of a run: its options and the records of its stages."""
 
 import platform
 import time
@@ -29,8 +29,8 @@ class Manifest:
     """The file of a run's options and of its stages' records.
 
     Args:
-        folder: The run's folder.
-        options: What the user asks for.
+        folder: Folder of the run.
+        options: Options of the user.
         stages: Records of the stages, in order.
     """
 
@@ -61,7 +61,7 @@ class Manifest:
         return cls(folder, options, content['stages'])
 
     def match(self, stages: Sequence[Stage]) -> None:
-        """Have records of just these stages; known records are kept."""
+        """Limit the records to these stages, and add missing ones."""
         records = {}
         for stage in stages:
             record = self.stages.get(stage.name)
@@ -98,10 +98,10 @@ class Manifest:
         """Note how a stage ended.
 
         Args:
-            record: The stage's record.
+            record: Record of the stage.
             state: ``'finished'``, ``'failed'`` or ``'waiting'`` (stopped).
-            start: ``time.monotonic()`` of its start.
-            output: Digest of what it wrote.
+            start: ``time.monotonic()`` at the stage's start.
+            output: Digest of the stage's output.
         """
         record.state, record.output = state, output
         elapsed = time.monotonic() - start
@@ -110,7 +110,7 @@ class Manifest:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what a run depends on."""
+    """Return the versions of Python and the packages of a run."""
     found = {
         'mmseg_weakclip': __version__,
         'python': platform.python_version(),

@@ -1,4 +1,4 @@
-"""Configs of the stages that ask CLIP: from a base and a run."""
+"""Configs of the stages that use CLIP, made of a base config and a run."""
 
 import os
 from typing import Any
@@ -21,7 +21,7 @@ from .config_edits import (
 from .options import RANDOM
 from .run import Run
 
-# Side of the class maps that are kept, in pixels to a value.
+# Stride of stored class maps: pixels per value, along each side.
 SCORE_STRIDE = 2
 TRUTH = ('LoadTruthIfPresent',)
 
@@ -39,7 +39,7 @@ def crf_settings(run: Run) -> str | dict[str, Any] | None:
 
 
 def background_prompts(run: Run) -> list[str]:
-    """The user's words, or scenery that is no class of the user's."""
+    """Return the user's background words, or scenery without the classes."""
     if run.classes.background is not None:
         return list(run.classes.background)
     from mmseg_weakclip.models.clip.vocabulary import resolve_names
@@ -58,12 +58,12 @@ def background_prompts(run: Run) -> list[str]:
 
 
 def has_custom_prompts(info: ClassInfo) -> bool:
-    """Return whether the user chose other prompts than the name."""
+    """Return whether the user chose prompts other than the name."""
     return info.prompts != (info.name,)
 
 
 def set_model(cfg: Config, run: Run) -> None:
-    """Give a model the user's classes, their names and CLIP."""
+    """Set the user's classes, their names and CLIP in a model."""
     options = run.options
     set_classes(cfg.model, run.num_classes)
     set_names(
@@ -80,17 +80,17 @@ def set_model(cfg: Config, run: Run) -> None:
 
 
 def iterations_of(run: Run, kind: str) -> int:
-    """Length of a training of the method; see :func:`training_config`."""
+    """Return the number of iterations of a training of the method."""
     published = load_base(run, kind).train_cfg.max_iters
     return run.options.method_iterations or published
 
 
 def seeds_config(run: Run, kind: str) -> Config:
-    """Class maps of all labelled images, kept for the refinement.
+    """Return the config that stores class maps of all labelled images.
 
     Args:
-        run: The run.
-        kind: ``'excel'``, ``'clipes'``, or ``'clims'``.
+        run: Run of the stage.
+        kind: Maker of the maps: ``'excel'``, ``'clipes'``, or ``'clims'``.
     """
     cfg = load_base(run, kind)
     set_model(cfg, run)
@@ -117,11 +117,11 @@ def seeds_config(run: Run, kind: str) -> Config:
 
 
 def refine_config(run: Run, kind: str) -> Config:
-    """What ``tools/refine_seeds.py`` makes of the class maps.
+    """Return the config for the refinement of stored class maps.
 
     Args:
-        run: The run.
-        kind: As for :func:`seeds_config`.
+        run: Run of the stage.
+        kind: Maker of the maps: ``'excel'``, ``'clipes'``, or ``'clims'``.
     """
     model = load_base(run, kind).model
     head = model.decode_head
@@ -142,12 +142,13 @@ def refine_config(run: Run, kind: str) -> Config:
 
 
 def training_config(run: Run, kind: str, masks: str | None) -> Config:
-    """A training of the method.
+    """Return the config of a training of the method.
 
     Args:
-        run: The run.
-        kind: ``'classifier'``, ``'clims'`` or ``'weakclip'``.
-        masks: Folder of the run whose masks it learns from, or None.
+        run: Run of the stage.
+        kind: Model to train: ``'classifier'``, ``'clims'`` or ``'weakclip'``.
+        masks: Folder, relative to the run's, of the masks to train on, or
+            None.
     """
     cfg = load_base(run, kind)
     set_model(cfg, run)
@@ -175,7 +176,7 @@ def training_config(run: Run, kind: str, masks: str | None) -> Config:
 
 
 def weakclip_masks_config(run: Run) -> Config:
-    """Masks of a trained WeakCLIP, of all labelled images."""
+    """Return the config for WeakCLIP's masks of all labelled images."""
     cfg = load_base(run, 'masks')
     set_model(cfg, run)
     if run.options.clip is not None:
@@ -200,10 +201,10 @@ def weakclip_masks_config(run: Run) -> Config:
 
 
 def describe_images(run: Run, split: str, **settings: Any) -> dict[str, Any]:
-    """The data set of one list of images.
+    """Return the data set config of one list of images.
 
     Args:
-        run: The run.
+        run: Run of the stage.
         split: Name of the list in ``data/``, without its suffix.
         settings: More arguments of ``WeakSegDataset``.
     """
@@ -219,7 +220,7 @@ def describe_images(run: Run, split: str, **settings: Any) -> dict[str, Any]:
 
 
 def set_machine(cfg: Config, run: Run) -> None:
-    """Workers of the loaders, and seed of all random numbers."""
+    """Set the workers of the loaders, and the seed of all random numbers."""
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         loader = cfg.get(name)
         if loader:
@@ -229,6 +230,6 @@ def set_machine(cfg: Config, run: Run) -> None:
 
 
 def set_test_batch(loader: dict[str, Any], run: Run) -> None:
-    """Have a loader of whole images take one at a time if sizes differ."""
+    """Set the batch size of whole images: 1 if their sizes differ."""
     if len({image.size for image in run.images}) > 1:
         loader['batch_size'] = 1

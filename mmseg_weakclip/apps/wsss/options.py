@@ -1,4 +1,4 @@
-"""What a user asks for: options, and the choices that they have."""
+"""Options of a run, and the known choices of each."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -12,7 +12,7 @@ RANDOM_NOTE = 'CLIP has random weights: masks and scores mean nothing.'
 
 METHODS = ('excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip')
 CRFS = ('none', 'voc12', 'coco14')
-# Files of configs/segmenters, by what a user calls them.
+# Value of --segmenter -> file in configs/segmenters.
 SEGMENTERS = {
     'deeplabv1_resnet38d': 'deeplabv1_resnet38d_4xb4-40k_voc12-448x448',
     'deeplabv2_r101': 'deeplabv2_r101_2xb10-30k_voc12-321x321',
@@ -27,9 +27,9 @@ SEGMENTERS = {
 
 @dataclass(frozen=True)
 class Options:
-    """All that a run depends on; see the tool for what each means.
+    """Options of a run; ``weakclip run --help`` describes them.
 
-    Attributes with a ``None`` leave the choice to the method.
+    ``None`` leaves the choice to the method.
     """
 
     images: str
@@ -60,18 +60,18 @@ class Options:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> 'Options':
-        """Return the options that a manifest has."""
+        """Return the options stored in a manifest."""
         known = {field.name for field in fields(cls)}
         values = {key: v for key, v in values.items() if key in known}
         return cls(**{**values, 'notes': tuple(values.get('notes', ()))})
 
     def with_clip_defaults(self, default: str | None = None) -> 'Options':
-        """Return options with weights where only a CLIP was named.
+        """Return options with CLIP's default weights if none are given.
 
-        A note says what to think of random ones.
+        Random weights add a note that results mean nothing.
 
         Args:
-            default: The profile's CLIP; None leaves it to the configs.
+            default: CLIP of the profile; None leaves it to the configs.
         """
         clip, weights = self.clip, self.clip_weights
         if clip is None:
@@ -84,5 +84,5 @@ class Options:
         return replace(self, clip=clip, clip_weights=weights, notes=notes)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the options as JSON has them."""
+        """Return the options as a JSON object."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""Run the stages, one after the other, each once."""
+"""Execution of a run's stages, in order, each once."""
 
 import re
 import shutil
@@ -41,7 +41,7 @@ from .scoring import (
 )
 from .stages import Stage, checkpoint_name
 
-# What a killed process leaves of a file that it was writing.
+# Names of unfinished files that a killed process leaves.
 LEFTOVER = re.compile(r'^\..+\.(?:[a-z0-9_]{8}|part)$')
 STEP_OUTPUTS = {
     'score': SCORES,
@@ -53,15 +53,15 @@ Report = Callable[[str], None]
 
 
 class Pipeline:
-    """Runs what is not done yet.
+    """Execution of the stages that are not done yet.
 
     Args:
-        run: The run; its images are those of an earlier run, or none.
-        sources: What the user gave.
+        run: Run, with the images of an earlier start, if any.
+        sources: Images, labels and masks of the user.
         stages: All stages, in order.
-        manifest: What is done.
-        launcher: Starts the commands of the stages.
-        report: Tells the user something.
+        manifest: Records of the stages.
+        launcher: Launcher that starts the commands of the stages.
+        report: Function that shows the user a message.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class Pipeline:
         self.report = report
 
     def run_stages(self, until: str | None = None) -> None:
-        """Do all stages, or those up to one.
+        """Run all stages, or those up to one.
 
         Raises:
-            UserError: Something has to be put right by the user.
+            UserError: The user has to correct something.
             StageFailed: A stage ended with an error.
-            KeyboardInterrupt: The user stopped it.
+            KeyboardInterrupt: The user stopped the run.
         """
         for number, stage in enumerate(self.stages.values(), 1):
             label = f'[{number}/{len(self.stages)}] {stage.title}'
@@ -105,7 +105,7 @@ class Pipeline:
                 continue
             record = self.manifest.stages[stage.name]
             if write_config(self.run, stage, record):
-                self.report(f'{record.config} was edited, it is kept')
+                self.report(f'{record.config} was edited by hand and is kept')
         self.manifest.save()
 
     def _do(self, stage: Stage, label: str) -> None:
@@ -120,7 +120,9 @@ class Pipeline:
                 for key in inputs.keys() | record.inputs.keys()
                 if inputs.get(key) != record.inputs.get(key)
             )
-            self.report(f'{label}: begins anew, changed: {", ".join(changed)}')
+            self.report(
+                f'{label}: starts again, changed: {", ".join(changed)}'
+            )
             self._clear(stage)
         self._sweep(stage)
         self.manifest.begin(record, inputs)
@@ -149,7 +151,7 @@ class Pipeline:
         )
 
     def inputs(self, stage: Stage) -> dict[str, str]:
-        """A digest of each thing that a stage reads."""
+        """Return a digest of each input of a stage, by name."""
         if stage.kind == 'data':
             return self._data_inputs()
         found = {name: self.output(self.stages[name]) for name in stage.reads}
@@ -182,7 +184,7 @@ class Pipeline:
         )
 
     def output(self, stage: Stage) -> str:
-        """A digest of what a stage left; 'missing' if it left nothing."""
+        """Return a digest of a stage's output; 'missing' if there is none."""
         folder = self.run.folder / stage.folder
         if stage.kind == 'data':
             names = (INDEX, CLASSES, LABELS)
@@ -200,14 +202,14 @@ class Pipeline:
         return digest_file(path)
 
     def _clear(self, stage: Stage) -> None:
-        """Remove what a stage made of other inputs."""
+        """Remove what a stage wrote for other inputs."""
         if stage.kind == 'data':
             return  # files are compared one by one
         if stage.folder:
             shutil.rmtree(self.run.folder / stage.folder, ignore_errors=True)
 
     def _sweep(self, stage: Stage) -> None:
-        """Remove pieces of files that a killed process was writing."""
+        """Remove unfinished files of killed processes."""
         folder = self.run.folder / stage.folder
         paths = folder.rglob('.*') if stage.folder else folder.glob('.*')
         for path in paths:
@@ -240,15 +242,15 @@ class Pipeline:
             record.peak_memory_gib = usage.peak_memory_gib
             record.peak_gpu_gib = usage.peak_gpu_gib
             if not outputs_exist(run, stage):
-                raise StageFailed(f'{label} has left nothing')
+                raise StageFailed(f'{label} wrote no output')
 
     def check_weights(self) -> None:
-        """Have all weights that stages not done yet start from.
+        """Check the initial weights of all stages that are not done yet.
 
         Raises:
-            UserError: Some can't be had.
+            UserError: Some weights cannot be loaded.
         """
-        # What a user has edited counts, not what was written.
+        # Read the files, since the user may have edited them.
         configs = [
             str(config_path(self.run, stage))
             for stage in self.stages.values()
@@ -262,7 +264,7 @@ class Pipeline:
             raise UserError(line.removeprefix('error: '))
 
     def _is_trusted(self, stage: Stage) -> bool:
-        """Return whether a stage has finished with the config that it has."""
+        """Return whether a stage has finished with its present config."""
         record = self.manifest.stages[stage.name]
         path = config_path(self.run, stage)
         return record.state == 'finished' and record.inputs.get(

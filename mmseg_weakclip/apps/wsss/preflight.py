@@ -1,4 +1,4 @@
-"""Check the machine before a run begins."""
+"""Checks of the machine before a run begins."""
 
 import os
 import shutil
@@ -8,18 +8,18 @@ from pathlib import Path
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.common.workers import may_have_gpus
 
-# Left free on the disk beside what the run is expected to write, in bytes.
+# Bytes to leave free on the disk besides what the run is expected to write.
 RESERVE = 200 * 2**20
 
 
 def choose_gpus(asked: int | None) -> int:
-    """Number of GPUs that the stages use; 0 is the CPU.
+    """Return the number of GPUs that the stages use; 0 is the CPU.
 
     Args:
-        asked: By the user; None takes one where there is one.
+        asked: Number that the user asks for; None takes one if there is one.
 
     Raises:
-        UserError: There are not so many.
+        UserError: The machine has fewer GPUs.
     """
     if asked == 0 or asked is None and not may_have_gpus():
         return 0
@@ -29,7 +29,7 @@ def choose_gpus(asked: int | None) -> int:
     if asked is None:
         return min(1, there)
     if asked < 0:
-        raise UserError(f'--gpus {asked} is negative')
+        raise UserError(f'--gpus {asked} is negative; give 0 or more')
     if asked > there:
         raise UserError(
             f'--gpus {asked}, but this machine has {there}'
@@ -39,17 +39,17 @@ def choose_gpus(asked: int | None) -> int:
 
 
 def choose_workers() -> int:
-    """Processes for loading and refinement: the processors we may use."""
+    """Return the number of workers: the processors this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def check_folder(folder: Path) -> None:
-    """Make the folder of a run, and see that it can be written.
+    """Make the folder of a run, and check that it can be written.
 
     Raises:
-        UserError: It can't.
+        UserError: The folder cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,19 +57,19 @@ def check_folder(folder: Path) -> None:
             file.write(b'x')
     except OSError as error:
         raise UserError(
-            f'--work-dir {folder} can not be written: {error.strerror}'
+            f'--work-dir {folder} cannot be written: {error.strerror}'
         ) from error
 
 
 def check_disk(folder: Path, needed: int) -> None:
-    """See that a run fits on the disk.
+    """Check that a run fits on the disk.
 
     Args:
-        folder: Of the run, or the next one above that exists.
-        needed: Bytes that it is expected to write.
+        folder: Folder of the run, or the nearest existing one above it.
+        needed: Number of bytes that the run is expected to write.
 
     Raises:
-        UserError: It does not fit.
+        UserError: The disk has too little free space.
     """
     while not folder.exists():
         folder = folder.parent

@@ -28,20 +28,20 @@ from .labels import Labelling, read_labelling
 from .options import Options
 from .sources import find_truth, read_val_list, split_by_hash
 
-# Headers that are read to know how large the images are.
+# Number of image headers to read for the estimate of sizes.
 PROBED = 50
 UNKNOWN_SIZE = (480, 640)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a user gave, read and matched, before any image is decoded.
+    """Images, labels and masks of the user, matched but not yet decoded.
 
     Attributes:
         ids: Id by path of the image, below the folder of images.
         labelling: Classes and labels.
-        val: Paths of the validation split.
-        truth: Mask by path of the image.
+        val: Paths of the images of the validation split.
+        truth: True mask by path of the image.
     """
 
     ids: dict[str, str]
@@ -59,11 +59,11 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
     """Read folders, labels and lists.
 
     Args:
-        options: Of the run.
-        classes: As ``--classes`` gives them, or None.
+        options: Options of the run.
+        classes: Classes that ``--classes`` gives, or None.
 
     Raises:
-        UserError: Something in them has to be put right.
+        UserError: The user has to correct something in them.
     """
     own = [options.work_dir, options.truth]
     images = find_images(
@@ -75,7 +75,7 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
     if options.truth is not None:
         if classes is None:
             raise UserError(
-                '--truth needs --classes: the ids in masks are places in a '
+                '--truth needs --classes: ids in masks are positions in a '
                 'list of classes, which labels alone do not give'
             )
         truth = find_truth(Path(options.truth), images)
@@ -92,7 +92,7 @@ def list_images(sources: Sources) -> list[RunImage]:
     """Return the images of a run; files and sizes are not known yet.
 
     Args:
-        sources: What the user gave.
+        sources: Images, labels and masks of the user.
     """
     names = sources.classes.names
     images = []
@@ -116,11 +116,11 @@ def list_images(sources: Sources) -> list[RunImage]:
 
 
 def estimate_sizes(sources: Sources, options: Options) -> list[RunImage]:
-    """Return the images of a run with sizes as some of them have them.
+    """Return the images of a run with sizes estimated from a sample.
 
     Args:
-        sources: What the user gave.
-        options: What the user asks for.
+        sources: Images, labels and masks of the user.
+        options: Options of the user.
     """
     folder = Path(options.images)
     images = list_images(sources)
@@ -149,17 +149,17 @@ def prepare_data(
     """Decode every image once, and write ``data/``.
 
     Args:
-        options: What the user asks for.
-        sources: What the user gave.
-        folder: The run's folder.
+        options: Options of the user.
+        sources: Images, labels and masks of the user.
+        folder: Folder of the run.
         workers: Threads; OpenCV and Pillow decode without Python's lock.
 
     Returns:
-        All images; those that can't be read are left out where the options
-        say so.
+        All images, without unreadable ones if the options allow to skip
+        them.
 
     Raises:
-        UserError: Images or masks can't be read.
+        UserError: Images or masks cannot be read.
     """
     data = folder / DATA
     planned = list_images(sources)
@@ -193,8 +193,8 @@ def prepare_data(
             )
     if errors and not options.skip_damaged:
         raise UserError(
-            f'{count(len(errors), "file")} can not be used, the first: '
-            f'{errors[0]} Mend or remove them, or go on without them by '
+            f'{count(len(errors), "file")} cannot be used, the first: '
+            f'{errors[0]} Repair or remove them, or go on without them by '
             '--skip-damaged'
         )
     if not any(image.split == 'train' for image in images):
@@ -228,14 +228,14 @@ def _remove_others(folder: Path, kept: set[str]) -> None:
 def write_data(
     folder: Path, images: Sequence[RunImage], classes: ClassList
 ) -> None:
-    """Write all that the stages and the report read of the data.
+    """Write lists, classes and index of the data.
 
-    The index comes last, so that it is there only when all else is.
+    The index comes last: where it exists, the data is complete.
 
     Args:
-        folder: The run's folder.
+        folder: Folder of the run.
         images: All images, in order.
-        classes: Their classes.
+        classes: Classes of the run.
     """
     lists: dict[str, list[str]] = {split: [] for split in SPLITS}
     for image in images:
@@ -268,16 +268,16 @@ def write_data(
 
 
 def describe_data(images: Sequence[RunImage], classes: ClassList) -> list[str]:
-    """Return what a user should know of the data, in a few lines."""
+    """Return a summary of the data, in a few lines."""
     splits = Counter(image.split for image in images)
     shrunk = sum(image.size != image.original_size for image in images)
     lines = [
         f'{len(images)} images: {splits["train"]} to train on, '
         f'{splits["val"]} kept for validation, {splits["unlabelled"]} '
-        'without labels (predicted on only)',
+        'without labels (only predicted)',
     ]
     if shrunk:
-        lines.append(f'{shrunk} large images are worked on at a smaller size')
+        lines.append(f'{shrunk} large images are reduced in size')
     truth = sum(image.truth is not None for image in images)
     lines.append(
         f'{truth} images have masks, for scores only'

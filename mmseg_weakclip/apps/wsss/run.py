@@ -1,4 +1,4 @@
-"""What the stages of a run share: its folder, data, machine and profile."""
+"""Settings that the stages of a run share: folder, data, machine, profile."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,13 +22,13 @@ DEFAULT = 'photos'
 
 @dataclass(frozen=True)
 class Profile:
-    """What ``--profile`` names.
+    """A set of base configs, chosen by ``--profile``.
 
     Attributes:
-        name: Stem of its file.
-        bases: Config of each stage of a method, below ``configs/``.
+        name: Stem of the profile's file.
+        bases: Config of each stage of a method, relative to ``configs/``.
         crf: Preset or parameters of the dense CRF.
-        clip: CLIP that the configs are made for; None if they name it.
+        clip: CLIP that the configs are made for; None if the configs name it.
     """
 
     name: str
@@ -55,7 +55,7 @@ def choose_profile(options: Options) -> Profile:
     """Return the profile that a user names, or that a CLIP is made for.
 
     Raises:
-        UserError: There is no profile of that name.
+        UserError: The name of the profile is unknown.
     """
     profiles = load_profiles(resource_root())
     if options.profile is not None:
@@ -73,16 +73,16 @@ def choose_profile(options: Options) -> Profile:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of the pipeline.
+    """A run of the pipeline on this machine.
 
     Attributes:
         root: Folder that holds ``configs/``.
-        folder: The run's folder.
-        options: What the user asks for.
+        folder: Folder of the run.
+        options: Options of the user.
         classes: All classes.
-        images: All images; none before the data are prepared.
-        gpus: Number that the stages use; 0 is the CPU.
-        workers: Processes that load or refine.
+        images: All images; empty before the data is prepared.
+        gpus: Number of GPUs that the stages use; 0 is the CPU.
+        workers: Number of processes that load or refine.
     """
 
     root: Path
@@ -105,7 +105,7 @@ class Run:
         """Return a run on this machine, with the images of an earlier start.
 
         Raises:
-            UserError: More GPUs are asked for than there are.
+            UserError: The machine has fewer GPUs than the options ask for.
         """
         return cls(
             root=resource_root(),

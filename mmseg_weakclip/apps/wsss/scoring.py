@@ -1,4 +1,4 @@
-"""Scores of all masks of a run, where the user has masks."""
+"""Scores of a run's masks against those of the user."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -33,15 +33,15 @@ def score_masks(
     names: Sequence[str],
     on_image: Callable[[], object] = lambda: None,
 ) -> dict[str, Any] | None:
-    """Return the IoU of masks against the user's; None if there are none.
+    """Return the IoU of masks against the user's; None without any.
 
     Args:
         folder: Folder with ``masks/<id>.png``.
-        images: Images; those without a mask in the folder, or without
-            truth, don't count.
-        data: Folder of the truth.
+        images: Images to score; those without a mask in the folder or
+            without truth are skipped.
+        data: Folder of the true masks.
         names: Class names, background first.
-        on_image: Is called for each image.
+        on_image: Function to call after each image.
     """
     total, scored = np.zeros((len(names), len(names) + 1), np.int64), 0
     for image in images:
@@ -72,8 +72,8 @@ def write_scores(run: Run) -> dict[str, Any]:
     """Score seeds, pseudo masks and predictions, by split.
 
     Returns:
-        What ``scores.json`` holds: by role and split, see
-        :func:`score_masks`. No file without any truth.
+        Scores by role and split, as in ``scores.json``, which is not written
+        without truth.
     """
     names = run.classes.names
     roles: dict[str, dict[str, Any]] = {}
@@ -98,7 +98,7 @@ def write_scores(run: Run) -> dict[str, Any]:
 
 
 def describe_scores(roles: dict[str, Any]) -> list[str]:
-    """The mean IoUs, a line for each kind of masks."""
+    """Return the mean IoUs, a line for each kind of masks."""
     titles = {
         'seeds': 'seeds (labels given)',
         'masks': 'pseudo masks (labels given)',
@@ -153,10 +153,10 @@ def collect_results(run: Run) -> dict[str, int]:
 
 
 def result_paths(images: list[RunImage]) -> dict[str, Path]:
-    """Where the mask of each image goes, below the folder of its kind.
+    """Return the path of each image's mask, below the folder of its kind.
 
-    The user's path with the suffix .png; after the old suffix where two
-    images differ in it only.
+    This is the image's path with the suffix .png, which is appended to the
+    old suffix where two images differ only in that.
     """
     plain = {
         entry.id: PurePosixPath(entry.source).with_suffix('.png')

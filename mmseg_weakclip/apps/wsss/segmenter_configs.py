@@ -1,4 +1,4 @@
-"""The last trained stage: a stock segmenter on the run's pseudo masks."""
+"""Configs of the last training: a segmenter on the run's pseudo masks."""
 
 import statistics
 from typing import Any
@@ -21,8 +21,8 @@ from .run import Run
 
 # Sides of training crops, in pixels.
 SMALLEST_CROP, LARGEST_CROP, CROP_STEP = 64, 512, 32
-# Smaller images are enlarged to this short side, or small things would be
-# lost: networks see every fourth pixel, or fewer. Crops stay small.
+# Smaller images are enlarged to this short side, since networks reduce images
+# by 4 or more and would lose small objects. Crops stay small.
 SMALLEST_SIDE = 160
 # A published schedule is shortened to this many passes over the images.
 MAX_PASSES = 40
@@ -36,13 +36,13 @@ PACK = dict(
 
 
 def load_segmenter(run: Run) -> Config:
-    """The config that a user's choice of a segmenter means."""
+    """Return the config of the segmenter that the user chose."""
     name = SEGMENTERS[run.options.segmenter]
     return Config.fromfile(run.root / 'configs/segmenters' / f'{name}.py')
 
 
 def crop_side(run: Run) -> int:
-    """Side of a training crop: the median short side of the images."""
+    """Return the side of training crops: the images' median short side."""
     if run.options.segmenter_size is not None:
         return run.options.segmenter_size
     short = statistics.median(min(image.size) for image in run.images)
@@ -51,14 +51,14 @@ def crop_side(run: Run) -> int:
 
 
 def image_side(run: Run) -> int:
-    """Short side that images are brought to, before chance scales them."""
+    """Return the short side of images before random scaling."""
     if run.options.segmenter_size is not None:
         return run.options.segmenter_size
     return max(SMALLEST_SIDE, crop_side(run))
 
 
 def segmenter_iterations(run: Run, cfg: Config) -> int:
-    """Length of the training: published, or MAX_PASSES over few images."""
+    """Return the number of iterations: published, or MAX_PASSES if fewer."""
     if run.options.iterations is not None:
         return run.options.iterations
     batch = run.options.batch_size or cfg.train_dataloader.batch_size
@@ -67,13 +67,13 @@ def segmenter_iterations(run: Run, cfg: Config) -> int:
 
 
 def train_pipeline(crop: int, side: int) -> list[dict[str, Any]]:
-    """Augmentation that looks at no pixel of a mask.
+    """Return training transforms that do not depend on the masks' content.
 
     Args:
         crop: Side of the crops, in pixels.
         side: Short side of the images, in pixels.
     """
-    # Enlarged images are not enlarged as much again.
+    # Limit random scaling of images that are enlarged already.
     largest = max(1.75 * crop, 1.25 * side) / side
     return [
         dict(type='LoadColorImage'),
@@ -92,7 +92,7 @@ def train_pipeline(crop: int, side: int) -> list[dict[str, Any]]:
 
 
 def test_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
-    """An image at the size that was trained on, and its mask if wanted."""
+    """Return test transforms: resize to the training size, load the mask."""
     pipeline: list[dict[str, Any]] = [
         dict(type='LoadColorImage'),
         dict(type='Resize', scale=(8 * side, side), keep_ratio=True),
@@ -103,7 +103,7 @@ def test_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
 
 
 def segmenter_config(run: Run) -> Config:
-    """The training; scored on the way where val has truth."""
+    """Return the training config, with validation if val has truth."""
     cfg = load_segmenter(run)
     _fit_model(cfg, run)
     cfg.train_dataloader.dataset = describe_images(
@@ -135,10 +135,10 @@ def segmenter_config(run: Run) -> Config:
 
 
 def predict_config(run: Run) -> Config:
-    """What the trained segmenter sees in all images, without labels."""
+    """Return the config for the segmenter's masks of all images."""
     cfg = load_segmenter(run)
     _fit_model(cfg, run)
-    # The checkpoint brings all weights.
+    # The checkpoint holds all weights.
     replace_weights(cfg.model, None)
     cfg.test_dataloader = _loader(run, 'all', truth=False)
     set_test_batch(cfg.test_dataloader, run)
@@ -155,7 +155,7 @@ def predict_config(run: Run) -> Config:
 
 
 def _fit_model(cfg: Config, run: Run) -> None:
-    """Classes, crop and starting weights of the user's run."""
+    """Set the run's classes, crop size and initial weights in a model."""
     side = crop_side(run)
     set_classes(cfg.model, run.num_classes)
     cfg.model.data_preprocessor.size = (side, side)

@@ -1,4 +1,4 @@
-"""Which images are trained on, which are kept, and which have masks."""
+"""Choice of validation images, and search for true masks."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ MAX_VAL = 500
 def split_by_hash(
     images: Sequence[str], share: float, candidates: Sequence[str] = ()
 ) -> set[str]:
-    """The images of the validation split, the same on every machine.
+    """Return the validation split, the same on every machine.
 
-    An image keeps its place in the order when others come or go.
+    Adding or removing images does not change the order of the others.
 
     Args:
         images: Relative paths of all labelled images.
-        share: Of them that is kept, 0 to 1; at most MAX_VAL images.
-        candidates: Those that may be kept; none: any.
+        share: Share of images in the split, 0 to 1; at most MAX_VAL images.
+        candidates: Images that may be chosen; all if empty.
 
     Returns:
-        At least one image if there are two, and never all.
+        Paths in the split: at least one if there are two images, never all.
     """
     if share == 0 or len(images) < 2:
         return set()
@@ -39,15 +39,15 @@ def _digest(path: str) -> str:
 
 
 def read_val_list(path: Path, images: Sequence[str]) -> set[str]:
-    """The images that a user's list names for validation.
+    """Return the images that a user's list names for validation.
 
     Args:
-        path: A name per line, see ``read_id_list``.
+        path: File with a name per line.
         images: Relative paths of all labelled images.
 
     Raises:
-        UserError: No such file, a name of no labelled image, or nothing is
-            left to train on.
+        UserError: The file is missing, names an image without labels, or
+            leaves none to train on.
     """
     try:
         listed = read_id_list(path)
@@ -66,8 +66,8 @@ def read_val_list(path: Path, images: Sequence[str]) -> set[str]:
             chosen.add(found)
     if unknown:
         raise UserError(
-            f'--val-list {path} names {count(len(unknown), "image")} without '
-            f'labels or not there, the first {unknown[0]}'
+            f'--val-list {path} names {count(len(unknown), "image")} that '
+            f'lack labels or are missing; the first is {unknown[0]}'
         )
     if len(chosen) == len(images):
         raise UserError(f'--val-list {path} leaves no image to train on')
@@ -75,20 +75,21 @@ def read_val_list(path: Path, images: Sequence[str]) -> set[str]:
 
 
 def find_truth(folder: Path, images: Sequence[str]) -> dict[str, Path]:
-    """The mask of each image that has one.
+    """Return the true mask of each image that has one.
 
     Args:
-        folder: Of PNGs, called like the images, in any folders.
+        folder: Folder of PNGs named like the images, subfolders included.
         images: Relative paths of the images.
 
     Returns:
-        Mask by path of the image.
+        File of the mask by path of the image.
 
     Raises:
-        UserError: No such folder, no PNG in it, or none belongs to an image.
+        UserError: The folder is missing, holds no PNG, or none that is named
+            like an image.
     """
     if not folder.is_dir():
-        raise UserError(f'--truth {folder} is no folder')
+        raise UserError(f'--truth {folder} is not a folder')
     masks = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob('*')

@@ -1,4 +1,4 @@
-"""A process that has imported everything, and forks one for each stage.
+"""A server process that imports the package once, and forks the stages.
 
 Importing torch, mmseg and open_clip takes five seconds, which each stage would
 pay again. On Linux one process pays once, while the data are being checked;
@@ -27,12 +27,12 @@ from mmseg_weakclip.common.workers import may_have_gpus
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[3]
 LIMIT = 1 << 20
-# Linux: a signal for the child when its parent dies in any way.
+# Linux: option of prctl that sets a signal for the death of the parent.
 PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent is gone."""
+    """Make the kernel kill this process when its parent ends."""
     if sys.platform == 'linux':
         import ctypes
 
@@ -40,10 +40,10 @@ def die_with_parent() -> None:
 
 
 def package_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a stage, in which the package is found.
+    """Return the environment of a stage, with the package on its path.
 
     Args:
-        settings: Variables to set besides.
+        settings: Environment variables to add.
     """
     environment = {**os.environ, 'PYTHONUNBUFFERED': '1', **settings}
     environment['PYTHONPATH'] = os.pathsep.join(
@@ -54,11 +54,11 @@ def package_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a stage's process ended.
+    """Exit code and memory of a stage's process.
 
     Attributes:
         code: Exit code; -N for a process that was killed by signal N.
-        max_rss: Peak memory of its largest process, in units of
+        max_rss: Peak memory of the largest process, in units of
             ``ru_maxrss``.
     """
 
@@ -67,10 +67,10 @@ class Ended:
 
 
 class StageServer:
-    """The server, as the main process knows it.
+    """The main process's handle on the server.
 
     Args:
-        settings: Variables of its environment.
+        settings: Environment variables of the server.
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
@@ -94,12 +94,12 @@ class StageServer:
         """Start a command of ``weakclip``.
 
         Args:
-            words: The words behind ``weakclip``.
-            output: File descriptor for what it prints.
-            keep_open: File descriptors that it holds as long as it lives.
+            words: Words of the command line after ``weakclip``.
+            output: File descriptor for the command's output.
+            keep_open: File descriptors that the command keeps open.
 
         Returns:
-            Its process id, which is also that of its group.
+            Process id of the command, which is also that of its group.
         """
         request = json.dumps(dict(words=list(words), cwd=os.getcwd()))
         descriptors = [output, *keep_open]
@@ -123,7 +123,7 @@ class StageServer:
         self.close()
 
     def close(self) -> None:
-        """End the server and what it still runs."""
+        """End the server and its running command."""
         self._socket.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
@@ -134,15 +134,15 @@ class StageServer:
 def start_server(gpus: int | None) -> Iterator[StageServer | None]:
     """Start a server for the stages of a run, where that is safe.
 
-    A process must not be forked behind CUDA, and Macs forbid it behind most
-    libraries.
+    A process must not be forked after CUDA is used, nor on Macs after most
+    libraries are loaded.
 
     Args:
         gpus: Number of GPUs that the user asks for; None takes one where
             there is one.
 
     Yields:
-        The server, or None.
+        The server, or None where forking is not safe.
     """
     on_cpu = gpus == 0 or gpus is None and not may_have_gpus()
     if not on_cpu or sys.platform != 'linux':
@@ -159,11 +159,11 @@ def serve(channel: socket.socket) -> None:
 
     import mmseg_weakclip.parts  # noqa: F401
 
-    # What is there by now is shared with the forks as long as nobody, such as
-    # their garbage collectors, writes to it.
+    # Memory is shared with the forks until something, such as their garbage
+    # collectors, writes to it.
     gc.collect()
     gc.freeze()
-    # Its processes end without taking all that down again.
+    # Its processes end without the interpreter's cleanup.
     context = multiprocessing.get_context('fork')
     while True:
         request, descriptors, _, _ = socket.recv_fds(channel, LIMIT, 8)
@@ -177,7 +177,7 @@ def serve(channel: socket.socket) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         channel.send(json.dumps(dict(pid=process.pid)).encode())
-        # Not by join(), which does not tell the memory.
+        # Not join(), which does not return the memory.
         _, status, usage = os.wait4(process.pid or 0, 0)
         code = os.waitstatus_to_exitcode(status)
         answer = dict(code=code, max_rss=usage.ru_maxrss)
@@ -187,7 +187,7 @@ def serve(channel: socket.socket) -> None:
 def _run(
     request: dict[str, Any], output: int, channel: socket.socket
 ) -> NoReturn:
-    """Be the process of a command."""
+    """Run a command in the forked process, and exit."""
     channel.close()
     os.setsid()
     die_with_parent()

@@ -33,15 +33,16 @@ class Stage:
     """One step of a run.
 
     Attributes:
-        name: Also of its config, its log and, mostly, its folder.
-        title: For people.
-        kind: ``'data'``, ``'train'``, ``'test'``, ``'refine'``, or a step
-            of this process: ``'score'``, ``'results'``, ``'report'``.
-        reads: Stages whose outputs it needs.
-        folder: Its output, below that of the run; '' for files there.
-        config: Makes its config; None if it has none.
-        weights: Training stage whose checkpoint it loads, or ''.
-        source: Refinements: folder of the class maps.
+        name: Key of the stage; also of its config, its log and, mostly, its
+            folder.
+        title: Title in messages and reports.
+        kind: Command: ``'data'``, ``'train'``, ``'test'``, ``'refine'``, or
+            a step of this process: ``'score'``, ``'results'``, ``'report'``.
+        reads: Stages whose outputs this one needs.
+        folder: Output folder, relative to the run's; '' for the run's own.
+        config: Function that makes the config; None without a config.
+        weights: Training stage whose checkpoint this one loads, or ''.
+        source: Folder of the class maps, for refinements.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Stage:
 
 
 def stages_of(method: str) -> list[Stage]:
-    """All stages of a method."""
+    """Return all stages of a method."""
     seeds = {'weakclip': 'clipes', 'excel+weakclip': 'excel'}.get(
         method, method
     )
@@ -150,23 +151,23 @@ def _refinement(name: str, title: str, seeds: str) -> Stage:
 
 
 def training_iterations(run: Run, stage: Stage) -> int:
-    """Length of a training stage."""
+    """Return the number of iterations of a training stage."""
     if stage.name == 'segmenter':
         return segmenter_iterations(run, load_segmenter(run))
     return iterations_of(run, stage.name)
 
 
 def checkpoint_name(run: Run, stage: Stage) -> str:
-    """What a finished training leaves, below the folder of the run."""
+    """Return the last checkpoint of a training, relative to the run."""
     return f'{stage.folder}/iter_{training_iterations(run, stage)}.pth'
 
 
 def describe_plan(run: Run, stages: Sequence[Stage]) -> list[str]:
-    """Return a line for each stage, and one for the sum of bytes.
+    """Return the plan: a line for each stage, and one for the disk space.
 
     Args:
-        run: The run, with its images.
-        stages: Its stages.
+        run: Run with its images.
+        stages: Stages of the run.
     """
     lines = []
     for number, stage in enumerate(stages, 1):

@@ -135,7 +135,7 @@ def test_no_number_is_no_pass(build):
     for broken, problem in (
         (lambda x: torch.full((len(x), 4, *x.shape[2:]), torch.nan), ''),
         (lambda x: torch.zeros(1), 'its output is'),
-        (lambda x: 1 / 0, 'can not be run: division by zero'),
+        (lambda x: 1 / 0, 'cannot be run: division by zero'),
     ):
         (found,) = compare(broken, model, [random_images(TRACED)], 'logits')
         assert not found.passes

@@ -80,7 +80,7 @@ VAL = ('roles', 'predictions', 'val')
         (
             'manifest.json',
             put('done', 'stages', 0, 'state'),
-            "state 'done' is none of",
+            "state 'done' is not one of",
         ),
         (
             'manifest.json',
@@ -104,10 +104,10 @@ def test_wrong_fields(run_folder, edit, name, change, message):
 
 
 def test_missing_and_cut_off_files(run_folder):
-    with pytest.raises(RunError, match='nothing is no folder'):
+    with pytest.raises(RunError, match='nothing is not a folder'):
         read_run(run_folder / 'nothing')
     (run_folder / 'scores.json').write_text('{"roles": {')
-    with pytest.raises(RunError, match='scores.json is no JSON'):
+    with pytest.raises(RunError, match='scores.json is not valid JSON'):
         read_run(run_folder)
     (run_folder / 'data/index.json').unlink()
     with pytest.raises(RunError, match='index.json cannot be read: No such'):
@@ -213,7 +213,9 @@ def test_a_broken_log(run_folder):
     (training,) = read_trainings(read_run(run_folder))
     assert np.array_equal(training.losses['loss'].steps, [1])
     path.write_text(f'{{"loss": 0.5, "st\n{whole}')
-    with pytest.raises(RunError, match='scalars.json, line 1 is no JSON'):
+    with pytest.raises(
+        RunError, match='scalars.json, line 1 is not valid JSON'
+    ):
         read_trainings(read_run(run_folder))
     path.write_text('{"loss": "low", "step": 1}\n')
     with pytest.raises(RunError, match="line 1: 'loss' is 'low'"):

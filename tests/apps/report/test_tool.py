@@ -36,7 +36,7 @@ def test_it_writes_the_page(run, run_folder, tmp_path):
 def test_one_line_and_exit_code_2(run, run_folder, tmp_path):
     (run_folder / 'masks/masks/a.png').write_bytes(b'no image')
     for arguments, message in (
-        ((tmp_path / 'nothing',), 'nothing is no folder'),
+        ((tmp_path / 'nothing',), 'nothing is not a folder'),
         ((tmp_path,), 'manifest.json cannot be read'),
         ((run_folder,), 'a.png is damaged'),
     ):

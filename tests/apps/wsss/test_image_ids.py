@@ -60,7 +60,7 @@ def test_no_images(tmp_path, name, message):
 )
 def test_ids(paths, ids):
     if len(set(ids)) < len(ids):
-        with pytest.raises(UserError, match='too alike'):
+        with pytest.raises(UserError, match='get the same id'):
             assign_ids(paths)
     else:
         assert list(assign_ids(paths).values()) == ids

@@ -68,7 +68,7 @@ MANY = ''.join(f'{i},dog\n' for i in range(20))
         ('image,labels\n2,background\n', None, 'leave the cell empty'),
         (f'image,labels\n{MANY}2,dogs\n', None, r"line 22: 'dogs' .* 1 time"),
         ('image,labels\n1.jpg,dog\n', None, 'line 2: .* give the folder'),
-        ('image,labels\n7,dog\n8,cat\n', None, 'none of the 5 images a class'),
+        ('image,labels\n7,dog\n8,cat\n', None, 'labels none of the 5 images'),
         ('image,labels\n2,\n', None, 'names no class'),
         ('image,by,what\n2,me,dog\n', None, "call it 'labels'"),
         ('', None, 'empty'),

@@ -94,7 +94,7 @@ CLASSES = ('--classes', '{world}/classes.txt')
         ([*DATA, '--truth', '{world}/masks'], '--truth needs --classes'),
         ([*DATA, *CLASSES, '--truth', '{world}/empty'], 'holds no PNG'),
         ([*DATA, '--classes', '{world}/c.yaml'], 'c.yaml does not exist'),
-        ([*DATA, '--work-dir', '{world}/file/out'], 'can not be written'),
+        ([*DATA, '--work-dir', '{world}/file/out'], 'cannot be written'),
         ([*DATA, '--val-list', '{world}/v.txt'], 'v.txt does not exist'),
     ],
 )
@@ -150,7 +150,7 @@ def test_no_permission(refuse, monkeypatch):
 
     monkeypatch.setattr(Path, 'mkdir', deny)
     said = refuse(*DATA, *SMALL)
-    assert 'out can not be written: Permission denied' in said
+    assert 'out cannot be written: Permission denied' in said
 
 
 def test_no_internet_and_no_clip(refuse, monkeypatch):
@@ -185,7 +185,7 @@ def test_weights_of_another_clip(refuse, world):
 def test_a_damaged_manifest(refuse, world):
     (world / 'out').mkdir()
     (world / 'out/manifest.json').write_text('{"version": 1')
-    assert 'manifest.json is no JSON' in refuse(*DATA, *SMALL, '--resume')
+    assert 'manifest.json is not valid JSON' in refuse(*DATA, *SMALL, '--resume')
     (world / 'out/manifest.json').write_text(json.dumps(dict(version=9)))
     assert 'has version 9' in refuse(*DATA, *SMALL, '--resume')
 

@@ -38,7 +38,10 @@ def test_list(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('003\nx\ny\n', '2 images without labels or not there, the first x'),
+        (
+            '003\nx\ny\n',
+            '2 images that lack labels or are missing; the first is x',
+        ),
         ('\n', 'names no image'),
         ('\n'.join(IMAGES), 'leaves no image'),
         (None, 'does not exist'),

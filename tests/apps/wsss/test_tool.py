@@ -201,8 +201,8 @@ def test_only_what_depends_on_a_change_is_done_again(finished, call):
     config = out / 'configs/segmenter.py'
     config.write_text(config.read_text().replace('lr=0.002', 'lr=0.0005'))
     stdout, _ = call('--work-dir', out, '--resume', '--until', 'segmenter')
-    assert 'segmenter.py was edited, it is kept' in stdout
-    assert 'train the segmenter: begins anew, changed: config' in stdout
+    assert 'segmenter.py was edited by hand and is kept' in stdout
+    assert 'train the segmenter: starts again, changed: config' in stdout
     assert 'make seeds: done before' in stdout
     assert {p: p.stat().st_mtime_ns for p in out.glob('seeds/masks/*')} == (
         seeds
@@ -216,4 +216,4 @@ def test_only_what_depends_on_a_change_is_done_again(finished, call):
     mended.save(mask)
     stdout, _ = call('--work-dir', out, '--resume', '--until', 'segmenter')
     assert 'refine to pseudo masks: done before' in stdout
-    assert 'train the segmenter: begins anew, changed: masks' in stdout
+    assert 'train the segmenter: starts again, changed: masks' in stdout
