@@ -185,7 +185,9 @@ def test_weights_of_another_clip(refuse, world):
 def test_a_damaged_manifest(refuse, world):
     (world / 'out').mkdir()
     (world / 'out/manifest.json').write_text('{"version": 1')
-    assert 'manifest.json is not valid JSON' in refuse(*DATA, *SMALL, '--resume')
+    assert 'manifest.json is not valid JSON' in refuse(
+        *DATA, *SMALL, '--resume'
+    )
     (world / 'out/manifest.json').write_text(json.dumps(dict(version=9)))
     assert 'has version 9' in refuse(*DATA, *SMALL, '--resume')
 
