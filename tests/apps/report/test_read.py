@@ -68,7 +68,7 @@ VAL = ('roles', 'predictions', 'val')
 @pytest.mark.parametrize(
     ('name', 'change', 'message'),
     [
-        ('manifest.json', put(2, 'version'), 'has version 2; .* made for 1'),
+        ('manifest.json', put(2, 'version'), 'has version 2; .* reads 1'),
         ('manifest.json', drop('notes'), "lacks 'notes'"),
         (
             'manifest.json',

@@ -51,7 +51,7 @@ def test_names_and_known_lists(tmp_path):
         # YAML's no, a number with a point, and nothing.
         ({'classes': ['a', False]}, 'False is not a name'),
         ({'classes': [1.5]}, '1.5 is not a name'),
-        ({'classes': ['a', '']}, 'no name'),
+        ({'classes': ['a', '']}, 'is not a name'),
         ({'classes': ['a', 'A']}, 'same name'),
         ({'classes': [{'prompts': ['a']}]}, 'has no `name`'),
         ({'classes': [{'name': 'a', 'colour': 1}]}, "'a' has `colour`"),

@@ -62,7 +62,11 @@ MANY = ''.join(f'{i},dog\n' for i in range(20))
 @pytest.mark.parametrize(
     ('text', 'classes', 'message'),
     [
-        ('image,labels\n2,dgo\n', 'cat,dog', r"line 2: 'dgo' .*mean 'dog'"),
+        (
+            'image,labels\n2,dgo\n',
+            'cat,dog',
+            r"line 2: unknown class 'dgo' .*mean 'dog'",
+        ),
         ('image,labels\n2,xyz\n', 'cat,dog', 'classes are cat, dog'),
         ('image,labels\n2,background\n', 'cat,dog', 'leave the cell empty'),
         ('image,labels\n2,background\n', None, 'leave the cell empty'),
