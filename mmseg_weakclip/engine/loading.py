@@ -67,7 +67,7 @@ def load_segmentor(cfg: Config, checkpoint: str | None) -> TrainedSegmentor:
         model = MODELS.build(cfg.model)
     except Exception as error:  # a part may raise anything
         raise ValueError(
-            f'{name} can not be used ({type(error).__name__}): {error}'
+            f'{name} cannot be used ({type(error).__name__}): {error}'
         ) from error
     meta: dict[str, Any] = {}
     if checkpoint is not None:

@@ -193,7 +193,7 @@ def test_nothing_to_train_needs_no_checkpoint(toyland, picture, run_demo):
         ('cam.py', 'cam', 'CAMHead needs image labels'),
         ('extract_backgrounds.py', None, 'it describes no model'),
         ('syntax', 'stock', r'own.py cannot be used \(SyntaxError\)'),
-        ('unknown', 'stock', 'own.py can ?not be used .*NoSuchHead'),
+        ('unknown', 'stock', 'own.py cannot be used .*NoSuchHead'),
         ('no data', 'stock', 'it has no test_dataloader with a pipeline'),
         ('volumes', 'stock', 'only loads colour images'),
         ('grey', 'stock', 'only loads colour images'),
