@@ -349,7 +349,7 @@ BAD = {
     'no image': {'000020001.jpg': None},
     'image is cut off': {'000020001.jpg': jpeg(3)[:-20]},
     # Found in decoding only: the tables are gone, the markers are there.
-    'is damaged or no image': {
+    'is damaged or not an image': {
         '000020001.jpg': b'\xff\xd8\xff\xda' + bytes(50) + b'\xff\xd9'
     },
     'no caption file': {'000020001.txt': None, '000020001.json': None},
@@ -382,7 +382,7 @@ def test_bad_sample(config, root, said, problem):
     assert re.search(problem, found.message)
 
 
-@pytest.mark.parametrize('problem', ['is damaged or no image', 'no image'])
+@pytest.mark.parametrize('problem', ['is damaged or not an image', 'no image'])
 def test_bad_samples_and_skipping(config, root, said, problem):
     """Whatever a sample fails by, the position is the same."""
     changes = dict(BAD[problem])
@@ -396,7 +396,7 @@ def test_bad_samples_and_skipping(config, root, said, problem):
         dataset.skip(count, 1)
         assert take(dataset, 4) == whole[count : count + 4]
     counts = Counter(ids(whole[:30]))
-    if problem == 'is damaged or no image':
+    if problem == 'is damaged or not an image':
         # The next one fills both places.
         assert max(counts.values()) == 3
         assert sorted(counts) == sorted(set(ALL) - set(ALL[11:13]))
