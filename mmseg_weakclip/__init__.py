@@ -2,12 +2,13 @@
 
 Importing the package registers every part with mmsegmentation. All of them
 are names of this package too, so ``type='mmseg_weakclip.CLIPViT'`` works in
-any config.
+any config. Toyland's class names and its CLIP are known as well.
 """
 
 from importlib import import_module
 from typing import Any
 
+from . import toyland as _toyland  # noqa: F401  (its class names, its CLIP)
 from ._registration import register_with_mmseg
 from .version import __version__
 

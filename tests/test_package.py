@@ -132,7 +132,6 @@ def test_one_command(weakclip):
 
 def test_every_data_file_is_read(weakclip):
     code = (
-        'import mmseg_weakclip.toyland\n'
         'from mmseg_weakclip.models.clip.weights import load_clip\n'
         'from mmseg_weakclip.models.clip.vocabulary import resolve_names\n'
         'from mmseg_weakclip.models.clims.background_lists import '

@@ -28,10 +28,20 @@ def run(code: str) -> str:
 def test_the_import_alone_is_light():
     heavy = ('torch', 'mmengine', 'mmseg', 'open_clip', 'timm', 'cv2')
     code = (
-        'import mmseg_weakclip, mmseg_weakclip.toyland, sys;'
+        'import mmseg_weakclip, sys;'
         f'print([m for m in {heavy} if m in sys.modules])'
     )
     assert run(code) == '[]\n'
+
+
+def test_any_module_knows_toyland():
+    """Tools ask for its CLIP and its classes before any registry."""
+    code = (
+        'from mmseg_weakclip.models.clip.local_models import local_tags;'
+        'from mmseg_weakclip.common.names import read_vocabulary;'
+        "print(local_tags('toyclip'), len(read_vocabulary('toyland')))"
+    )
+    assert run(code) == "['toyland'] 8\n"
 
 
 BUILD = "print(MODELS.build(dict(type='TextScoreHead', num_classes=3)))"

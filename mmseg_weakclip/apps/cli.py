@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-import mmseg_weakclip.toyland  # noqa: F401  (its class names and its CLIP)
 from mmseg_weakclip.version import __version__
 
 # Command -> (module below this package, line of --help).

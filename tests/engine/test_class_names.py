@@ -4,7 +4,6 @@ import pytest
 from mmseg.models.decode_heads import FCNHead
 from torch import nn
 
-import mmseg_weakclip.toyland  # noqa: F401  (registers its CLIP)
 from mmseg_weakclip.engine.hooks import ClassNamesHook, check_class_counts
 from mmseg_weakclip.models.clip.text import PromptText, TemplateText
 

@@ -3,7 +3,6 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-import mmseg_weakclip.toyland  # noqa: F401  (registers its CLIP)
 from mmseg_weakclip.models.clip.text import TemplateText
 from mmseg_weakclip.pseudo_masks.hook import PseudoMaskHook, hash_weights
 
