@@ -74,6 +74,7 @@ setup(
         'docs': requirements('docs'),
         'excel': requirements('excel'),
         'export': requirements('export'),
+        'heic': requirements('heic'),
         'report': requirements('report'),
         'segclip': requirements('segclip'),
         'tensorboard': requirements('tensorboard'),

@@ -18,21 +18,28 @@ Examples:
 import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from mmengine.logging import print_log
 
 from mmseg_weakclip.common.names import VOCABULARIES, read_vocabulary
 from mmseg_weakclip.common.workers import progress_bar
+from mmseg_weakclip.datasets.labels.content import ReadOptions
 from mmseg_weakclip.datasets.labels.formats import (
-    READERS,
-    detect_format,
-    read_image_labels,
+    FORMAT_NAMES,
+    read_label_file,
 )
 from mmseg_weakclip.datasets.labels.id_lists import read_id_list
 from mmseg_weakclip.datasets.labels.image_labels import ImageLabels
-
-FOLDER_FORMATS = ('txt', 'voc-xml', 'masks')
+from mmseg_weakclip.datasets.labels.matching import (
+    ImageFinder,
+    looks_like_file,
+)
+from mmseg_weakclip.datasets.labels.named_classes import named_classes
+from mmseg_weakclip.datasets.labels.records import to_image_labels
+from mmseg_weakclip.datasets.labels.tables.options import (
+    add_table_options,
+    parse_table_options,
+)
 
 
 def show_progress(files: Sequence[Path]) -> Iterable[Path]:
@@ -49,14 +56,25 @@ def _parse_args(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('source', help='label file, or folder of files')
-    parser.add_argument('--format', choices=('auto', *READERS), default='auto')
+    parser.add_argument(
+        '--format', choices=('auto', *FORMAT_NAMES), default='auto'
+    )
     parser.add_argument(
         '--classes',
         help=f'{", ".join(VOCABULARIES)}, a file with a name per line, or '
-        "names separated by commas; default: the source's own, if it has any",
+        "names separated by commas; default: the source's own, or what it "
+        'names',
     )
-    parser.add_argument('--out', required=True, help='JSON file to write')
+    parser.add_argument(
+        '-o', '--out', required=True, help='JSON file to write'
+    )
+    parser.add_argument(
+        '--images',
+        metavar='DIR',
+        help='folder of the images, which tells what names them',
+    )
     parser.add_argument('--ids', help='keep the images of this list only')
+    add_table_options(parser.add_argument_group('tables'))
     parser.add_argument(
         '--no-difficult',
         action='store_true',
@@ -77,37 +95,53 @@ def _parse_args(
 
 
 def reader_options(
-    args: argparse.Namespace, format: str, ids: list[str] | None
-) -> dict[str, Any]:
-    """Return the arguments of a format's reader."""
-    options: dict[str, Any] = {}
-    if format in FOLDER_FORMATS:
-        options.update(ids=ids, track=show_progress)
-    if format == 'voc-xml':
-        options['difficult'] = not args.no_difficult
-    if format in ('json', 'coco-json'):
-        options['crowd'] = not args.no_crowd
-    if format == 'masks':
-        options['min_pixels'] = args.min_pixels
-    return options
+    args: argparse.Namespace, ids: list[str] | None
+) -> ReadOptions:
+    """Return how the labels are to be read."""
+    classes = read_vocabulary(args.classes) if args.classes else None
+    finder = None
+    if args.images:
+        folder = Path(args.images)
+        paths = (
+            path for path in folder.rglob('*') if looks_like_file(str(path))
+        )
+        finder = ImageFinder(p.relative_to(folder).as_posix() for p in paths)
+    return ReadOptions(
+        classes=classes,
+        finder=finder,
+        table=parse_table_options(
+            args.image_column,
+            args.label_columns,
+            args.delimiter,
+            args.separator,
+            args.layout,
+        ),
+        ids=ids,
+        track=show_progress,
+        difficult=not args.no_difficult,
+        crowd=not args.no_crowd,
+        min_pixels=args.min_pixels,
+    )
 
 
 def convert(args: argparse.Namespace) -> ImageLabels:
     """Read the labels, restrict them to the list, and write them."""
-    format = args.format
-    if format == 'auto':
-        format = detect_format(args.source)
     ids = None
     if args.ids:
         ids = list(
             dict.fromkeys(image.image_id for image in read_id_list(args.ids))
         )
-    labels = read_image_labels(
-        args.source,
-        read_vocabulary(args.classes) if args.classes else None,
-        format,
-        **reader_options(args, format, ids),
-    )
+    options = reader_options(args, ids)
+    file = read_label_file(args.source, options, args.format)
+    print_log(f'read as {file.kind}: {file.images} images')
+    notes = list(file.notes)
+    classes = options.classes
+    if classes is None:
+        classes, more = named_classes(file)
+        notes += more
+    for note in notes:
+        print_log(f'  {note}')
+    labels = to_image_labels(file, classes)
     if ids is not None:
         labels = labels.subset(ids)
     labels.save(args.out)

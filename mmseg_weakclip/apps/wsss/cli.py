@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mmseg_weakclip.apps.errors import StageFailed, UserError
+from mmseg_weakclip.datasets.labels.tables.options import add_table_options
 from mmseg_weakclip.models.clip.local_models import local_tags
 
 from .options import CRFS, METHODS, PUBLISHED_CLIP, SEGMENTERS, Options
@@ -66,6 +67,12 @@ def parse_args(
         '`weakclip labels` reads',
     )
     data.add_argument(
+        '--label-format',
+        help='format of the labels (default: what they look like); '
+        '`weakclip labels --help` lists them',
+    )
+    add_table_options(data)
+    data.add_argument(
         '--classes',
         help='YAML file (names, prompts, background words, colors), or names '
         'between commas; default: what the labels name',
@@ -81,7 +88,8 @@ def parse_args(
     data.add_argument(
         '--val-share',
         type=float,
-        help='share of images to keep for validation (default: 0.1)',
+        help='share of images to keep for validation (default: 0.1 with '
+        '--truth, else none)',
     )
     data.add_argument(
         '--max-side',
@@ -185,11 +193,19 @@ def read_options(
     options = Options.from_json(given)
     require_choice('method', options.method, METHODS)
     require_choice('segmenter', options.segmenter, tuple(SEGMENTERS))
+    if options.label_format != 'auto':
+        from mmseg_weakclip.datasets.labels.formats import FORMAT_NAMES
+
+        require_choice('label-format', options.label_format, FORMAT_NAMES)
+    try:
+        _ = options.table
+    except ValueError as error:
+        raise UserError(str(error)) from error
     if options.crf is not None:
         require_choice('crf', options.crf, CRFS)
     options = options.with_clip_defaults(choose_profile(options).clip)
     _check_clip(options.clip)
-    if not 0 <= options.val_share < 1:
+    if options.val_share is not None and not 0 <= options.val_share < 1:
         raise UserError(f'--val-share {options.val_share} is not in [0, 1)')
     for name in ('iterations', 'method_iterations', 'batch_size', 'max_side',
                  'clip_size', 'segmenter_size'):  # fmt: skip
@@ -223,10 +239,12 @@ def run_command(args: argparse.Namespace) -> None:
     resumed = getattr(args, 'resume', False)
     dry = getattr(args, 'dry_run', False)
     if before is not None and not (resumed or dry):
-        raise UserError(
-            f'{folder} holds a run already; add --resume to go on with it, '
-            'or choose another --work-dir'
-        )
+        if before.has_begun_beyond('data'):
+            raise UserError(
+                f'{folder} holds a run already; add --resume to go on with '
+                'it, or choose another --work-dir'
+            )
+        print(f'{folder} holds a run of which only the data was checked')
     if before is None and resumed:
         print(f'{folder} holds no run to resume; starting a new one')
     gpus = before.options.gpus if before is not None else None
@@ -239,7 +257,7 @@ def run_command(args: argparse.Namespace) -> None:
             server = stack.enter_context(
                 start_server(getattr(args, 'gpus', gpus))
             )
-        options = read_options(args, before)
+        options = read_options(args, before if resumed or dry else None)
         run_pipeline(
             options, before, getattr(args, 'until', None), server, dry=dry
         )
@@ -277,6 +295,7 @@ def run_pipeline(
         stage_bytes,
         stages_of,
     )
+    from .understood import describe_sources
 
     folder = Path(options.work_dir)
     stages = stages_of(options.method)
@@ -287,7 +306,10 @@ def run_pipeline(
     run = Run.begin(folder, options, sources.classes)
     planned = run.with_images(estimate_sizes(sources, options))
     check_disk(folder, sum(stage_bytes(planned, stage) for stage in stages))
-    print('\n'.join(['the plan:', *describe_plan(planned, stages)]))
+    lines = ['what was understood:']
+    lines += [f'  {line}' for line in describe_sources(sources, options)]
+    lines += ['the plan:', *describe_plan(planned, stages)]
+    print('\n'.join(lines))
     if dry:
         return
     check_folder(folder)

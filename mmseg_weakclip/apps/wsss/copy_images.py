@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from mmseg_weakclip.common.files import digest_bytes, write_atomically
-from mmseg_weakclip.common.images import decode_color_image, decode_image_size
+from mmseg_weakclip.common.image_headers import decode_image_size
+from mmseg_weakclip.common.images import decode_image
 from mmseg_weakclip.common.masks import (
     check_mask_ids,
     check_mask_size,
@@ -18,6 +19,7 @@ from mmseg_weakclip.common.masks import (
 )
 
 JPEG_QUALITY = 95
+IGNORED = 255
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class CopyResult:
         original_size: Height and width of the user's file.
         digest: Digest of the user's file.
         error: Why the image cannot be used; '' if it can.
+        note: How the values of the pixels were scaled; '' for 8-bit images.
+        truth_ids: Ids in the mask, without 255.
     """
 
     image_id: str
@@ -60,44 +64,55 @@ class CopyResult:
     original_size: tuple[int, int] = (0, 0)
     digest: str = ''
     error: str = ''
+    note: str = ''
+    truth_ids: frozenset[int] = frozenset()
 
 
 def copy_image(task: CopyTask) -> CopyResult:
     """Decode an image, and link or copy it into the data folder.
 
     Images are linked, or copied where links are not allowed; those that are
-    too long are scaled and kept as JPEG, EXIF rotation applied.
+    too long are scaled and kept as JPEG, those of another depth or
+    orientation, or in a format that few programs read, are kept as PNG.
     """
     try:
         content = Path(task.source).read_bytes()
-        image = decode_color_image(content, task.source)
+        decoded = decode_image(content, task.source)
         size = decode_image_size(content, task.source)
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        reason = 'is a dead link' if os.path.islink(task.source) else error
+        return CopyResult(task.image_id, error=f'{task.source}: {reason}.')
+    except ValueError as error:
         return CopyResult(task.image_id, error=' '.join(str(error).split()))
-    if image.shape[:2] != size:
+    if decoded.pixels.shape[:2] != size:
         return CopyResult(
             task.image_id,
             error=f'{task.source} decodes to another size than it states',
         )
     folder = Path(task.folder)
     scale = task.max_side / max(size)
+    height, width = size
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in size[::-1])
         small = cv2.resize(
-            image, (width, height), interpolation=cv2.INTER_AREA
+            decoded.pixels, (width, height), interpolation=cv2.INTER_AREA
         )
         name = f'{task.image_id}.jpg'
         quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         shrunk = cv2.imencode('.jpg', small, quality)[1].tobytes()
         # A link of an earlier run is replaced, not written through.
         write_atomically(folder / 'images' / name, shrunk)
+    elif not decoded.is_plain:
+        name = f'{task.image_id}.png'
+        encoded = cv2.imencode('.png', decoded.pixels)[1].tobytes()
+        write_atomically(folder / 'images' / name, encoded)
     else:
-        height, width = size
         name = task.image_id + Path(task.source).suffix.lower()
         link_file(Path(task.source), folder / 'images' / name)
+    truth_ids: frozenset[int] = frozenset()
     try:
         if task.truth is not None:
-            copy_truth(task, size, (height, width))
+            truth_ids = copy_truth(task, size, (height, width))
     except (OSError, ValueError) as error:
         return CopyResult(task.image_id, error=' '.join(str(error).split()))
     return CopyResult(
@@ -106,13 +121,15 @@ def copy_image(task: CopyTask) -> CopyResult:
         (height, width),
         size,
         digest_bytes(content),
+        note=decoded.note,
+        truth_ids=truth_ids,
     )
 
 
 def copy_truth(
     task: CopyTask, size: tuple[int, int], wanted: tuple[int, int]
-) -> None:
-    """Check a mask, and copy it into the data folder.
+) -> frozenset[int]:
+    """Check a mask, copy it into the data folder, and return its ids.
 
     Args:
         task: Task with the mask.
@@ -123,7 +140,7 @@ def copy_truth(
         ValueError: The mask is damaged, of another size, or has unknown ids.
     """
     if task.truth is None:
-        return
+        return frozenset()
     mask = read_mask(task.truth)
     check_mask_size(mask, task.truth, size, task.source)
     check_mask_ids(mask, task.truth, range(len(task.palette)))
@@ -134,6 +151,7 @@ def copy_truth(
             mask, wanted[::-1], interpolation=cv2.INTER_NEAREST_EXACT
         )
     write_atomically(path, encode_mask(mask, task.palette))
+    return frozenset(np.unique(mask).tolist()) - {IGNORED}
 
 
 def link_file(source: Path, path: Path) -> None:

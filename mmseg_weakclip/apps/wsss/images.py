@@ -4,17 +4,75 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mmseg_weakclip.apps.errors import UserError, count
+from mmseg_weakclip.common.image_headers import heif_is_read
 from mmseg_weakclip.datasets.labels.image_labels import IMAGE_SUFFIXES
 
+CONVERT = 'convert to JPEG or PNG to use them'
+HEIF = {'.heic', '.heif'}
+# Pictures and films that are not read -> what to do; '' for CONVERT.
+UNREAD = {
+    **dict.fromkeys(HEIF, "pip install 'mmseg_weakclip[heic]' reads them"),
+    **dict.fromkeys(
+        (
+            '.gif', '.avif', '.jxl', '.jp2', '.svg', '.psd', '.ico', '.pdf',
+            '.raw', '.dng', '.cr2', '.cr3', '.nef', '.arw', '.orf', '.rw2',
+            '.raf', '.pef', '.srw', '.exr', '.hdr', '.mp4', '.mov', '.avi',
+        ),
+        '',
+    ),
+}  # fmt: skip
+SYSTEM_FILES = {'Thumbs.db', 'desktop.ini'}
 # Characters that file systems, lists of ids or other trainers reject.
 AWKWARD = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]|^\s+|\s+$|^\.+')
 
 
-def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> list[str]:
-    """Return the relative paths of all images below a folder, sorted.
+@dataclass(frozen=True)
+class FoundImages:
+    """Files below a folder of images.
+
+    Attributes:
+        paths: Relative paths of the images, sorted.
+        others: Relative paths of all other files, sorted.
+    """
+
+    paths: list[str]
+    others: list[str]
+
+    def describe_others(self) -> list[str]:
+        """Return what is not read, by suffix, with the first three names."""
+        groups: dict[str, list[str]] = defaultdict(list)
+        for path in self.others:
+            suffix = PurePosixPath(path).suffix.lower()
+            if suffix in UNREAD:
+                groups[suffix].append(path)
+        lines = []
+        for suffix, paths in sorted(groups.items()):
+            more = ', ...' if len(paths) > 3 else ''
+            cure = UNREAD[suffix] or CONVERT
+            lines.append(
+                f'{count(len(paths), f"{suffix} file")} not read: '
+                f'{", ".join(paths[:3])}{more}; {cure}'
+            )
+        rest = [
+            path
+            for path in self.others
+            if PurePosixPath(path).suffix.lower() not in UNREAD
+        ]
+        if rest:
+            more = ', ...' if len(rest) > 3 else ''
+            lines.append(
+                f'{count(len(rest), "other file")} among the images: '
+                f'{", ".join(rest[:3])}{more}'
+            )
+        return lines
+
+
+def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> FoundImages:
+    """Find all images below a folder.
 
     Hidden files and folders are left out. Suffixes count in any case.
 
@@ -28,7 +86,9 @@ def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> list[str]:
     if not folder.is_dir():
         what = 'is a file' if folder.is_file() else 'does not exist'
         raise UserError(f'--images {folder} {what}; give a folder of images')
-    found = []
+    readable = set(IMAGE_SUFFIXES) - (set() if heif_is_read() else HEIF)
+    found: list[str] = []
+    others: list[str] = []
     # Real paths, since links may form cycles.
     seen = {path.resolve() for path in leave_out}
     for root, folders, files in os.walk(folder, followlinks=True):
@@ -40,15 +100,19 @@ def find_images(folder: Path, leave_out: Iterable[Path] = ()) -> list[str]:
             and Path(root, name).resolve() not in seen
         )
         for name in files:
-            suffix = PurePosixPath(name).suffix.lower()
-            if suffix in IMAGE_SUFFIXES and not name.startswith('.'):
-                path = Path(root, name).relative_to(folder)
-                found.append(path.as_posix())
+            if name.startswith('.') or name in SYSTEM_FILES:
+                continue
+            path = Path(root, name).relative_to(folder).as_posix()
+            is_image = PurePosixPath(name).suffix.lower() in readable
+            (found if is_image else others).append(path)
+    images = FoundImages(sorted(found), sorted(others))
     if not found:
+        there = ''.join(f'; {line}' for line in images.describe_others())
         raise UserError(
-            f'--images {folder} holds no image ({", ".join(IMAGE_SUFFIXES)})'
+            f'--images {folder} holds no image '
+            f'({", ".join(IMAGE_SUFFIXES)}){there}'
         )
-    return sorted(found)
+    return images
 
 
 def assign_ids(paths: Iterable[str]) -> dict[str, str]:
@@ -101,62 +165,3 @@ def _clean(name: str) -> str:
         else word
         for word in words
     )
-
-
-class ImageFinder:
-    """Index of image paths by the names that a user's file may give.
-
-    A name may be the path below the folder, the end of it, or the file's
-    name; with or without its suffix, in any case.
-
-    Args:
-        paths: Relative paths of the images.
-    """
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._paths: dict[str, set[str]] = defaultdict(set)
-        for path in paths:
-            for key in _tails(path):
-                self._paths[key].add(path)
-
-    def find(self, name: str, where: str) -> str | None:
-        """Return the path of the image with a name; None without a match.
-
-        Args:
-            name: Name in the user's file.
-            where: File and line of the name, for messages.
-
-        Raises:
-            UserError: Several images have that name.
-        """
-        parts = PurePosixPath(name.strip().replace('\\', '/')).parts
-        # The name may begin with folders above the folder of images.
-        for start in range(len(parts)):
-            key = '/'.join(parts[start:]).casefold()
-            for spelling in (key, _bare(key)):
-                paths = self._paths.get(spelling, set())
-                if len(paths) > 1:
-                    several = sorted(paths)
-                    raise UserError(
-                        f'{where}: {name!r} may be any of '
-                        f'{count(len(several), "image")}, '
-                        f'{several[0]} or {several[1]}; give the folder too'
-                    )
-                if paths:
-                    return next(iter(paths))
-        return None
-
-
-def _bare(key: str) -> str:
-    """Return a path without the suffix of an image."""
-    if key.endswith(IMAGE_SUFFIXES):
-        return key[: key.rindex('.')]
-    return key
-
-
-def _tails(path: str) -> Iterable[str]:
-    parts = path.casefold().split('/')
-    for start in range(len(parts)):
-        tail = '/'.join(parts[start:])
-        yield tail
-        yield _bare(tail)

@@ -60,6 +60,14 @@ class Manifest:
             ) from error
         return cls(folder, options, content['stages'])
 
+    def has_begun_beyond(self, name: str) -> bool:
+        """Return whether another stage than this one has begun."""
+        return any(
+            record.started is not None
+            for record in self.stages.values()
+            if record.name != name
+        )
+
     def match(self, stages: Sequence[Stage]) -> None:
         """Limit the records to these stages, and add missing ones."""
         records = {}

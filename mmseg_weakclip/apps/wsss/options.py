@@ -3,6 +3,10 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from mmseg_weakclip.datasets.labels.tables.options import (
+    TableOptions,
+    parse_table_options,
+)
 from mmseg_weakclip.models.clip.local_models import local_tags
 
 PUBLISHED_CLIP = 'ViT-B-16-quickgelu'
@@ -35,10 +39,16 @@ class Options:
     images: str
     labels: str
     work_dir: str
+    label_format: str = 'auto'
+    image_column: str | None = None
+    label_columns: str | None = None
+    delimiter: str | None = None
+    separator: str | None = None
+    layout: str = 'auto'
     classes: str | None = None
     truth: str | None = None
     val_list: str | None = None
-    val_share: float = 0.1
+    val_share: float | None = None
     profile: str | None = None
     method: str = 'excel'
     segmenter: str = 'deeplabv3plus_r50'
@@ -82,6 +92,17 @@ class Options:
         if weights == RANDOM:
             notes += (RANDOM_NOTE,)
         return replace(self, clip=clip, clip_weights=weights, notes=notes)
+
+    @property
+    def table(self) -> TableOptions:
+        """What the user says about a table of labels."""
+        return parse_table_options(
+            self.image_column,
+            self.label_columns,
+            self.delimiter,
+            self.separator,
+            self.layout,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as a JSON object."""

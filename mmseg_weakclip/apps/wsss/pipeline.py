@@ -31,7 +31,7 @@ from .config_files import (
 )
 from .execute import Launcher, capture, run_tool
 from .manifest import Manifest
-from .prepare import Sources, describe_data, prepare_data
+from .prepare import Sources, prepare_data
 from .run import Run
 from .scoring import (
     RESULTS,
@@ -40,6 +40,7 @@ from .scoring import (
     write_scores,
 )
 from .stages import Stage, checkpoint_name
+from .understood import describe_prepared
 
 # Names of unfinished files that a killed process leaves.
 LEFTOVER = re.compile(r'^\..+\.(?:[a-z0-9_]{8}|part)$')
@@ -166,10 +167,8 @@ class Pipeline:
         options = self.run.options
         folder = Path(options.images)
         images = {
-            path: [(folder / path).stat().st_size,
-                   (folder / path).stat().st_mtime_ns]
-            for path in self.sources.ids
-        }  # fmt: skip
+            path: _size_and_time(folder / path) for path in self.sources.ids
+        }
         truth = {
             path: digest_file(mask)
             for path, mask in self.sources.truth.items()
@@ -219,11 +218,11 @@ class Pipeline:
     def _work(self, stage: Stage, record: StageRecord, label: str) -> None:
         run = self.run
         if stage.kind == 'data':
-            images = prepare_data(
+            prepared = prepare_data(
                 run.options, self.sources, run.folder, run.workers
             )
-            self.run = run.with_images(images)
-            for line in describe_data(images, run.classes):
+            self.run = run.with_images(prepared.images)
+            for line in describe_prepared(self.sources, prepared):
                 self.report(f'  {line}')
         elif stage.kind == 'score':
             for line in describe_scores(write_scores(run)):
@@ -270,3 +269,12 @@ class Pipeline:
         return record.state == 'finished' and record.inputs.get(
             'config'
         ) == digest_config(path, self.run.folder)
+
+
+def _size_and_time(path: Path) -> list[int]:
+    """Return size and time of a file, or of a link that leads nowhere."""
+    try:
+        found = path.stat()
+    except OSError:
+        found = path.lstat()
+    return [found.st_size, found.st_mtime_ns]

@@ -1,8 +1,7 @@
 """Check the data and lay it out for the other stages."""
 
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +22,12 @@ from mmseg_weakclip.datasets.labels.image_labels import ImageLabels
 
 from .classes import ClassList
 from .copy_images import CopyResult, CopyTask, copy_image
-from .images import assign_ids, find_images
+from .images import FoundImages, assign_ids, find_images
 from .labels import Labelling, read_labelling
 from .options import Options
 from .sources import find_truth, read_val_list, split_by_hash
 
+VAL_SHARE = 0.1
 # Number of image headers to read for the estimate of sizes.
 PROBED = 50
 UNKNOWN_SIZE = (480, 640)
@@ -42,17 +42,32 @@ class Sources:
         labelling: Classes and labels.
         val: Paths of the images of the validation split.
         truth: True mask by path of the image.
+        left_out: Files among the images that are not read, in sentences.
     """
 
     ids: dict[str, str]
     labelling: Labelling
     val: set[str]
     truth: dict[str, Path]
+    left_out: tuple[str, ...] = ()
 
     @property
     def classes(self) -> ClassList:
         """All classes, without the background."""
         return self.labelling.classes
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data of a run that has been decoded.
+
+    Attributes:
+        images: Images that can be used.
+        notes: What was changed or left out, a sentence each.
+    """
+
+    images: list[RunImage]
+    notes: list[str]
 
 
 def read_sources(options: Options, classes: ClassList | None) -> Sources:
@@ -66,11 +81,18 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
         UserError: The user has to correct something in them.
     """
     own = [options.work_dir, options.truth]
-    images = find_images(
+    found = find_images(
         Path(options.images), [Path(path) for path in own if path is not None]
     )
+    images = found.paths
     ids = assign_ids(images)
-    labelling = read_labelling(Path(options.labels), images, classes)
+    labelling = read_labelling(
+        Path(options.labels),
+        images,
+        classes,
+        options.table,
+        options.label_format,
+    )
     truth: dict[str, Path] = {}
     if options.truth is not None:
         if classes is None:
@@ -84,8 +106,18 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
         val = read_val_list(Path(options.val_list), labelled)
     else:
         scored = [path for path in labelled if path in truth]
-        val = split_by_hash(labelled, options.val_share, scored)
-    return Sources(ids, labelling, val, truth)
+        share = options.val_share
+        if share is None:
+            # Nothing but true masks makes use of images that are kept.
+            share = VAL_SHARE if truth else 0.0
+        val = split_by_hash(labelling.labels, share, scored)
+    own_files = {Path(options.labels).name}
+    left_out = tuple(
+        FoundImages(
+            images, [p for p in found.others if p not in own_files]
+        ).describe_others()
+    )
+    return Sources(ids, labelling, val, truth, left_out)
 
 
 def list_images(sources: Sources) -> list[RunImage]:
@@ -145,7 +177,7 @@ def estimate_sizes(sources: Sources, options: Options) -> list[RunImage]:
 
 def prepare_data(
     options: Options, sources: Sources, folder: Path, workers: int
-) -> list[RunImage]:
+) -> Prepared:
     """Decode every image once, and write ``data/``.
 
     Args:
@@ -156,7 +188,7 @@ def prepare_data(
 
     Returns:
         All images, without unreadable ones if the options allow to skip
-        them.
+        them, and notes.
 
     Raises:
         UserError: Images or masks cannot be read.
@@ -178,7 +210,12 @@ def prepare_data(
         for image in planned
     ]
     images, errors = [], []
+    truth_ids: set[int] = set()
+    scaled: dict[str, list[str]] = {}
     for image, done in zip(planned, _copy(tasks, workers)):
+        truth_ids |= done.truth_ids
+        if done.note:
+            scaled.setdefault(done.note, []).append(image.source)
         if done.error:
             errors.append(done.error)
         else:
@@ -199,6 +236,16 @@ def prepare_data(
         )
     if not any(image.split == 'train' for image in images):
         raise UserError('no image with a label is left to train on')
+    notes = [
+        f'{count(len(errors), "file")} cannot be used and '
+        f'{"is" if len(errors) == 1 else "are"} skipped: '
+        + ' '.join(errors[:3])
+    ] * bool(errors)
+    if sources.truth:
+        notes += check_truth(truth_ids, sources.classes)
+    for note, paths in scaled.items():
+        more = ', ...' if len(paths) > 3 else ''
+        notes.append(f'{", ".join(paths[:3])}{more}: {note}')
     _remove_others(
         data / 'images', {Path(image.file).name for image in images}
     )
@@ -207,7 +254,37 @@ def prepare_data(
         {f'{image.id}.png' for image in images if image.truth},
     )
     write_data(folder, images, sources.classes)
-    return images
+    return Prepared(images, notes)
+
+
+def check_truth(ids: Set[int], classes: ClassList) -> list[str]:
+    """Check that the true masks show classes, and return what they lack.
+
+    Args:
+        ids: All ids in the masks, without 255.
+        classes: All classes.
+
+    Raises:
+        UserError: No mask shows a class, so that no score means anything.
+    """
+    if not ids - {0}:
+        first = classes.classes[0].name
+        raise UserError(
+            'no mask of --truth shows a class: they hold 0 (background) and '
+            '255 (ignored) at most. The classes have the ids 1 '
+            f'({first}) to {len(classes.classes)}; write 1 where 255 means '
+            f'{first}'
+        )
+    absent = [
+        name for i, name in enumerate(classes.names) if i and i not in ids
+    ]
+    if not absent:
+        return []
+    more = ', ...' if len(absent) > 10 else ''
+    return [
+        f'{count(len(absent), "class", "classes")} in no mask of --truth, '
+        f'and so without a score: {", ".join(absent[:10])}{more}'
+    ]
 
 
 def _copy(tasks: Sequence[CopyTask], workers: int) -> Iterator[CopyResult]:
@@ -265,33 +342,3 @@ def write_data(
         ],
     )
     write_images(folder, images)
-
-
-def describe_data(images: Sequence[RunImage], classes: ClassList) -> list[str]:
-    """Return a summary of the data, in a few lines."""
-    splits = Counter(image.split for image in images)
-    shrunk = sum(image.size != image.original_size for image in images)
-    lines = [
-        f'{len(images)} images: {splits["train"]} to train on, '
-        f'{splits["val"]} kept for validation, {splits["unlabelled"]} '
-        'without labels (only predicted)',
-    ]
-    if shrunk:
-        lines.append(f'{shrunk} large images are reduced in size')
-    truth = sum(image.truth is not None for image in images)
-    lines.append(
-        f'{truth} images have masks, for scores only'
-        if truth
-        else 'no masks to score with'
-    )
-    counts = Counter(
-        name
-        for image in images
-        if image.split == 'train'
-        for name in image.labels
-    )
-    lines.append(
-        'training images of each class: '
-        + ', '.join(f'{i.name} {counts[i.name]}' for i in classes.classes)
-    )
-    return lines

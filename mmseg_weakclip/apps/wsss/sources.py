@@ -1,37 +1,48 @@
 """Choice of validation images, and search for true masks."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmseg_weakclip.apps.errors import UserError, count
 from mmseg_weakclip.datasets.labels.id_lists import read_id_list
-
-from .images import ImageFinder
+from mmseg_weakclip.datasets.labels.matching import ImageFinder
 
 MAX_VAL = 500
 
 
 def split_by_hash(
-    images: Sequence[str], share: float, candidates: Sequence[str] = ()
+    labels: Mapping[str, Sequence[int]],
+    share: float,
+    candidates: Sequence[str] = (),
 ) -> set[str]:
     """Return the validation split, the same on every machine.
 
-    Adding or removing images does not change the order of the others.
+    Adding or removing images does not change the order of the others. The
+    last image of a class stays in training.
 
     Args:
-        images: Relative paths of all labelled images.
+        labels: Class ids of each labelled image, by its relative path.
         share: Share of images in the split, 0 to 1; at most MAX_VAL images.
         candidates: Images that may be chosen; all if empty.
 
     Returns:
-        Paths in the split: at least one if there are two images, never all.
+        Paths in the split: at least one if there are two images and the
+        classes allow it, never all.
     """
-    if share == 0 or len(images) < 2:
+    if share == 0 or len(labels) < 2:
         return set()
-    number = min(max(1, round(share * len(images))), MAX_VAL)
-    pool = sorted(candidates or images, key=_digest)
-    return set(pool[: min(number, len(images) - 1)])
+    wanted = min(max(1, round(share * len(labels))), MAX_VAL, len(labels) - 1)
+    left = Counter(i for ids in labels.values() for i in ids)
+    chosen: set[str] = set()
+    for path in sorted(candidates or labels, key=_digest):
+        if len(chosen) == wanted:
+            break
+        if all(left[i] > 1 for i in labels[path]):
+            left.subtract(labels[path])
+            chosen.add(path)
+    return chosen
 
 
 def _digest(path: str) -> str:
@@ -59,7 +70,7 @@ def read_val_list(path: Path, images: Sequence[str]) -> set[str]:
     chosen, unknown = set(), []
     for image in listed:
         name = image.name + image.suffix
-        found = finder.find(name, f'--val-list {path}')
+        found = _find(finder, name, f'--val-list {path}')
         if found is None:
             unknown.append(name)
         else:
@@ -72,6 +83,13 @@ def read_val_list(path: Path, images: Sequence[str]) -> set[str]:
     if len(chosen) == len(images):
         raise UserError(f'--val-list {path} leaves no image to train on')
     return chosen
+
+
+def _find(finder: ImageFinder, name: str, where: str) -> str | None:
+    try:
+        return finder.find(name, where)
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def find_truth(folder: Path, images: Sequence[str]) -> dict[str, Path]:
@@ -100,7 +118,7 @@ def find_truth(folder: Path, images: Sequence[str]) -> dict[str, Path]:
     finder = ImageFinder(images)
     found: dict[str, Path] = {}
     for mask in masks:
-        image = finder.find(mask[: -len('.png')], f'--truth {folder}')
+        image = _find(finder, mask[: -len('.png')], f'--truth {folder}')
         if image is not None:
             found[image] = folder / mask
     if not found:

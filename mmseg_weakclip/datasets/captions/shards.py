@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import cv2
 from mmengine import fileio
 
-from mmseg_weakclip.common.images import decode_color_image, is_cut_off, shrink
+from mmseg_weakclip.common.image_headers import is_cut_off
+from mmseg_weakclip.common.images import decode_color_image, shrink
 
 IMAGE_KEYS = ('jpg', 'jpeg', 'png', 'webp')
 BLOCK = 1 << 16

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from mmengine import fileio
 
-from mmseg_weakclip.common.images import decode_color_image, decode_image_size
+from mmseg_weakclip.common.image_headers import decode_image_size
+from mmseg_weakclip.common.images import decode_color_image
 
 from .shards import SHARD_ERRORS, read_shard
 from .stream import WebDatasetCaptions

@@ -1,92 +1,116 @@
-"""Reader of image labels that finds out their format."""
+"""Readers of image labels of any format."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .annotations import (
-    parse_coco_instances,
-    read_coco_json,
-    read_mask_labels,
-    read_voc_xml,
-)
-from .arrays import read_npy
+from mmengine.logging import print_log
+
+from mmseg_weakclip.common.names import split_background
+
+from .content import Content, LabelFormat, ReadOptions
 from .image_labels import ImageLabels
-from .tables import read_csv
-from .texts import load_json, parse_json_labels, read_clip_es, read_txt_folder
+from .readers import (
+    arrays,
+    clip_es,
+    coco,
+    masks,
+    own_json,
+    table,
+    text_folder,
+    voc_xml,
+)
+from .records import LabelFile, clean_names, to_image_labels
+
+# In the order in which they are tried: the particular before the general.
+FORMATS: tuple[LabelFormat, ...] = tuple(
+    module.FORMAT
+    for module in (
+        arrays,
+        coco,
+        own_json,
+        clip_es,
+        table,
+        voc_xml,
+        text_folder,
+        masks,
+    )
+)
+FORMAT_NAMES = tuple(format.name for format in FORMATS)
 
 
-def read_json_labels(
-    path: str | Path,
-    classes: Sequence[str] | None = None,
-    *,
-    crowd: bool = True,
-) -> ImageLabels:
-    """Read labels from our JSON or from COCO's, whichever the file holds.
-
-    See :func:`parse_json_labels` and :func:`parse_coco_instances`.
-    """
-    data = load_json(path)
-    if {'images', 'annotations', 'categories'} <= set(data):
-        return parse_coco_instances(data, path, classes, crowd=crowd)
-    return parse_json_labels(data, path, classes)
-
-
-READERS: dict[str, Callable[..., ImageLabels]] = {
-    'npy': read_npy,
-    'json': read_json_labels,
-    'csv': read_csv,
-    'txt': read_txt_folder,
-    'voc-xml': read_voc_xml,
-    'coco-json': read_coco_json,
-    'clip-es': read_clip_es,
-    'masks': read_mask_labels,
-}
-# Formats of one file per image, which read only the images asked for.
-FOLDER_FORMATS = {'.txt': 'txt', '.xml': 'voc-xml', '.png': 'masks'}
-FILE_FORMATS = {
-    '.npy': 'npy',
-    '.json': 'json',
-    '.csv': 'csv',
-    '.txt': 'clip-es',
-}
-
-
-def detect_format(path: str | Path) -> str:
-    """Return the format of a file (by suffix) or a folder (by content).
+def find_format(content: Content, name: str = 'auto') -> LabelFormat:
+    """Return the format of a label file or folder.
 
     Args:
-        path: Path of the label file, or of the folder of label files.
-
-    Returns:
-        A name of :data:`READERS`.
+        content: File or folder.
+        name: Name of the format; 'auto' finds out from what the file holds.
 
     Raises:
         FileNotFoundError: There is no such file or folder.
-        ValueError: The format is unknown, or a folder holds several.
+        ValueError: The format is unknown.
     """
-    path = Path(path)
+    path = content.path
     if not path.exists():
         raise FileNotFoundError(
             f'The image labels {path} do not exist. '
             'tools/dataset_converters/image_labels.py makes them from VOC or '
             'COCO annotations, label lists or masks.'
         )
-    if path.is_file():
-        if path.suffix in FILE_FORMATS:
-            return FILE_FORMATS[path.suffix]
+    if name != 'auto':
+        return next(format for format in FORMATS if format.name == name)
+    for format in FORMATS:
+        if format.matches(content):
+            return format
+    if path.is_dir():
+        found = ', '.join(f'{n} {s}' for s, n in content.suffixes.items())
         raise ValueError(
-            f'{path} is not one of {sorted(FILE_FORMATS)}; name its format, '
-            f'one of {sorted(READERS)}.'
+            f'{path} is not a folder of labels that is known: it holds '
+            f'{found or "no files"}. Name the format, one of '
+            f'{", ".join(FORMAT_NAMES)}.'
         )
-    suffixes = {entry.suffix for entry in path.iterdir()} & set(FOLDER_FORMATS)
-    if len(suffixes) != 1:
-        raise ValueError(
-            f'{path} holds {sorted(suffixes) or "no"} label files; a folder '
-            f'of one kind of {sorted(FOLDER_FORMATS)} is expected.'
-        )
-    return FOLDER_FORMATS[suffixes.pop()]
+    raise ValueError(
+        f'{path} is not a label file of a known format; name its format, '
+        f'one of {", ".join(FORMAT_NAMES)}.'
+    )
+
+
+def detect_format(path: str | Path) -> str:
+    """Return the name of the format of a label file or folder.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+        ValueError: The format is unknown.
+    """
+    return find_format(Content(Path(path))).name
+
+
+def read_label_file(
+    path: str | Path,
+    options: ReadOptions | None = None,
+    format: str = 'auto',
+) -> LabelFile:
+    """Read the rows of a label file of any format.
+
+    Args:
+        path: Path of the label file, or of the folder of label files.
+        options: How it is to be read.
+        format: Name of the format; 'auto' finds out.
+
+    Raises:
+        ValueError: The labels have a defect; the message names the file and
+            the place.
+        FileNotFoundError: There is no such file or folder.
+    """
+    options = options or ReadOptions()
+    classes = split_background(options.classes or ())[0]
+    if options.classes is not None:
+        options = replace(options, classes=classes)
+    content = Content(Path(path))
+    file = find_format(content, format).read(content, options)
+    return clean_names(file, classes)
 
 
 def read_image_labels(
@@ -101,24 +125,27 @@ def read_image_labels(
         path: Path of the label file, or of the folder of label files.
         classes: Class names, with or without the background in front; None
             takes the file's own, where it has them.
-        format: A name of :data:`READERS`; 'auto' finds out.
-        options: Further arguments of the reader.
+        format: Name of the format; 'auto' finds out.
+        options: Further fields of :class:`ReadOptions`.
 
     Raises:
         ValueError: The labels have a defect; the message names the file and
             the place.
         FileNotFoundError: There is no such file or folder.
     """
-    if format == 'auto':
-        format = detect_format(path)
-    return READERS[format](path, classes, **options)
+    known = None if classes is None else tuple(classes)
+    read = ReadOptions(classes=known, **options)
+    return to_image_labels(read_label_file(path, read, format), known)
 
 
 @functools.lru_cache(maxsize=8)
 def _read_version(
     path: str, version: int, classes: tuple[str, ...]
 ) -> ImageLabels:
-    return read_image_labels(path, classes)
+    file = read_label_file(path, ReadOptions(classes=classes))
+    notes = ''.join(f'; {note}' for note in file.notes)
+    print_log(f'{path}: read as {file.kind}{notes}.', logger='current')
+    return to_image_labels(file, classes)
 
 
 def cached_image_labels(path: str, classes: Sequence[str]) -> ImageLabels:

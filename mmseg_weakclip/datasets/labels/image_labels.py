@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.names import BACKGROUND, NameIndex, split_background
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.tif',
+                  '.tiff', '.webp', '.heic', '.heif')  # fmt: skip
 # The files of COCO 2014 carry their split; lists and masks often do not.
 COCO_PREFIX = re.compile(r'^COCO_(?:train|val|test)\d{4}_(?=\d+$)')
 # VOC ids that lost their underscore: 2007000032 is 2007_000032.
@@ -206,14 +207,22 @@ class LabelCollector:
                 'labels. Keep one.'
             )
 
+    def check(self) -> None:
+        """Check that all names so far are known.
+
+        Raises:
+            ValueError: There were unknown class names.
+        """
+        if self._unknown:
+            raise ValueError(self._describe_unknown())
+
     def result(self) -> ImageLabels:
         """Return all labels.
 
         Raises:
             ValueError: There were unknown class names, or no image at all.
         """
-        if self._unknown:
-            raise ValueError(self._describe_unknown())
+        self.check()
         if not self._labels:
             raise ValueError(f'{self.source} holds labels of no image.')
         return ImageLabels(self.classes, self._labels, self.source)

@@ -2,7 +2,6 @@ import pytest
 
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.images import (
-    ImageFinder,
     assign_ids,
     find_images,
 )
@@ -14,7 +13,7 @@ def test_images_are_found_in_all_folders(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert find_images(tmp_path) == ['a/c.png', 'b.JPG']
+    assert find_images(tmp_path).paths == ['a/c.png', 'b.JPG']
 
 
 def test_what_a_run_wrote_is_no_image(tmp_path):
@@ -24,7 +23,7 @@ def test_what_a_run_wrote_is_no_image(tmp_path):
         path.touch()
     (tmp_path / 'x/around').symlink_to(tmp_path)
     others = [tmp_path / 'out', tmp_path / 'x/masks']
-    assert find_images(tmp_path, others) == ['a.jpg', 'x/b.jpg']
+    assert find_images(tmp_path, others).paths == ['a.jpg', 'x/b.jpg']
 
 
 @pytest.mark.parametrize(
@@ -73,20 +72,3 @@ def test_lists_give_ids_back(path):
     (image_id,) = assign_ids([path]).values()
     image = parse_line(f'{image_id}.jpg\n', 'images')
     assert (image.name, image.suffix) == (image_id, '.jpg')
-
-
-def test_finder():
-    paths = ['x/a.jpg', 'y/a.jpg', 'y/My B.PNG']
-    finder = ImageFinder(paths)
-    for name in ('y/a.jpg', 'y/a', 'Y\\A.JPG', '/data/set/y/a.jpg', './y/a'):
-        assert finder.find(name, 'list') == 'y/a.jpg'
-    for name in ('my b', 'My B.png', 'other/my b.png'):
-        assert finder.find(name, 'list') == 'y/My B.PNG'
-    assert finder.find('c.jpg', 'list') is None
-    with pytest.raises(UserError, match=r"l\.csv, line 3: 'a\.jpg' .* folder"):
-        finder.find('a.jpg', 'l.csv, line 3')
-
-
-def test_a_dot_is_no_suffix():
-    assert ImageFinder(['v1.2.png']).find('v1.2', 'list') == 'v1.2.png'
-    assert ImageFinder(['v1.2.png']).find('v1', 'list') is None

@@ -106,7 +106,7 @@ def test_wrong_words(refuse, words, said):
     ('text', 'words', 'said'),
     [
         ('image,labels\ntrain_00000,baot\n', CLASSES, "did you mean 'boat'?"),
-        ('image,source,what\nx,y,boat\n', (), "call it 'labels'"),
+        ('image,by,what\nx,y,boat\n', (), '--label-columns'),
         ('image,labels\n', (), 'labels.csv'),
         ('', (), 'labels.csv is empty'),
         ('image,labels\nIMG_1,boat\n', (), 'the images are called like train'),

@@ -25,7 +25,7 @@ from mmseg_weakclip.datasets.labels.formats import (
 def test_detect_format(tmp_path, name, format):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
-    path.touch()
+    path.write_text('{}' if name.endswith('.json') else '')
     source = path if path.parent == tmp_path else path.parent
     assert detect_format(source) == format
 
@@ -33,11 +33,11 @@ def test_detect_format(tmp_path, name, format):
 def test_nothing_to_detect(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'gone\.json.*image_labels'):
         detect_format(tmp_path / 'gone.json')
-    with pytest.raises(ValueError, match='no label files'):
+    with pytest.raises(ValueError, match='no files'):
         detect_format(tmp_path)
     (tmp_path / 'a.png').touch()
-    (tmp_path / 'a.xml').touch()
-    with pytest.raises(ValueError, match='folder of one kind'):
+    (tmp_path / 'a.pdf').touch()
+    with pytest.raises(ValueError, match=r'1 \.pdf, 1 \.png.*Name the format'):
         detect_format(tmp_path)
     other = tmp_path / 'labels.yaml'
     other.touch()

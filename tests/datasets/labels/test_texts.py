@@ -44,6 +44,17 @@ def test_plain_names_and_ids(write):
     assert dict(names.labels) == dict(ids.labels) == {'a': (0, 1)}
 
 
+def test_ids_or_flags(write):
+    """Two numbers for two classes may be either."""
+    with pytest.raises(ValueError, match=r'\[1, 0\].*class ids, or 0 and 1'):
+        read_image_labels(write('{"a": [1, 0]}'), ['cat', 'dog'])
+
+
+def test_the_background_is_no_label(write):
+    labels = read_image_labels(write('{"a": ["background", "cat"]}'), CLASSES)
+    assert dict(labels.labels) == {'a': (0,)}
+
+
 def test_saved_labels_read_back(write, tmp_path):
     labels = read_image_labels(write('{"a": [2], "b": []}'), CLASSES)
     labels.save(tmp_path / 'again.json')
@@ -63,7 +74,6 @@ def test_saved_labels_read_back(write, tmp_path):
         ('{"a": [true]}', "image 'a'"),
         ('{"a": "cat"}', "image 'a'"),
         ('{"a": ["catt"]}', 'nearest: cat'),
-        ('{"a": ["background"]}', 'background is not a label'),
         ('["a"]', 'holds a list'),
         ('{"a": ', 'not valid JSON'),
         ('{}', 'no image'),

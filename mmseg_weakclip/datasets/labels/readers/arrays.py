@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from mmengine.logging import print_log
 
 from mmseg_weakclip.common.names import (
     COCO91_NAMES,
     COCO_NAMES,
     split_background,
 )
-
-from .image_labels import ImageLabels, LabelCollector
-from .texts import require_classes
+from mmseg_weakclip.datasets.labels.content import (
+    Content,
+    LabelFormat,
+    ReadOptions,
+    require_classes,
+)
+from mmseg_weakclip.datasets.labels.image_labels import canonical_image_id
+from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
 
 def _latin1(text: str, encoding: str = 'latin1') -> bytes:
@@ -135,24 +139,24 @@ def multi_hot_columns(
     return list(names), words
 
 
-def read_npy(
-    path: str | Path, classes: Sequence[str] | None = None
-) -> ImageLabels:
+def matches(content: Content) -> bool:
+    """Return whether a file has NumPy's suffix."""
+    return content.suffix == '.npy'
+
+
+def read(content: Content, options: ReadOptions) -> LabelFile:
     """Read labels from a pickled dict of image ids and multi-hot vectors.
 
     Ids are str or int. Vectors have one column per foreground class, or one
     more in front for the background; for COCO's 80 classes also 90 or 91, by
     COCO's own ids.
 
-    Args:
-        path: Path of the file.
-        classes: Class names in the order of the columns; required.
-
     Raises:
         ValueError: The file has another structure, values other than 0 and
-            1, a class that the list lacks, or a pickle that asks for code.
+            1, or a pickle that asks for code, or there is no class list.
     """
-    foreground, _ = split_background(require_classes(path, classes))
+    path = content.path
+    foreground, _ = split_background(require_classes(path, options.classes))
     data = load_object_array(path)
     if not isinstance(data, Mapping) or not data:
         raise ValueError(
@@ -163,10 +167,9 @@ def read_npy(
         columns, words = multi_hot_columns(width, foreground)
     except ValueError as error:
         raise ValueError(f'{path}: {error}.') from error
-    print_log(f'{path}: {width} label columns, {words}.', logger='current')
-    collector = LabelCollector(path, foreground)
+    rows = []
     for key, value in data.items():
-        image_id = _plain_key(key, path)
+        image_id = canonical_image_id(_plain_key(key, path))
         vector = np.asarray(value)
         if vector.shape != (width,) or vector.dtype.kind not in 'biuf':
             raise ValueError(
@@ -179,12 +182,15 @@ def read_npy(
                 f'{path}: the label of image {image_id!r} has values other '
                 f'than 0 and 1: {vector[~np.isin(vector, (0, 1))][:5]}.'
             )
-        names = [columns[i] for i in np.flatnonzero(vector)]
-        collector.add(
-            image_id,
-            [collector.find(n, str(image_id)) for n in names if n is not None],
-        )
-    return collector.result()
+        names = (columns[i] for i in np.flatnonzero(vector))
+        rows.append(LabelRow('', image_id, tuple(filter(None, names))))
+    return LabelFile(
+        str(path),
+        FORMAT.title,
+        tuple(rows),
+        foreground,
+        (f'{width} label columns, {words}',),
+    )
 
 
 def _plain_key(key: object, path: str | Path) -> str | int:
@@ -195,3 +201,6 @@ def _plain_key(key: object, path: str | Path) -> str | int:
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
         return int(key)
     raise ValueError(f'{path}: {key!r} is not an image id.')
+
+
+FORMAT = LabelFormat('npy', 'pickled dict of multi-hot vectors', matches, read)

@@ -1,0 +1,120 @@
+"""What a run has understood of the user's data, in lines to read."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from mmseg_weakclip.apps.errors import count
+from mmseg_weakclip.apps.run_folder.schema import RunImage
+
+from .classes import ClassList
+from .options import Options
+from .prepare import Prepared, Sources, list_images
+
+# A class with fewer training images than this is named.
+FEW_IMAGES = 5
+SHOWN = 3
+
+
+def describe_sources(sources: Sources, options: Options) -> list[str]:
+    """Return what was understood, before anything is done.
+
+    Args:
+        sources: Images, labels and masks of the user.
+        options: Options of the user.
+    """
+    labelling = sources.labelling
+    images = list_images(sources)
+    source = os.path.relpath(options.labels)
+    lines = [f'labels: {source}, read as {labelling.kind}']
+    lines += [f'  {note}' for note in labelling.notes]
+    lines += [
+        f'  for example {image}: {", ".join(names)}'
+        for image, names in labelling.examples
+    ]
+    lines.append(describe_splits(images))
+    for title, paths in (
+        ('images that the labels do not name', labelling.unnamed),
+        ('images that the labels name without a class', labelling.empty),
+        ('labels of images that are not there', labelling.absent),
+    ):
+        if paths:
+            lines.append(f'  {len(paths)} {title}: {_shown(paths)}')
+    lines += [f'  {line}' for line in sources.left_out]
+    if sources.truth:
+        number = len(sources.truth)
+        lines.append(f'masks: {count(number, "image")}, for scores only')
+    else:
+        lines.append(
+            'masks: none to score with'
+            + ('' if sources.val else ', so no image is kept for validation')
+        )
+    return [*lines, *describe_classes(images, sources.classes)]
+
+
+def describe_splits(images: Sequence[RunImage]) -> str:
+    """Return how many images there are, and what for."""
+    splits = Counter(image.split for image in images)
+    return (
+        f'images: {len(images)}, {splits["train"]} to train on, '
+        f'{splits["val"]} kept for validation, {splits["unlabelled"]} '
+        'without labels (only predicted)'
+    )
+
+
+def describe_classes(
+    images: Sequence[RunImage], classes: ClassList
+) -> list[str]:
+    """Return the classes with their training images, and warnings.
+
+    Args:
+        images: All images of a run.
+        classes: All classes.
+    """
+    counts = Counter(
+        name
+        for image in images
+        if image.split == 'train'
+        for name in image.labels
+    )
+    names = [info.name for info in classes.classes]
+    lines = [
+        f'classes: {len(names)}, with training images: '
+        + ', '.join(f'{name} {counts[name]}' for name in names)
+    ]
+    none = [name for name in names if not counts[name]]
+    few = [name for name in names if 0 < counts[name] < FEW_IMAGES]
+    if none:
+        lines.append(
+            f'  warning: no training image shows {", ".join(none)}, which '
+            'cannot be learnt'
+        )
+    if few:
+        lines.append(
+            f'  warning: fewer than {FEW_IMAGES} training images show '
+            + ', '.join(f'{name} ({counts[name]})' for name in few)
+        )
+    return lines
+
+
+def describe_prepared(sources: Sources, prepared: Prepared) -> list[str]:
+    """Return what decoding has added to what was understood.
+
+    Args:
+        sources: Images, labels and masks of the user.
+        prepared: Data that has been decoded.
+    """
+    images = prepared.images
+    lines = list(prepared.notes)
+    if len(images) < len(sources.ids):
+        lines.append(describe_splits(images))
+        lines += describe_classes(images, sources.classes)
+    shrunk = sum(image.size != image.original_size for image in images)
+    if shrunk:
+        lines.append(f'{count(shrunk, "large image")} reduced in size')
+    return lines
+
+
+def _shown(paths: Sequence[str]) -> str:
+    more = ', ...' if len(paths) > SHOWN else ''
+    return ', '.join(paths[:SHOWN]) + more

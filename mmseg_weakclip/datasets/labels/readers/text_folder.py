@@ -1,0 +1,37 @@
+"""A folder of ``<id>.txt``, class names by line or by comma."""
+
+import re
+
+from mmseg_weakclip.datasets.labels.content import (
+    Content,
+    LabelFormat,
+    ReadOptions,
+    listed_files,
+)
+from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
+
+
+def matches(content: Content) -> bool:
+    """Return whether a folder holds text files."""
+    return '.txt' in content.suffixes
+
+
+def read(content: Content, options: ReadOptions) -> LabelFile:
+    """Read class names from text files.
+
+    Raises:
+        FileNotFoundError: Files are missing.
+        ValueError: A file is not in UTF-8.
+    """
+    rows = []
+    for file in options.track(listed_files(content.path, '.txt', options.ids)):
+        try:
+            text = file.read_text(encoding='utf-8-sig')
+        except UnicodeDecodeError as error:
+            raise ValueError(f'{file} is not in UTF-8.') from error
+        names = (name.strip() for name in re.split(r'[,\n]', text))
+        rows.append(LabelRow(file.name, file.stem, tuple(filter(None, names))))
+    return LabelFile(str(content.path), FORMAT.title, tuple(rows))
+
+
+FORMAT = LabelFormat('txt', 'text file per image', matches, read)

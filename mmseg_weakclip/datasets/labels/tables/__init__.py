@@ -1,0 +1,1 @@
+"""Reader of tables of labels, and how it tells their columns apart."""
