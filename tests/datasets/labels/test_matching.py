@@ -36,7 +36,7 @@ def test_a_dot_is_no_suffix():
         ('cat.jpg', '/data/upload/3/1a2b3c4d-cat.jpg', 'the prefix of an '
          'upload'),
         ('my cat.jpg', 'https://x.org/up/my%20cat.jpg?w=3', 'a URL'),
-        ('sub/cat.jpg', '/data/local-files/?d=photos/sub/cat.jpg', 'a URL'),
+        ('sub/cat.jpg', '/data/local-files/?d=sub%2Fcat.jpg', 'a URL'),
         ('cat.jpg', 'cat_jpg.rf.0a1b2c3d4e5f.jpg', "Roboflow's suffix"),
         ('7.jpg', '0007', 'leading zeros'),
         ('000012.png', '12.png', 'leading zeros'),

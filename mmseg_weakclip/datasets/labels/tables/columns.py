@@ -69,34 +69,31 @@ def _has_header(table: Table, image: int) -> bool:
     free = [cell for cell in others if table.index.find(cell) is None]
     words = {word_of(cell) for cell in free if cell}
     is_word = word_of(name) in IMAGE_WORDS | WEAK_IMAGE_WORDS
-    if table.options.image_column and table.options.image_column == name:
-        return True
-    if (
-        len(table.index.classes)
-        and others
-        and not free
-        and not _flags_below(table, image)
-    ):
-        return False
-    if is_word and (words & LABEL_WORDS or _flags_below(table, image)):
+    flags_below = _flags_below(table, image)
+    if not name or name == table.options.image_column:
         return True
     if table.finder is not None and table.finder.match(name) is not None:
-        return is_word and not looks_like_file(name)
-    if looks_like_file(name) or not name:
-        return not name
-    if is_word or words & LABEL_WORDS or _flags_below(table, image):
+        return is_word and bool(words & LABEL_WORDS)
+    if looks_like_file(name):
+        return False
+    if words & LABEL_WORDS or flags_below:
         return True
     below = [cell for cell in table.cells(image) if cell]
     if below and all(looks_like_file(cell) for cell in below):
         return True
+    if table.finder is None:
+        known = bool(table.index.classes) and bool(others) and not free
+        return is_word and not known
+    if is_word:
+        return True
+    shape = re.sub(r'\d+', '0', name)
+    if '0' in shape and shape in {re.sub(r'\d+', '0', c) for c in below}:
+        # An image that is not there, numbered like the others.
+        return False
     used = {cell for i in range(table.width) for cell in table.cells(i)
             if i != image}  # fmt: skip
-    if table.finder is None or any(c and c in used for c in others):
-        return False
-    if any(table.index.find(cell) is not None for cell in others):
-        return False
     numbered = below and all(re.search(r'\d', cell) for cell in below)
-    if numbered and not re.search(r'\d', name):
+    if numbered and not re.search(r'\d', name) and not used & set(others):
         return True
     raise ValueError(
         f'{table.source}, line {line}: {first} may be a header, or an image '

@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,14 +143,17 @@ def _find_delimiter(text: str, is_image: Callable[[str], bool] | None) -> str:
 def _most_images(
     rows: Sequence[Row], is_image: Callable[[str], bool] | None
 ) -> int:
-    """Return how many cells of a column name images, in the best column."""
+    """Return how many different images the best column names."""
     if is_image is None:
         return 0
-    counts: Counter[int] = Counter()
-    known: dict[str, bool] = {}
+    cells: dict[int, set[str]] = defaultdict(set)
     for _, row in rows:
         for place, cell in enumerate(row):
-            if cell not in known:
-                known[cell] = bool(cell) and is_image(cell)
-            counts[place] += known[cell]
-    return max(counts.values(), default=0)
+            cells[place].add(cell)
+    return max(
+        (
+            sum(bool(cell) and is_image(cell) for cell in found)
+            for found in cells.values()
+        ),
+        default=0,
+    )

@@ -34,6 +34,10 @@ OTHER_WORDS = {'', 'width', 'height', 'w', 'h', 'x', 'y', 'xmin', 'ymin',
                'project', 'batch', 'status', 'count', 'views',
                'rating'}  # fmt: skip
 
+# Those that are no class even where 0 and 1 stand below them.
+NEVER_CLASSES = {'', 'id', 'index', 'idx', 'rowid', 'split', 'subset', 'fold',
+                 'partition'}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class LabelColumns:
@@ -169,7 +173,7 @@ def _labels_by_values(
         texts = []
     if flags and texts:
         raise _ambiguous(table, [*texts, *flags], values)
-    if len(flags) == 1 and len(free) == 1 and layout == 'auto':
+    if len(flags) == 1 and layout == 'auto':
         # "cat" over 0 and 1 is a class, "Klasse" over 0 and 1 is not.
         raise ValueError(
             f'{table.source}: column {table.name(flags[0])} holds 0 and 1 '
@@ -178,6 +182,22 @@ def _labels_by_values(
             '(--layout list)?'
         )
     if flags:
+        # "train" over 0 and 1 may be a class or a part of the data.
+        doubtful = [
+            i
+            for i in others
+            if i not in free
+            and values[i].kind == 'flags'
+            and word_of(first[i]) not in NEVER_CLASSES
+        ]
+        if doubtful:
+            raise ValueError(
+                f'{table.source}: column {table.name(doubtful[0])} holds 0 '
+                'and 1 (or the like); whether it is a class is not clear. '
+                'Choose columns by --label-columns '
+                + ','.join(first[i] for i in flags[:3])
+                + ',...' * (len(flags) > 3)
+            )
         marks = [i for i in kinds['empty'] if first[i]]
         chosen = sorted([*flags, *kinds['counts'], *marks])
         left = [i for i in others if i not in chosen]
