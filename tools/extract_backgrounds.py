@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from mmcv.transforms import LoadAnnotations
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
@@ -23,6 +23,7 @@ from mmseg.registry import DATASETS
 from torch import Tensor
 
 from mmseg_weakclip.apps.commands import arguments as command_line
+from mmseg_weakclip.common.overrides import add_override_flag
 from mmseg_weakclip.datasets.transforms import LoadImageLabels, find_transform
 from mmseg_weakclip.models.clims.extractor import (
     ExtractionSettings,
@@ -64,13 +65,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--batch-size', type=int, default=32, help='images at a time'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_override_flag(parser)
     parser.set_defaults(launcher='none', local_rank=0)
     return parser.parse_args()
 

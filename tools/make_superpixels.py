@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from mmseg_weakclip.common.overrides import add_override_flag, override
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import map_in_order, progress_bar
 from mmseg_weakclip.datasets.captions import superpixel_jobs as jobs
@@ -51,13 +51,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--shown', type=int, default=5, help='problems to print'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_override_flag(parser)
     return parser.parse_args(argv)
 
 
@@ -93,8 +87,7 @@ def jobs_of(dataset: Any) -> tuple[Callable[..., Any], list, int]:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     cfg = read_config(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    override(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     total = jobs.FilledPart()
     for dataset in base_datasets(DATASETS.build(cfg.train_dataloader.dataset)):

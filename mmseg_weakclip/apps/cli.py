@@ -5,12 +5,16 @@ functions. A module is imported when its command is called, so that help does
 not wait for torch.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from mmseg_weakclip.apps.errors import mistake_of
 from mmseg_weakclip.version import __version__
 
+# Set in the environment, it shows where an error was raised.
+TRACEBACK = 'WEAKCLIP_TRACEBACK'
 # Command -> (module below this package, line of --help).
 COMMANDS = {
     'run': ('wsss.cli', 'from tagged images to masks and a segmenter'),
@@ -74,4 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 2
     module = import_module(f'mmseg_weakclip.apps.{COMMANDS[name][0]}')
-    return module.main(rest, prog=f'weakclip {name}') or 0
+    try:
+        return module.main(rest, prog=f'weakclip {name}') or 0
+    except Exception as error:
+        message = mistake_of(error)
+        if message is None or os.environ.get(TRACEBACK):
+            raise
+        print(f'error: {message}', file=sys.stderr)
+        return 2

@@ -1,5 +1,11 @@
 """Errors that end a command with one line, and nouns with numbers."""
 
+import re
+import traceback
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
 
 class UserError(Exception):
     """A mistake of the user: what is wrong, where, and what to do about it."""
@@ -7,6 +13,54 @@ class UserError(Exception):
 
 class StageFailed(Exception):
     """A stage of a run failed; the message names its log."""
+
+
+def mistake_of(error: BaseException) -> str | None:
+    """Return the message of a user's mistake; None if it may be a bug.
+
+    A mistake is an error that this package raises itself, about a value or a
+    file, whatever has wrapped it since: a registry of mmengine, or a worker
+    that loads data.
+
+    Args:
+        error: Error that ended a command.
+    """
+    found: BaseException | None = error
+    seen = set()
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        if isinstance(found, (UserError, OSError, ValueError)):
+            if _is_raised_here(found):
+                return ' '.join(str(found).split())
+            message = _message_of_worker(str(found))
+            if message:
+                return message
+        found = found.__cause__ or found.__context__
+    return None
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE)
+
+
+def _message_of_worker(text: str) -> str | None:
+    """Return the message of an error in a worker, if this package raised it.
+
+    PyTorch passes on the traceback of a worker as text.
+    """
+    if not text.startswith('Caught '):
+        return None
+    files = re.findall(r'^ *File "([^"]+)"', text, re.MULTILINE)
+    if not files or not Path(files[-1]).is_relative_to(PACKAGE):
+        return None
+    end = text[text.rindex('  File "') :].splitlines()
+    last = next(
+        (i for i, line in enumerate(end) if re.match(r'[\w.]+: ', line)), None
+    )
+    if last is None:
+        return None
+    return ' '.join(' '.join(end[last:]).split()).partition(': ')[2]
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:

@@ -56,6 +56,8 @@ def load_segmentor(cfg: Config, checkpoint: str | None) -> TrainedSegmentor:
         ValueError: The file is not a checkpoint, or one of another model;
             the model needs a checkpoint; or the class names are unknown.
     """
+    if checkpoint is not None:
+        require_checkpoint(checkpoint)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     # Weights to start a training from are not needed, and may be remote.
     if 'pretrained' in cfg.model:
@@ -101,6 +103,19 @@ def load_segmentor(cfg: Config, checkpoint: str | None) -> TrainedSegmentor:
     )
 
 
+def require_checkpoint(checkpoint: str) -> None:
+    """Check that a checkpoint is there, before anything is built.
+
+    Args:
+        checkpoint: File or URL.
+
+    Raises:
+        FileNotFoundError: The file is missing.
+    """
+    if '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'the checkpoint {checkpoint} does not exist')
+
+
 def load_weights(
     model: BaseSegmentor, checkpoint: str, config: str
 ) -> dict[str, Any]:
@@ -120,8 +135,7 @@ def load_weights(
         FileNotFoundError: The file is missing.
         ValueError: The file is not a checkpoint, or one of another model.
     """
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise FileNotFoundError(f'{checkpoint} does not exist')
+    require_checkpoint(checkpoint)
     try:
         loaded = CheckpointLoader.load_checkpoint(
             checkpoint, map_location='cpu'

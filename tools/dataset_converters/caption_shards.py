@@ -19,10 +19,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from mmseg_weakclip.common.overrides import add_override_flag, override
 from mmseg_weakclip.common.workers import map_in_order, progress_bar
 from mmseg_weakclip.datasets.captions.dataset import CaptionDataset
 from mmseg_weakclip.datasets.captions.shards import (
@@ -60,13 +61,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=os.cpu_count() or 0,
         help='processes; 0 works in the main one',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_override_flag(parser)
     return parser.parse_args(argv)
 
 
@@ -130,8 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f'{args.out} is there; choose another folder or remove it'
         )
     cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    override(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     listed = list_samples(cfg)
     order = np.random.default_rng(args.seed).permutation(len(listed))

@@ -4,8 +4,9 @@ import argparse
 import os
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from mmseg_weakclip.common.overrides import add_override_flag, override
 from mmseg_weakclip.common.resources import read_config
 
 
@@ -17,14 +18,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder of logs and checkpoints '
         '(default: work_dirs/<name of the config>)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings, such as optim_wrapper.optimizer.lr=1e-4 or '
-        'key="[a,b]"',
-    )
+    add_override_flag(parser)
     parser.add_argument(
         '--launcher',
         default='none',
@@ -46,8 +40,7 @@ def load_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    override(cfg, args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

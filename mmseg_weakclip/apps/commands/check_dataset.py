@@ -12,12 +12,12 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
+from mmseg_weakclip.common.overrides import add_override_flag, override
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import progress_bar
 from mmseg_weakclip.datasets.checks.dataset import check_dataset, count_samples
@@ -64,20 +64,14 @@ def _parse_args(
     parser.add_argument(
         '--shown', type=int, default=5, help='offenders printed per problem'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config, key=value',
-    )
+    add_override_flag(parser)
     return parser.parse_args(argv)
 
 
 def check_config(args: argparse.Namespace) -> list[Problem]:
     """Build the data set of one split and check it."""
     cfg = read_config(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    override(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     loader = cfg.get(f'{args.split}_dataloader')
     if not loader:

@@ -89,11 +89,14 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run the command; see ``--help``."""
     args = _parse_args(argv, prog)
     import mmseg_weakclip.parts  # noqa: F401  (also without custom_imports)
+    from mmseg_weakclip.engine.loading import require_checkpoint
     from mmseg_weakclip.engine.runner import InferenceRunner, check_is_trained
 
     cfg = load_config(args)
     if args.checkpoint is not None:
         cfg.load_from = args.checkpoint
+    if cfg.get('load_from'):
+        require_checkpoint(cfg.load_from)
     if args.tta:
         use_tta(cfg)
     if args.out is not None:

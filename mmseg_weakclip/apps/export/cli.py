@@ -23,12 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from torch import Tensor
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.common.overrides import add_override_flag, override
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.engine.loading import TrainedSegmentor, load_segmentor
 
@@ -83,13 +83,7 @@ def _parse_args(
         metavar='N',
         help="version of ONNX's operators (default: PyTorch's choice)",
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
+    add_override_flag(parser)
     args = parser.parse_args(argv)
     if args.opset is not None and args.format != 'onnx':
         parser.error('--opset needs --format onnx')
@@ -116,8 +110,7 @@ def _read_images(paths: Sequence[str]) -> list[Tensor]:
 def load(args: argparse.Namespace) -> TrainedSegmentor:
     """Return the trained segmentor that the user names."""
     cfg = read_config(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    override(cfg, args.cfg_options)
     return load_segmentor(cfg, args.checkpoint)
 
 
