@@ -1,9 +1,12 @@
 """Colours of classes that meet: differences by hand, and the constraint."""
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmseg_weakclip.apps.report.colors import (
     LEAST_DIFFERENCE,
@@ -15,9 +18,10 @@ from mmseg_weakclip.apps.report.colors import (
     to_lab,
 )
 from mmseg_weakclip.apps.report.compare import Comparison
+from mmseg_weakclip.apps.report.page import write_report
 from mmseg_weakclip.apps.run_folder.schema import RunClass, RunImage
 from mmseg_weakclip.apps.run_folder.store import RunFolder
-from mmseg_weakclip.common.masks import label_colors
+from mmseg_weakclip.common.masks import encode_mask, label_colors
 
 
 @pytest.mark.parametrize(
@@ -137,3 +141,41 @@ def test_labels_and_all_masks_count_as_meeting():
     assert shown.classes[2].color == (130, 2, 0)
     apart = replace(comparison, image=image('c3'))
     assert recolor(run, [apart])[1].moved == ()
+
+
+def test_a_run_of_sixty_classes(run_folder, edit):
+    """Two of its colours are the user's, and differ by little."""
+    colors = [list(color) for color in label_colors(61)]
+    colors[7], colors[8] = [250, 120, 10], [250, 126, 14]
+    names = [f'class {k}' for k in range(61)]
+    rng = np.random.default_rng(0)
+    painted = [k for k in range(61) if k not in (7, 8)]
+    met = {'a': {7, 8}}
+    for path in sorted(run_folder.glob('*/masks/*.png')):
+        mask = rng.choice(painted, np.asarray(Image.open(path)).shape)
+        path.write_bytes(encode_mask(mask, colors))
+        met.setdefault(path.stem, set()).update(np.unique(mask).tolist())
+
+    def change(images):
+        for record in images:
+            record.update(labels=[], truth=None)
+        images[0]['labels'] = ['class 7', 'class 8']
+
+    (run_folder / 'scores.json').unlink()
+    edit('data/index.json', change)
+    path = run_folder / 'data/classes.json'
+    path.write_text(
+        json.dumps([dict(name=n, color=c) for n, c in zip(names, colors)])
+    )
+    page = write_report(run_folder).read_text()
+    shown = re.findall(r'background: #(\w{6})"></span>(class \d+)\n? *<', page)
+    found = {name: bytes.fromhex(color) for color, name in shown}
+    assert len(found) == 61
+    assert list(found['class 7']) == colors[7]
+    assert list(found['class 8']) == colors[8]
+    lab = to_lab(np.array([list(found[name]) for name in names]))
+    for ids in met.values():
+        meet = meeting_classes([ids], 61)
+        meet[7, 8] = meet[8, 7] = False
+        assert color_difference(lab[:, None], lab[None])[meet].min() >= 12
+    assert 'differ by less than 12 (CIEDE2000): class 7 and class 8 (' in page
