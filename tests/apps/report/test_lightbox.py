@@ -1,6 +1,10 @@
 """A photo in large, in Chromium: slider, keys and focus."""
 
+import shutil
+
 import pytest
+
+from mmseg_weakclip.apps.report.page import write_report
 
 pytest.importorskip('selenium')
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
@@ -172,3 +176,20 @@ def test_a_click_on_a_word_moves_the_slider(opened):
     found = state(opened)
     assert found['layer'] == 'seed'
     assert found['shown'][0].startswith('seed of /photos/b.tif')
+
+
+def test_photos_without_masks(driver, run_folder, stop_after, edit):
+    stop_after(1)
+    shutil.rmtree(run_folder / 'seeds')
+    edit('manifest.json', lambda v: v['stages'][0].update(state='failed'))
+    edit('data/index.json', lambda v: [r.update(truth=None) for r in v])
+    driver.get(write_report(run_folder).as_uri())
+    driver.execute_script("document.querySelector('.card .open').focus()")
+    found = press(driver, Keys.ENTER)
+    assert found['open']
+    assert found['layer'] == 'image'
+    assert not driver.find_element('id', 'layer').is_displayed()
+    assert press(driver, Keys.ARROW_DOWN)['place'] == '2 of 4'
+    assert press(driver, Keys.ARROW_RIGHT)['layer'] == 'image'
+    press(driver, Keys.ESCAPE)
+    wait_for_focus(driver, 'b')

@@ -328,7 +328,7 @@ def test_without_truth(run_folder, edit):
 
 def test_number_of_images(run_folder, monkeypatch):
     found = read(write_report(run_folder, images=2))
-    assert '2 of 4 images shown: 2 that need a look' in found.text
+    assert '2 of 4 images shown: those that need a look' in found.text
     assert [a['data-name'] for a in found.all('article')] == ['b', 'c']
     found = read(write_report(run_folder, images=0))
     assert 'gallery' not in section_ids(found)
@@ -339,4 +339,5 @@ def test_number_of_images(run_folder, monkeypatch):
     monkeypatch.setattr(gallery, 'MOST_BYTES', room)
     found = read(write_report(run_folder))
     assert len(found.all('article')) == 2
-    assert '2 more would make the page too large' in found.text
+    too_large = '2 more would make the page too large.'
+    assert f'2 of 4 images shown; {too_large}' in found.text
