@@ -2,9 +2,10 @@
 
     weakclip report work_dirs/mine
 
-OUT is the folder of the run, finished or not. The page has its scores,
-confusions, curves, images and commands; parts of the run that are not there
-yet are named as missing.
+OUT is the folder of the run, finished or not. The page has its images,
+scores, confusions, curves and commands; parts that the run does not have are
+left out. needs_a_look.csv beside the page lists the images whose tags and
+masks do not fit together.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Disagreement between the masks of an image, and images to show."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 
@@ -24,12 +24,19 @@ from mmseg_weakclip.common.overlay import class_shares
 
 IGNORED = 255
 TRUTH = 'truth'
-# Pairs of roles to compare; the first that a run has sorts its gallery.
-PAIRS = (
+# Folders of masks, and the user's own masks -> how the page calls them.
+TITLES = {**ROLES, TRUTH: 'ground truth'}
+# Pairs of roles to compare; the first that a run has sorts its gallery. None
+# of the weak ones needs a true mask.
+WEAK_PAIRS = (
     ('masks', 'predictions'),
+    ('seeds', 'masks'),
+    ('seeds', 'predictions'),
+)
+PAIRS = (
+    *WEAK_PAIRS,
     ('predictions', TRUTH),
     ('masks', TRUTH),
-    ('seeds', 'masks'),
     ('seeds', TRUTH),
 )
 # Share of a mask from which on the filter counts an image to a class.
@@ -49,11 +56,19 @@ class Comparison:
             without such pixels are left out.
         classes: Ids of the image's labels, and of classes that cover at
             least :data:`LEAST_SHARE` of one of its masks.
+        cover: Role of each mask -> share of each of the K classes among all
+            pixels, (K,), 0 to 1.
     """
 
     image: RunImage
     shares: dict[tuple[str, str], float]
     classes: frozenset[int]
+    cover: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def class_titles(run: RunFolder) -> list[str]:
+    """Return the names of the classes as reports show them."""
+    return [info.display or info.name for info in run.classes]
 
 
 def disagreement(first: np.ndarray, second: np.ndarray) -> float | None:
@@ -112,10 +127,13 @@ def compare_image(run: RunFolder, image: RunImage) -> Comparison:
             if share is not None:
                 shares[first, second] = share
     classes = {run.names.index(label) for label in image.labels}
-    for mask in masks.values():
-        covered = class_shares(mask, len(run.classes)) >= LEAST_SHARE
-        classes.update(np.flatnonzero(covered).tolist())
-    return Comparison(image, shares, frozenset(classes))
+    cover = {
+        role: class_shares(mask, len(run.classes))
+        for role, mask in masks.items()
+    }
+    for covered in cover.values():
+        classes.update(np.flatnonzero(covered >= LEAST_SHARE).tolist())
+    return Comparison(image, shares, frozenset(classes), cover)
 
 
 def compare_images(run: RunFolder) -> list[Comparison]:
@@ -144,32 +162,45 @@ def rank(
 
 
 def choose(
-    comparisons: Sequence[Comparison], count: int
+    comparisons: Sequence[Comparison],
+    count: int,
+    wanted: Collection[str] = (),
 ) -> tuple[list[Comparison], int]:
-    """Choose images to show: the worst by each pair, and ordinary ones.
+    """Choose images to show: those wanted, the worst, and ordinary ones.
 
-    Two thirds are those with the most disagreement, by each pair within each
-    split in turn. The others lie evenly over the rest of the index, so that
-    a reader does not see failures alone.
+    Two thirds are those wanted, and then those with the most disagreement,
+    by each pair within each split in turn; there are more if more are wanted.
+    The others lie evenly over the rest of the index, so that a reader does
+    not see failures alone.
 
     Args:
         comparisons: Comparisons of all images.
         count: Number of images to show at most.
+        wanted: Ids of images to show first.
 
     Returns:
-        The images, the most important first; how many of them were chosen
-        for their disagreement.
+        The images, the most important first; how many of them were wanted or
+        chosen for their disagreement.
     """
     if count >= len(comparisons):
-        return list(comparisons), len(comparisons)
+        # All, unless the page gets too large: the wanted ones first.
+        turns = {image_id: turn for turn, image_id in enumerate(wanted)}
+        last = len(turns)
+        ordered = sorted(
+            comparisons, key=lambda c: turns.get(c.image.id, last)
+        )
+        return ordered, len(comparisons)
     queues = [
         rank([c for c in comparisons if c.image.split == split], pair)
         for pair in PAIRS
         for split in SPLITS
     ]
     in_turn = (c for turn in zip_longest(*queues) for c in turn if c)
-    by_id = {c.image.id: c for c in in_turn}
-    worst = list(by_id.values())[: round(count * WORST_SHARE)]
+    known = {c.image.id: c for c in comparisons}
+    by_id = {image_id: known[image_id] for image_id in wanted}
+    by_id.update({c.image.id: c for c in in_turn})
+    most = max(round(count * WORST_SHARE), min(count, len(set(wanted))))
+    worst = list(by_id.values())[:most]
     taken = {c.image.id for c in worst}
     rest = [c for c in comparisons if c.image.id not in taken]
     places = np.linspace(0, len(rest) - 1, count - len(worst)).round()

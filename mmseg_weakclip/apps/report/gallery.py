@@ -1,8 +1,8 @@
-"""Gallery of a run: thumbnails of images and their masks."""
+"""Gallery of a run: images and their masks as pictures in the page."""
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,19 @@ from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.common.masks import check_mask_size
 from mmseg_weakclip.common.overlay import class_shares
 
-from .compare import IGNORED, TRUTH, Comparison, choose, read_masks
+from .compare import (
+    IGNORED,
+    TITLES,
+    TRUTH,
+    Comparison,
+    choose,
+    class_titles,
+    read_masks,
+)
 
-SIDE = 360  # pixels of a thumbnail's longer side
+# Pixels of a picture's longer side, if it is one of a few and of many.
+SIDE, SMALL_SIDE = 640, 360
+FEW = 80
 QUALITY = 80
 # Largest size of all pictures in the page, which stays below 15 MB.
 MOST_BYTES = 12_000_000
@@ -32,14 +42,19 @@ class Picture:
     """A mask that is shown over its photo.
 
     Attributes:
+        role: Key of the mask's role.
         title: Name of the mask's role.
         data: ``data:`` URI of the mask; None if it is missing.
         alt: Alternative text: the classes and their shares.
+        legend: Id and share (0 to 1) of each class in the mask, background
+            included, the largest first.
     """
 
+    role: str
     title: str
     data: str | None
     alt: str
+    legend: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
@@ -49,22 +64,20 @@ class Card:
     Attributes:
         comparison: Image, and the disagreement between its masks.
         photo: ``data:`` URI of the photo.
-        size: Size of the thumbnails, (height, width).
+        size: Size of the pictures, (height, width).
         pictures: Masks of the image, one for each role that the run has.
-        present: Ids of the classes in its masks, sorted.
     """
 
     comparison: Comparison
     photo: str
     size: tuple[int, int]
     pictures: tuple[Picture, ...]
-    present: tuple[int, ...]
 
     @property
     def bytes(self) -> int:
-        """Size of the pictures in the page, which has the photo twice."""
+        """Size of the pictures in the page."""
         masks = sum(len(p.data) for p in self.pictures if p.data)
-        return 2 * len(self.photo) + masks
+        return len(self.photo) + masks
 
 
 @dataclass(frozen=True)
@@ -73,39 +86,46 @@ class Gallery:
 
     Attributes:
         cards: Images to show, in the order of the index.
-        worst: Number of images chosen for their disagreement.
+        roles: Roles of the masks that at least one image of the run has.
+        worst: Number of images chosen because they need a look.
         left_out: Number of images of the run that are not shown.
         too_large: Number of those left out to limit the size of the page.
     """
 
     cards: tuple[Card, ...]
+    roles: tuple[str, ...]
     worst: int
     left_out: int
     too_large: int
 
 
 def make_gallery(
-    run: RunFolder, comparisons: Sequence[Comparison], count: int
+    run: RunFolder,
+    comparisons: Sequence[Comparison],
+    count: int,
+    wanted: Collection[str] = (),
 ) -> Gallery:
-    """Choose images and make their thumbnails.
+    """Choose images and make their pictures.
 
     Args:
         run: Run that the images belong to.
         comparisons: Comparisons of all images, in the order of the index.
         count: Number of images to show at most.
+        wanted: Ids of images to show first.
 
     Raises:
         RunError: An image or mask is damaged.
     """
-    chosen, worst = choose(comparisons, count)
-    roles = [
+    chosen, worst = choose(comparisons, count, wanted)
+    roles = tuple(
         role
         for role in (*ROLES, TRUTH)
         if any(_has(run, c.image, role) for c in comparisons)
-    ]
+    )
+    side = SIDE if len(chosen) <= FEW else SMALL_SIDE
     cards, total = {}, 0
     for comparison in chosen:
-        card = make_card(run, comparison, roles)
+        card = make_card(run, comparison, roles, side)
         total += card.bytes
         if total > MOST_BYTES:
             break
@@ -114,6 +134,7 @@ def make_gallery(
         cards=tuple(
             cards[c.image.id] for c in comparisons if c.image.id in cards
         ),
+        roles=roles,
         worst=min(worst, len(cards)),
         left_out=len(comparisons) - len(cards),
         too_large=len(chosen) - len(cards),
@@ -127,36 +148,39 @@ def _has(run: RunFolder, image: RunImage, role: str) -> bool:
 
 
 def make_card(
-    run: RunFolder, comparison: Comparison, roles: Sequence[str]
+    run: RunFolder,
+    comparison: Comparison,
+    roles: Sequence[str],
+    side: int = SIDE,
 ) -> Card:
-    """Make the thumbnails of one image.
+    """Make the pictures of one image.
 
     Args:
         run: Run that the images belong to.
         comparison: Comparison of the image.
         roles: Roles of the masks to show; missing masks get a note.
+        side: Longer side of the pictures at most, in pixels.
     """
     image = comparison.image
     photo = read_photo(run, image)
-    size = thumbnail_size(image.size)
+    size = picture_size(image.size, side)
     masks = read_masks(run, image)
     pictures = []
     for role in roles:
-        title = ROLES.get(role, role)
+        title = TITLES[role]
         if role in masks:
             data = encode_png(paint(masks[role], run.classes, size))
-            text = describe_mask(masks[role], run.names)
-            alt = f'{title} of {image.id}: {text}'
+            legend = rank_classes(class_shares(masks[role], len(run.names)))
+            text = describe_mask(masks[role], legend, class_titles(run))
+            alt = f'{title} of {image.source}: {text}'
         else:
-            data, alt = None, f'no {title} of {image.id}'
-        pictures.append(Picture(title, data, alt))
-    ids = {i for mask in masks.values() for i in np.unique(mask).tolist()}
+            data, alt, legend = None, f'no {title} of {image.source}', ()
+        pictures.append(Picture(role, title, data, alt, legend))
     return Card(
         comparison=comparison,
         photo=encode_jpeg(photo.resize(size[::-1], Image.Resampling.LANCZOS)),
         size=size,
         pictures=tuple(pictures),
-        present=tuple(sorted(ids - {IGNORED})),
     )
 
 
@@ -179,9 +203,9 @@ def read_photo(run: RunFolder, image: RunImage) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
 
 
-def thumbnail_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return height and width reduced to fit :data:`SIDE`."""
-    factor = min(1, SIDE / max(size))
+def picture_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return height and width reduced to fit a square of ``side`` pixels."""
+    factor = min(1, side / max(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
@@ -206,19 +230,30 @@ def paint(
     return picture
 
 
-def describe_mask(mask: np.ndarray, names: Sequence[str]) -> str:
+def rank_classes(shares: np.ndarray) -> tuple[tuple[int, float], ...]:
+    """Return the classes of a mask and their shares, the largest first.
+
+    Args:
+        shares: Share of each class, (K,); classes without pixels are left
+            out, and ties are in the order of the ids.
+    """
+    order = np.argsort(-shares, kind='stable')
+    return tuple((int(k), float(shares[k])) for k in order if shares[k] > 0)
+
+
+def describe_mask(
+    mask: np.ndarray,
+    legend: Sequence[tuple[int, float]],
+    names: Sequence[str],
+) -> str:
     """Describe a mask in words: its classes and shares, largest first.
 
     Args:
         mask: Class ids, (H, W).
+        legend: Ids and shares of its classes, in the order to name them.
         names: Names of all classes, background first.
     """
-    shares = class_shares(mask, len(names))
-    parts = [
-        f'{names[i]} {100 * shares[i]:.0f} %'
-        for i in np.argsort(-shares, kind='stable')
-        if shares[i] > 0
-    ]
+    parts = [f'{names[k]} {100 * share:.0f} %' for k, share in legend]
     if ignored := (mask == IGNORED).mean():
         parts.append(f'no class {100 * ignored:.0f} %')
     return ', '.join(parts)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,73 @@ from mmseg_weakclip.apps.run_folder.store import RunFolder, read_run
 from mmseg_weakclip.common.files import write_atomically
 
 from .charts import training_chart
-from .compare import LEAST_SHARE, Comparison, compare_images, pairs_of
+from .colors import LEAST_DIFFERENCE, Palette, recolor
+from .compare import (
+    LEAST_SHARE,
+    TITLES,
+    Comparison,
+    class_titles,
+    compare_images,
+    pairs_of,
+)
 from .confusions import find_confusions
 from .curves import Training, read_trainings
 from .gallery import Gallery, make_gallery
+from .looks import (
+    LEAST_DISAGREEMENT,
+    Finding,
+    find_looks,
+    ids_in_turn,
+    to_csv,
+)
 from .score_charts import confusion_chart, ious_charts
-from .summary import OWN_STAGE, count_data, duration, summarize
+from .summary import (
+    OWN_STAGE,
+    count_data,
+    duration,
+    percent,
+    run_date,
+    summarize,
+)
 
-PAGE, STYLE, SCRIPT = 'page.html', 'page.css', 'page.js'
-FILE = 'report.html'
+PAGE = 'page.html'
+STYLES = ('page.css', 'gallery.css', 'lightbox.css')
+SCRIPTS = ('gallery.js', 'lightbox.js', 'page.js')
+FILE, LOOKS_FILE = 'report.html', 'needs_a_look.csv'
 IMAGES = 60
-# Rows of a table of confusions, at most.
+# Rows of a table of confusions, and of a list of images to look at, at most.
 CONFUSIONS = 15
+LOOKS = 12
+# Classes in the legend of a small picture, and pairs of colours too close.
+LEGEND = 4
+CLOSE = 8
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the page shows.
+
+    Attributes:
+        run: Run to report, with the colours of the page.
+        palette: These colours, and how they were chosen.
+        comparisons: Comparisons of all images of the run.
+        looks: Reasons to look at images, by kind.
+        gallery: Images to show.
+        trainings: Losses and scores that the run's trainings logged.
+    """
+
+    run: RunFolder
+    palette: Palette
+    comparisons: Sequence[Comparison]
+    looks: dict[str, list[Finding]]
+    gallery: Gallery
+    trainings: Sequence[Training]
 
 
 def write_report(
     folder: str | Path, images: int = IMAGES, path: str | Path | None = None
 ) -> Path:
-    """Write the page about a run.
+    """Write the page about a run, and ``needs_a_look.csv`` beside it.
 
     Args:
         folder: Folder of the run.
@@ -38,35 +88,48 @@ def write_report(
         path: File to write; ``report.html`` in the folder by default.
 
     Returns:
-        The file written.
+        The page written.
 
     Raises:
         RunError: The folder does not hold a run, or a file of it is damaged.
         ImportError: jinja2 or matplotlib is not installed.
-        OSError: The page cannot be written.
+        OSError: The page or the list cannot be written.
     """
-    run = read_run(folder)
-    comparisons = compare_images(run)
-    gallery = make_gallery(run, comparisons, images)
-    text = render(run, comparisons, gallery, read_trainings(run))
-    path = run.folder / FILE if path is None else Path(path)
+    report = read_report(read_run(folder), images)
+    text = render(report)
+    path = report.run.folder / FILE if path is None else Path(path)
+    looks = path.with_name(LOOKS_FILE)
+    write_atomically(looks, to_csv(report.looks).encode())
     write_atomically(path, text.encode())
     return path
 
 
-def render(
-    run: RunFolder,
-    comparisons: Sequence[Comparison],
-    gallery: Gallery,
-    trainings: Sequence[Training],
-) -> str:
-    """Render the page as HTML.
+def read_report(run: RunFolder, images: int = IMAGES) -> Report:
+    """Read all that the page shows from the folder of a run.
 
     Args:
         run: Run to report.
-        comparisons: Comparisons of all images of the run.
-        gallery: Images to show.
-        trainings: Losses and scores that the run's trainings logged.
+        images: Number of images in the gallery, at most.
+
+    Raises:
+        RunError: A file of the run is damaged.
+    """
+    comparisons = compare_images(run)
+    looks = find_looks(comparisons, run.names)
+    run, palette = recolor(run, comparisons)
+    listed = {kind: found[:LOOKS] for kind, found in looks.items()}
+    return Report(
+        run=run,
+        palette=palette,
+        comparisons=comparisons,
+        looks=looks,
+        gallery=make_gallery(run, comparisons, images, ids_in_turn(listed)),
+        trainings=read_trainings(run),
+    )
+
+
+def render(report: Report) -> str:
+    """Render the page as HTML.
 
     Raises:
         ImportError: jinja2 or matplotlib is not installed.
@@ -88,23 +151,31 @@ def render(
     )
     environment.filters.update(
         duration=duration,
+        percent=percent,
         json=lambda value: json.dumps(value, ensure_ascii=False),
         color=lambda rgb: '#{:02x}{:02x}{:02x}'.format(*rgb),
     )
     style, script = (
-        loader.get_source(environment, name)[0] for name in (STYLE, SCRIPT)
+        '\n'.join(loader.get_source(environment, name)[0] for name in names)
+        for names in (STYLES, SCRIPTS)
     )
     digest = hashlib.sha256(script.encode()).digest()
+    run = report.run
+    titles = class_titles(run)
+    title_of = dict(zip(run.names, titles, strict=True))
+    environment.filters['class_title'] = title_of.__getitem__
     return environment.get_template(PAGE).render(
         style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(digest).decode(),
         run=run,
         title=run.folder.resolve().name,
-        sentences=summarize(run, comparisons),
+        date=run_date(run),
+        class_titles=titles,
+        layer_titles={'photo': 'image', **TITLES},
+        sentences=summarize(run, report.comparisons),
         data=count_data(run) if run.images else None,
         own_stage=OWN_STAGE,
-        roles=ROLES,
         splits=SPLITS,
         score_table=_score_table(run),
         charts=[
@@ -118,13 +189,46 @@ def render(
         ],
         trainings=[
             (training, Markup(training_chart(training, _alt(training))))
-            for training in trainings
+            for training in report.trainings
         ],
-        gallery=gallery,
-        pairs=_pairs(comparisons),
-        filter_classes=_filter_classes(run, gallery),
+        palette=report.palette,
+        least_difference=LEAST_DIFFERENCE,
+        most_close=CLOSE,
+        most_legend=LEGEND,
+        gallery=report.gallery,
+        pairs=_pairs(report.comparisons),
+        filter_classes=_filter_classes(run, report.gallery),
         least_share=LEAST_SHARE,
         commands=[shlex.join(stage.command) for stage in run.stages],
+        **_look_values(report),
+    )
+
+
+def _look_values(report: Report) -> dict[str, Any]:
+    """Return the values of the list of images that need a look."""
+    run, looks = report.run, report.looks
+    # Absolute, since the page is read anywhere.
+    work_dir = str(run.folder.resolve())
+    command = ['weakclip', 'run', '--work-dir', work_dir, '--resume']
+    labels = run.options.get('labels')
+    by_image: dict[str, list[Finding]] = {}
+    for found in looks.values():
+        for finding in found:
+            by_image.setdefault(finding.image.id, []).append(finding)
+    return dict(
+        looks=looks,
+        by_image=by_image,
+        most_looks=LOOKS,
+        looks_total=sum(len(found) for found in looks.values()),
+        looks_file=LOOKS_FILE,
+        looks_csv=base64.b64encode(to_csv(looks).encode()).decode(),
+        least_disagreement=LEAST_DISAGREEMENT,
+        anchors={
+            card.comparison.image.id: f'photo-{place}'
+            for place, card in enumerate(report.gallery.cards, 1)
+        },
+        labels_file=labels if isinstance(labels, str) else None,
+        resume=shlex.join(command),
     )
 
 
@@ -148,7 +252,7 @@ def _ious_charts(run: RunFolder) -> dict[str, list[str]]:
         if scores:
             kinds = ', '.join(ROLES[role] for role in scores)
             label = f'Bars: IoU of each class on {split} ({kinds})'
-            charts[split] = ious_charts(run.names, scores, label)
+            charts[split] = ious_charts(class_titles(run), scores, label)
     return charts
 
 
@@ -163,7 +267,7 @@ def _confusions(run: RunFolder) -> list[dict[str, Any]]:
             found.append(
                 {
                     'title': title,
-                    'chart': confusion_chart(run.names, matrix, label),
+                    'chart': confusion_chart(class_titles(run), matrix, label),
                     'rows': find_confusions(matrix, CONFUSIONS),
                 }
             )
@@ -186,7 +290,7 @@ def _pairs(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
         {
             'pair': pair,
             'key': '-'.join(pair),
-            'title': ' / '.join(ROLES.get(name, name) for name in pair),
+            'title': ' / '.join(TITLES[name] for name in pair),
         }
         for pair in pairs_of(comparisons)
     ]
@@ -201,8 +305,9 @@ def _filter_classes(run: RunFolder, gallery: Gallery) -> list[dict[str, Any]]:
         sum(k in card.comparison.classes for card in gallery.cards)
         for k in range(len(run.classes))
     ]
+    titles = class_titles(run)
     return [
-        {'id': k, 'name': run.names[k], 'count': count}
+        {'id': k, 'name': titles[k], 'count': count}
         for k, count in enumerate(counts)
         if k and count
     ]

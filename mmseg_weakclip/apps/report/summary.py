@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +15,27 @@ from mmseg_weakclip.apps.run_folder.schema import (
 )
 from mmseg_weakclip.apps.run_folder.store import RunFolder
 
-from .compare import Comparison, pairs_of, rank
+from .compare import WEAK_PAIRS, Comparison, class_titles, pairs_of, rank
 from .confusions import find_confusions
 
 # The stage that writes the page is running while it does.
 OWN_STAGE = 'report'
 OPTIONS = ('method', 'segmenter')
+# Not those of strftime, which follow the locale.
+MONTHS = (
+    'January',
+    'February',
+    'March',
+    'April',
+    'May',
+    'June',
+    'July',
+    'August',
+    'September',
+    'October',
+    'November',
+    'December',
+)
 
 
 class SplitCounts(NamedTuple):
@@ -91,6 +107,26 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f'{minutes} min'
     return f'{minutes // 60} h {minutes % 60:02d} min'
+
+
+def percent(share: float) -> str:
+    """Format a share of 0 to 1, such as '0.4 %', '3 %' or '42 %'."""
+    value = 100 * share
+    text = f'{value:.1f}' if value < 9.95 else f'{value:.0f}'
+    return f'{text.removesuffix(".0")} %'
+
+
+def run_date(run: RunFolder) -> str | None:
+    """Return the day on which a run was last at work, '2 January 2026'.
+
+    Returns:
+        Day of the latest start of a stage; None if none has started.
+    """
+    starts = [stage.started for stage in run.stages if stage.started]
+    if not starts:
+        return None
+    last = datetime.fromisoformat(max(starts))
+    return f'{last.day} {MONTHS[last.month - 1]} {last.year}'
 
 
 def best_split(run: RunFolder) -> tuple[str, dict[str, SplitScores]] | None:
@@ -189,12 +225,13 @@ def _how_good(run: RunFolder) -> list[str]:
         return lines
     worst = min(known, key=lambda k: known[k])
     line = f'Worst class of the {ROLES[role]} on {split}: '
-    line += f'{run.names[worst]} ({last.ious[worst]:.1f})'
+    titles = class_titles(run)
+    line += f'{titles[worst]} ({last.ious[worst]:.1f})'
     if found := find_confusions(last.confusion, 1):
         (top,) = found
         line += (
-            f'; most often mistaken: {run.names[top.truth]}, of which '
-            f'{100 * top.share:.0f} % is taken for {run.names[top.prediction]}'
+            f'; most often mistaken: {titles[top.truth]}, of which '
+            f'{100 * top.share:.0f} % is taken for {titles[top.prediction]}'
         )
     return [*lines, f'{line}.']
 
@@ -202,7 +239,7 @@ def _how_good(run: RunFolder) -> list[str]:
 def _what_to_look_at(
     run: RunFolder, comparisons: Sequence[Comparison]
 ) -> list[str]:
-    pairs = pairs_of(comparisons)
+    pairs = [pair for pair in pairs_of(comparisons) if pair in WEAK_PAIRS]
     if not pairs:
         return []
     first, second = pairs[0]
@@ -210,10 +247,9 @@ def _what_to_look_at(
     mean = np.mean([c.shares[pairs[0]] for c in ranked])
     worst = ranked[0]
     return [
-        f'Look at the images where {ROLES[first]} and '
-        f'{ROLES.get(second, second)} disagree, first in the gallery: they '
-        f'do on {100 * mean:.1f} % of the pixels on average, and most in '
-        f'{worst.image.id} ({100 * worst.shares[pairs[0]]:.0f} %).'
+        f'{ROLES[first].capitalize()} and {ROLES[second]} disagree on '
+        f'{100 * mean:.1f} % of the pixels on average, and most in '
+        f'{worst.image.source} ({100 * worst.shares[pairs[0]]:.0f} %).'
     ]
 
 

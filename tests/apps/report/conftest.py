@@ -3,17 +3,29 @@
 import copy
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_weakclip.apps.report.page import write_report
 from mmseg_weakclip.common.masks import encode_mask
 
 NAMES = ['background', '<b>dog</b> & "co"', 'кошка $x$ 犬']
 COLORS = [[0, 0, 0], [255, 0, 0], [0, 0, 255]]
 IGNORED = 255
+OPTIONS = (
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+)
 
 
 def rows(width: int, *ids: int) -> np.ndarray:
@@ -191,3 +203,51 @@ def stop_after(run_folder, edit):
             shutil.rmtree(run_folder / 'data')
 
     return stop
+
+
+@pytest.fixture(scope='session')
+def driver():
+    webdriver = pytest.importorskip('selenium.webdriver')
+    browser = shutil.which('chromium') or shutil.which('google-chrome')
+    server = shutil.which('chromedriver')
+    if browser is None or server is None:
+        pytest.skip('no chromium and chromedriver on the PATH')
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        options = webdriver.ChromeOptions()
+        options.binary_location = browser
+        for option in (*OPTIONS, f'--user-data-dir={folder}'):
+            options.add_argument(option)
+        options.set_capability(
+            'goog:loggingPrefs', {'performance': 'ALL', 'browser': 'ALL'}
+        )
+        service = webdriver.ChromeService(server)
+        driver = webdriver.Chrome(options, service)
+        yield driver
+        driver.quit()
+
+
+@pytest.fixture(scope='session')
+def address(finished_run, tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp('page') / 'page.html'
+    return write_report(finished_run, path=path).as_uri()
+
+
+@pytest.fixture(params=[1280, 390])
+def width(request) -> int:
+    return request.param
+
+
+@pytest.fixture
+def page(driver, address, width):
+    """The driver, with the page at a width."""
+    driver.execute_cdp_cmd(
+        'Emulation.setDeviceMetricsOverride',
+        dict(width=width, height=900, deviceScaleFactor=1, mobile=width < 500),
+    )
+    # No smooth scrolling, which clicks would not wait for; light again.
+    still = {'name': 'prefers-reduced-motion', 'value': 'reduce'}
+    driver.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': [still]})
+    driver.get_log('performance')
+    driver.get_log('browser')
+    driver.get(address)
+    return driver

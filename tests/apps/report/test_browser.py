@@ -1,23 +1,15 @@
 """The page in Chromium, as its readers see it."""
 
 import json
-import shutil
-import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
-from mmseg_weakclip.apps.report.page import write_report
+pytest.importorskip('selenium')
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-OPTIONS = (
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-)
 SHOWN = """
 return Array.from(document.querySelectorAll('.card'))
   .filter((card) => card.checkVisibility()).map((card) => card.dataset.name)
@@ -28,51 +20,6 @@ select.value = arguments[1];
 if (select.selectedIndex < 0) throw Error('no such option');
 select.dispatchEvent(new Event('change'));
 """
-
-
-@pytest.fixture(scope='module')
-def driver():
-    webdriver = pytest.importorskip('selenium.webdriver')
-    browser = shutil.which('chromium') or shutil.which('google-chrome')
-    server = shutil.which('chromedriver')
-    if browser is None or server is None:
-        pytest.skip('no chromium and chromedriver on the PATH')
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        options = webdriver.ChromeOptions()
-        options.binary_location = browser
-        for option in (*OPTIONS, f'--user-data-dir={folder}'):
-            options.add_argument(option)
-        options.set_capability(
-            'goog:loggingPrefs', {'performance': 'ALL', 'browser': 'ALL'}
-        )
-        service = webdriver.ChromeService(server)
-        driver = webdriver.Chrome(options, service)
-        yield driver
-        driver.quit()
-
-
-@pytest.fixture(scope='module')
-def address(finished_run, tmp_path_factory) -> str:
-    path = tmp_path_factory.mktemp('page') / 'page.html'
-    return write_report(finished_run, path=path).as_uri()
-
-
-@pytest.fixture(params=[1280, 380])
-def width(request) -> int:
-    return request.param
-
-
-@pytest.fixture
-def page(driver, address, width):
-    """The driver, with the page at a width."""
-    driver.execute_cdp_cmd(
-        'Emulation.setDeviceMetricsOverride',
-        dict(width=width, height=900, deviceScaleFactor=1, mobile=width < 500),
-    )
-    driver.get_log('performance')
-    driver.get_log('browser')
-    driver.get(address)
-    return driver
 
 
 def test_pictures_are_there_and_nothing_is_fetched(page, address):
@@ -87,15 +34,15 @@ def test_pictures_are_there_and_nothing_is_fetched(page, address):
     widths = page.execute_script(
         'return Array.from(document.images).map((i) => i.naturalWidth)'
     )
-    assert len(widths) == 15
+    # Four photos, eleven masks, and photos again in the list.
+    assert len(widths) == 15 + 3
     assert min(widths) > 0
-    # A photo lies under each mask, as a background.
-    backgrounds = page.execute_script(
-        "return Array.from(document.querySelectorAll('.under img')).map((i) "
-        '=> getComputedStyle(i.parentElement).backgroundImage)'
+    # Of each card, the photo and one mask or one note.
+    seen = page.execute_script(
+        "return Array.from(document.querySelectorAll('.stack')).map((s) => "
+        'Array.from(s.children).filter((c) => c.checkVisibility()).length)'
     )
-    assert len(backgrounds) == 11
-    assert all(b.startswith('url("data:image/jpeg') for b in backgrounds)
+    assert seen == [2, 2, 2, 2]
     messages = (
         json.loads(entry['message'])['message']
         for entry in page.get_log('performance')
@@ -152,13 +99,86 @@ def test_sorting_and_filters(page):
     assert choose('split', '') == ['a', 'b', 'c', 'd']
 
 
+def test_the_filter_counts_photos(page):
+    options = page.execute_script(
+        "return Array.from(document.querySelectorAll('#class option'))"
+        '.map((o) => o.textContent)'
+    )
+    assert options == ['all', '<b>dog</b> & "co" (2)', 'кошка $x$ 犬 (2)']
+    for value, count in (('1', 2), ('2', 2), ('', 4)):
+        page.execute_script(CHOOSE, 'class', value)
+        assert len(page.execute_script(SHOWN)) == count
+    page.execute_script(CHOOSE, 'class', '1')
+    page.execute_script(CHOOSE, 'split', 'unlabelled')
+    assert page.execute_script(SHOWN) == []
+    nothing = page.find_element('id', 'nothing')
+    assert nothing.text == 'No photo fits this filter.'
+
+
+def test_one_mask_at_a_time(page):
+    legends = """
+        return Array.from(document.querySelectorAll('.card ul.legend'))
+          .filter((l) => l.checkVisibility())
+          .map((l) => l.closest('.card').dataset.name + ' ' + l.dataset.role)
+        """
+    page.execute_script(CHOOSE, 'sort', '')
+    shown = page.execute_script(legends)
+    assert shown == [f'{name} predictions' for name in 'abcd']
+    page.find_element('css selector', '[value="masks"]').click()
+    assert page.execute_script(legends) == ['a masks', 'b masks']
+    notes = page.find_elements('css selector', '.card .empty')
+    assert sum(note.is_displayed() for note in notes) == 2
+    page.find_element('css selector', '[value="photo"]').click()
+    assert page.execute_script(legends) == []
+
+
+def test_rows_lead_to_photos(page):
+    page.execute_script(CHOOSE, 'class', '2')
+    card = page.find_element('css selector', '[data-name="a"]')
+    assert not card.is_displayed()
+    selector = f'[data-card="{card.get_attribute("id")}"]'
+    page.find_element('css selector', selector).click()
+    WebDriverWait(page, 5).until(lambda _: card.is_displayed())
+    focus = 'return document.activeElement.closest(".card")?.dataset.name'
+    WebDriverWait(page, 5).until(lambda p: p.execute_script(focus) == 'a')
+    assert page.current_url.endswith('#photo-1')
+
+
+def test_the_list_can_be_saved_without_a_server(page, address, tmp_path):
+    assert address.startswith('file:')
+    page.execute_cdp_cmd(
+        'Browser.setDownloadBehavior',
+        {'behavior': 'allow', 'downloadPath': str(tmp_path)},
+    )
+    page.find_element('id', 'export').click()
+    saved = tmp_path / 'needs_a_look.csv'
+    WebDriverWait(page, 10).until(lambda _: saved.is_file())
+    beside = Path(url2pathname(urlsplit(address).path)).parent / saved.name
+    assert saved.read_bytes() == beside.read_bytes()
+    assert saved.read_text().startswith('image,tags,reason,class,share\n')
+
+
+def test_the_gallery_is_as_wide_as_the_screen(page, width):
+    left, right = page.execute_script(
+        'const box = document.getElementById("cards").getBoundingClientRect();'
+        'return [box.left, document.documentElement.clientWidth - box.right]'
+    )
+    assert 0 < left < 30
+    assert 0 < right < 30
+    tops = page.execute_script(
+        'return Array.from(document.querySelectorAll(".card"))'
+        '.map((c) => c.getBoundingClientRect().top)'
+    )
+    assert len(set(tops)) == (1 if width == 1280 else 4)
+
+
 def test_opacity_reaches_the_masks(page):
     opacity = page.execute_script(
         """
         const slider = document.getElementById('opacity');
         slider.value = 20;
         slider.dispatchEvent(new Event('input'));
-        return getComputedStyle(document.querySelector('.under img')).opacity
+        return getComputedStyle(document.querySelector('.mask')).opacity
         """
     )
     assert float(opacity) == pytest.approx(0.2)
@@ -168,7 +188,8 @@ def test_keys_reach_everything_that_does_something(page):
     reached = page.execute_script(
         """
         return Array.from(document.querySelectorAll(
-          'select, input, .copy, summary, .scroll, pre, nav a'))
+          'select, input, .copy, summary, .scroll, pre, nav a, .open,' +
+          '#export, .look a'))
           .filter((e) => e.checkVisibility() && e.tabIndex < 0)
           .map((e) => e.outerHTML.slice(0, 80))
         """

@@ -18,6 +18,8 @@ from mmseg_weakclip.apps.report.confusions import (
 from mmseg_weakclip.apps.report.summary import (
     count_data,
     duration,
+    percent,
+    run_date,
     summarize,
 )
 from mmseg_weakclip.apps.run_folder.schema import RunImage
@@ -55,7 +57,18 @@ def test_comparisons(finished_run):
         'a',
         'c',
     ]
-    assert pairs_of(list(found.values()))[:2] == [REFINED, SCORED]
+    assert pairs_of(list(found.values())) == [
+        REFINED,
+        ('seeds', 'masks'),
+        ('seeds', 'predictions'),
+        SCORED,
+        ('masks', 'truth'),
+        ('seeds', 'truth'),
+    ]
+    # b: a quarter of the pseudo mask has no class.
+    assert found['b'].cover['masks'].tolist() == [0, 0, 0.75]
+    assert found['c'].cover['truth'].tolist() == [1 / 6, 1 / 3, 1 / 3]
+    assert list(found['d'].cover) == ['predictions']
     assert found['c'].classes == {0, 1, 2}
     assert found['d'].classes == {0}
 
@@ -86,8 +99,22 @@ def test_choice():
     assert ids[6] == 't0'
     assert ids[8] == 't17'
     assert len(set(ids)) == 9
+    # Those wanted come first, and are all there.
+    chosen, worst = choose(comparisons, 9, ['t3', 't19'])
+    assert worst == 6
+    ids = [c.image.id for c in chosen]
+    assert ids[:6] == ['t3', 't19', 'v0', 'v3', 't18', 'v1']
+    wanted = [f't{place}' for place in range(8)]
+    chosen, worst = choose(comparisons, 9, wanted)
+    assert worst == 8
+    assert [c.image.id for c in chosen[:8]] == wanted
+    chosen, worst = choose(comparisons, 3, wanted)
+    assert [c.image.id for c in chosen] == wanted[:3]
     everything, worst = choose(comparisons, 24)
     assert everything == comparisons
+    everything, worst = choose(comparisons, 24, ['v3', 't3'])
+    assert [c.image.id for c in everything[:3]] == ['v3', 't3', 't0']
+    assert len(everything) == worst == 24
     assert choose(comparisons, 0) == ([], 0)
     unscored = [comparison(str(place), 'train') for place in range(9)]
     chosen, worst = choose(unscored, 3)
@@ -130,7 +157,10 @@ def test_sentences(finished_run):
     assert 'on train seed 55.0, prediction 75.0; on val prediction' in text
     assert f'prediction on val: {run.names[1]} (30.2)' in text
     assert f'{run.names[1]}, of which 30 % is taken for background' in text
-    assert 'on 45.8 % of the pixels on average, and most in b (67 %)' in text
+    assert (
+        'Pseudo mask and prediction disagree on 45.8 % of the pixels on '
+        'average, and most in /photos/b.tif (67 %).' in text
+    )
 
 
 def test_sentences_of_unfinished_runs(run_folder, stop_after, edit):
@@ -140,12 +170,13 @@ def test_sentences_of_unfinished_runs(run_folder, stop_after, edit):
     assert '2 of 5 stages finished' in text
     assert 'waiting: Segmenter, Predictions, Scores' in text
     assert '2 images with a true mask, not scored yet' in text
-    assert 'where pseudo mask and truth disagree' in text
+    # Where to look is never said by the ground truth.
+    assert 'Seed and pseudo mask disagree on' in text
     edit('data/index.json', lambda v: [r.update(truth=None) for r in v])
     run = read_run(run_folder)
     text = ' '.join(summarize(run, compare_images(run)))
     assert 'No image has a true mask' in text
-    assert 'where seed and pseudo mask disagree' in text
+    assert 'Seed and pseudo mask disagree on' in text
     stop_after(0)
     text = ' '.join(summarize(read_run(run_folder), []))
     assert 'ended before its data was ready' in text
@@ -157,3 +188,29 @@ def test_durations():
     assert duration(59.9) == '1 min'
     assert duration(3599) == '1 h 00 min'
     assert duration(7505) == '2 h 05 min'
+
+
+def test_percentages():
+    shares = (0, 0.0004, 0.004, 0.03, 0.0994, 0.0996, 0.125, 1)
+    assert [percent(share) for share in shares] == [
+        '0 %',
+        '0 %',
+        '0.4 %',
+        '3 %',
+        '9.9 %',
+        '10 %',
+        '12 %',
+        '100 %',
+    ]
+
+
+def test_the_day_of_the_run(run_folder, edit, stop_after):
+    assert run_date(read_run(run_folder)) == '2 January 2026'
+
+    def resume(manifest):
+        manifest['stages'][3]['started'] = '2026-11-25T23:20:06+00:00'
+
+    edit('manifest.json', resume)
+    assert run_date(read_run(run_folder)) == '25 November 2026'
+    stop_after(0)
+    assert run_date(read_run(run_folder)) is None

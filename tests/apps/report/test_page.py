@@ -1,27 +1,18 @@
 """The page as HTML: what stands in it, and that nothing else can."""
 
 import base64
-import io
-import re
-import sys
+import shlex
+import shutil
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from mmseg_weakclip.apps.report import gallery, page
-from mmseg_weakclip.apps.report.charts import training_chart
+from mmseg_weakclip.apps.report import gallery
 from mmseg_weakclip.apps.report.compare import compare_images
-from mmseg_weakclip.apps.report.curves import Curve, Training
 from mmseg_weakclip.apps.report.page import write_report
-from mmseg_weakclip.apps.report.score_charts import (
-    confusion_chart,
-    ious_charts,
-)
-from mmseg_weakclip.apps.run_folder.schema import RunClass, SplitScores
 from mmseg_weakclip.apps.run_folder.store import read_run
 
+NAMES = ['background', '<b>dog</b> & "co"', 'кошка $x$ 犬']
 VOID = {'meta', 'link', 'img', 'input', 'br'}
 
 
@@ -81,7 +72,7 @@ def whole(finished_run, tmp_path_factory) -> Reader:
 def test_the_parts(whole):
     text = whole.text
     assert 'random <i>CLIP</i> weights: numbers mean nothing' in text
-    assert 'All 4 images.' in text
+    assert '4 of 4 images shown.' in text
     assert '1 of 4 were resized for the run' in text
     assert 'seed train 1 55.00' in text
     assert 'wrote this page' in text
@@ -96,6 +87,15 @@ def test_the_parts(whole):
     assert sum(label.startswith('Confusion') for label in charts) == 3
 
 
+def test_the_title_is_the_folder_and_the_day(run_folder, stop_after):
+    found = read(write_report(run_folder))
+    assert found.words.count('run · 2 January 2026') == 1
+    assert 'run 2 January 2026' in found.text
+    stop_after(0)
+    found = read(write_report(run_folder))
+    assert found.words.count('run') == 2  # title and heading, no day
+
+
 def test_cards_come_with_their_numbers(whole):
     cards = {a['data-name']: a for a in whole.all('article')}
     assert list(cards) == ['a', 'b', 'c', 'd']
@@ -108,10 +108,11 @@ def test_cards_come_with_their_numbers(whole):
     assert len(alts) == 4 + 3 + 2 + 4 + 2  # photos, masks, truth
     assert all(alts)
     name = read_name(whole)
-    assert f'prediction of a: background 50 %, {name} 50 %' in alts
+    alt = f'prediction of /photos/a.tif: background 50 %, {name} 50 %'
+    assert alt in alts
     assert any('no class 25 %' in alt for alt in alts)
-    empty = [a['aria-label'] for a in whole.all('div', role='img')]
-    assert 'no pseudo mask of c' in empty
+    empty = [a['aria-label'] for a in whole.all('span', role='img')]
+    assert 'no pseudo mask of /photos/c.tif' in empty
     assert len(empty) == 5
 
 
@@ -179,111 +180,164 @@ def test_ids_are_met_once(whole):
 def test_runs_that_ended_early(run_folder, stop_after, stages):
     stop_after(stages)
     found = read(write_report(run_folder))
-    text = found.text
-    assert f'{stages} of 5 stages finished' in text
-    assert ('The run has no data yet.' in text) == (stages == 0)
-    assert ('No images are shown.' in text) == (stages == 0)
-    assert ('No training has logged' in text) == (stages < 3)
-    assert 'The run has no scores yet.' in text
-    titles = {w for w in found.words if w in ('seed', 'pseudo mask')}
-    assert len(titles) == min(stages, 2)
+    assert f'{stages} of 5 stages finished' in found.text
+    # Sections without content are left out, and so are the links to them.
+    sections = ['summary', 'look', 'gallery', 'training', 'data']
+    absent = {0: sections[1:], 1: ['look', 'training'], 2: ['training']}
+    expected = [n for n in sections if n not in absent.get(stages, ())]
+    expected += ['stages', 'settings']
+    assert section_ids(found) == expected
+    assert links(found) == expected
+    layers = [a['value'] for a in found.all('input', name='layer')]
+    roles = ['photo', 'seeds', 'masks', 'masks', 'predictions'][: stages + 1]
+    roles = list(dict.fromkeys(roles))
+    assert layers == ([*roles, 'truth'] if stages else [])
+
+
+def section_ids(found) -> list[str]:
+    return [a['id'] for a in found.all('section') if 'id' in a]
+
+
+def links(found) -> list[str]:
+    # The first skips the list; those to photos are not of the list.
+    targets = [a['href'][1:] for a in found.all('a') if a['href'][0] == '#']
+    return [name for name in targets[1:] if not name.startswith('photo-')]
+
+
+def test_a_whole_page_has_all_sections(whole):
+    expected = ['summary', 'look', 'gallery', 'scores', 'confusion']
+    expected += ['training', 'data', 'stages', 'settings']
+    assert section_ids(whole) == expected
+    assert links(whole) == expected
+
+
+def test_photos_without_any_mask(run_folder, stop_after, edit):
+    stop_after(1)
+    shutil.rmtree(run_folder / 'seeds')
+    edit('manifest.json', lambda v: v['stages'][0].update(state='failed'))
+    edit('data/index.json', lambda v: [r.update(truth=None) for r in v])
+    found = read(write_report(run_folder))
+    assert section_ids(found) == [
+        'summary', 'gallery', 'data', 'stages', 'settings'
+    ]  # fmt: skip
+    assert len(found.all('img')) == 4
+    assert not found.all('input', name='layer')
+
+
+def test_no_settings_no_section(run_folder, edit):
+    edit('manifest.json', lambda v: v.update(options={}))
+    found = read(write_report(run_folder))
+    assert 'settings' in section_ids(found)
+    assert 'Options' not in found.words
+    edit('manifest.json', lambda v: v.update(versions={}, stages=[]))
+    sections = section_ids(read(write_report(run_folder)))
+    assert sections[-1] == 'data'
+
+
+def test_the_list_of_images_that_need_a_look(run_folder, edit):
+    edit('data/index.json', lambda v: v[0].update(labels=NAMES[2:]))
+    edit('manifest.json', lambda v: v['options'].update(labels='my tags.csv'))
+    path = write_report(run_folder)
+    found = read(path)
+    rows = found.all('a', **{'data-card': 'photo-1'})
+    assert [a['href'] for a in rows] == ['#photo-1'] * 3
+    assert f'{NAMES[1]} predicted but not tagged; tags: {NAMES[2]}' in (
+        found.text
+    )
+    assert f'{NAMES[2]} tagged but in no mask' in found.text
+    assert 'pseudo mask and prediction disagree' in found.text
+    assert 'correct it in my tags.csv , then run weakclip run' in found.text
+    words = shlex.split(next(w for w in found.words if '--resume' in w))
+    folder = str(run_folder.resolve())
+    expected = ['weakclip', 'run', '--work-dir', folder, '--resume']
+    assert words == expected
+    # The button holds the file that lies beside the page.
+    (button,) = found.all('a', download='needs_a_look.csv')
+    kind, _, content = button['href'].partition(';base64,')
+    assert kind == 'data:text/csv;charset=utf-8'
+    beside = (run_folder / 'needs_a_look.csv').read_bytes()
+    assert base64.b64decode(content) == beside
+    assert '5 rows, as in needs_a_look.csv beside this page' in found.text
+    assert beside.decode().count('\n') == 6
+
+
+def test_a_folder_with_spaces_is_quoted(run_folder):
+    odd = run_folder.rename(run_folder.with_name("it's <b>mine"))
+    found = read(write_report(odd))
+    assert shlex.quote(str(odd.resolve())) in found.text
+    assert not found.all('b')
+
+
+def test_photos_of_the_list_come_first(run_folder, edit):
+    edit('data/index.json', lambda v: v[3].update(labels=NAMES[1:2]))
+    (run_folder / 'seeds/masks/a.png').unlink()
+    (run_folder / 'predictions/masks/a.png').unlink()
+    found = read(write_report(run_folder, images=2))
+    # b disagrees most, d has a tag that no mask shows.
+    assert [a['data-name'] for a in found.all('article')] == ['b', 'd']
+    # Those of c, which is not shown, have no link.
+    assert '/photos/c.tif' in found.text
+    names = [a['data-card'] for a in found.all('a') if 'data-card' in a]
+    assert sorted(names) == ['photo-1', 'photo-2']
+    # And without any gallery none has.
+    found = read(write_report(run_folder, images=0))
+    assert '/photos/b.tif' in found.text
+    assert not [a for a in found.all('a') if 'data-card' in a]
+
+
+def test_names_for_readers(run_folder, edit):
+    edit('data/classes.json', lambda v: v[1].update(display='Hund'))
+    found = read(write_report(run_folder))
+    assert 'Hund (2)' in found.text
+    # Tags to correct are written as the label file has them.
+    text = (run_folder / 'needs_a_look.csv').read_text()
+    assert 'Hund' not in text
+    assert '<b>dog</b>' in text
+
+
+def test_colors_of_the_user_that_are_close(run_folder, edit):
+    edit('data/classes.json', lambda v: v[2].update(color=[250, 0, 0]))
+    found = read(write_report(run_folder))
+    warning = 'meet in a photo and differ by less than 12 (CIEDE2000): '
+    assert f'{warning}{NAMES[1]} and {NAMES[2]} (' in found.text
+
+
+def test_colors_of_the_package_that_are_close_are_moved(run_folder, edit):
+    edit('data/classes.json', lambda v: v[1].update(color=[128, 0, 0]))
+    edit('data/classes.json', lambda v: v[2].update(color=[130, 0, 0]))
+    found = read(write_report(run_folder))
+    assert 'differ by less than' not in found.text
+    moved = f'another colour here than in the mask files: {NAMES[1]}.'
+    assert moved in found.text
+    swatches = {a['style'] for a in found.all('span', **{'class': 'swatch'})}
+    assert 'background: #820000' in swatches
+    assert 'background: #800000' not in swatches
 
 
 def test_without_truth(run_folder, edit):
     edit('data/index.json', lambda v: [r.update(truth=None) for r in v])
     (run_folder / 'scores.json').unlink()
     found = read(write_report(run_folder))
-    assert 'No image has a true mask, so there are no scores.' in found.text
+    assert 'No image has a true mask, so nothing could be' in found.text
+    assert 'scores' not in section_ids(found)
     assert len(found.all('article')) == 4
     assert not [a for a in found.all('svg') if 'IoU' in a['aria-label'][:9]]
-    assert not [w for w in found.words if w == 'truth']
+    assert not [w for w in found.words if w == 'ground truth']
+    assert not found.all('input', value='truth')
 
 
 def test_number_of_images(run_folder, monkeypatch):
     found = read(write_report(run_folder, images=2))
-    assert '2 of 4 images' in found.text
-    assert '2 are left out.' in found.text
-    assert [a['data-name'] for a in found.all('article')] == ['a', 'b']
+    assert '2 of 4 images shown: those that need a look' in found.text
+    assert [a['data-name'] for a in found.all('article')] == ['b', 'c']
     found = read(write_report(run_folder, images=0))
+    assert 'gallery' not in section_ids(found)
     assert not found.all('article')
     run = read_run(run_folder)
     cards = gallery.make_gallery(run, compare_images(run), 9).cards
-    room = cards[0].bytes + cards[1].bytes
+    room = cards[1].bytes + cards[2].bytes
     monkeypatch.setattr(gallery, 'MOST_BYTES', room)
     found = read(write_report(run_folder))
     assert len(found.all('article')) == 2
-    assert '2 of them because the page would be too large' in found.text
-
-
-def test_large_images_are_shrunk(run_folder, edit):
-    pixels = np.zeros((900, 1600, 3), np.uint8)
-    Image.fromarray(pixels).save(run_folder / 'data/images/d.jpg')
-    mask = Image.fromarray(np.repeat(np.uint8([[1], [0]]), 450, 0)).resize(
-        (1600, 900)
-    )
-    mask.save(run_folder / 'predictions/masks/d.png')
-    edit('data/index.json', lambda v: v[3].update(width=1600, height=900))
-    found = read(write_report(run_folder))
-    photo, painted = (
-        Image.open(io.BytesIO(base64.b64decode(a['src'].split(',')[1])))
-        for a in found.all('img')
-        if re.search(r'image d|prediction of d', a['alt'])
-    )
-    assert photo.size == painted.size == (360, 202)
-    colors = np.asarray(painted.convert('RGBA'))
-    assert colors[0, 0].tolist() == [255, 0, 0, 255]
-    assert colors[-1, -1, 3] == 0
-
-
-def test_pixels_without_a_class_are_white():
-    classes = [RunClass('x', 'x', (0, 0, 0)), RunClass('y', 'y', (1, 2, 3))]
-    mask = np.array([[0, 1, 255]], np.uint8)
-    picture = gallery.paint(mask, classes, (1, 3)).convert('RGB')
-    expected = [[0, 0, 0], [1, 2, 3], [255, 255, 255]]
-    assert np.asarray(picture)[0].tolist() == expected
-
-
-@pytest.mark.parametrize('count', [3, 81])
-def test_charts_of_few_and_many_classes(count):
-    names = [f'class {k}' for k in range(count)]
-    confusion = np.eye(count, dtype=int) * 9 + 1
-    scores = SplitScores(1, 5.0, (*range(count - 1), None), confusion)
-    charts = ious_charts(names, {'seeds': scores}, 'bars')
-    assert len(charts) == {3: 1, 81: 2}[count]
-    text = ''.join(charts)
-    # The best first; a class without pixels has no bar.
-    assert f'>class {count - 1}<' not in text
-    places = [text.index(f'>class {k}<') for k in range(count - 1)]
-    assert places == sorted(places, reverse=True)
-    chart = confusion_chart(names, confusion, 'matrix')
-    assert all(chart.count(f'>{name}<') == 2 for name in names)
-    assert ('>83<' in chart) == (count == 3)  # 10 of 12 pixels
-    assert len(chart) < 120_000
-    assert 'DejaVu' not in chart
-    assert 'http' not in chart
-
-
-@pytest.mark.parametrize(
-    'values', [(), (1.0,), (2.0, 0.5), (1.0, -1.0), (0.0, 0.0)]
-)
-def test_trainings_with_little_or_odd_values(values):
-    curve = Curve(tuple(range(len(values))), values, 3)
-    nothing = Curve((), ())
-    training = Training('x', {'loss': curve}, nothing, 'iteration')
-    chart = training_chart(training, 'curve')
-    assert '>iteration<' in chart
-    assert '>mIoU, %<' not in chart
-    # Numbers a reader can read, not mathtext.
-    assert '$' not in chart
-
-
-def test_missing_packages_are_named(finished_run, monkeypatch):
-    run = read_run(finished_run)
-    comparisons = compare_images(run)
-    shown = gallery.make_gallery(run, comparisons, 1)
-    for module, name in (('jinja2', 'jinja2'), ('matplotlib', 'matplotlib')):
-        with monkeypatch.context() as patch:
-            patch.setitem(sys.modules, module, None)
-            message = rf'needs {name}: .*\[report\]'
-            with pytest.raises(ImportError, match=message):
-                page.render(run, comparisons, shown, [])
+    too_large = '2 more would make the page too large.'
+    assert f'2 of 4 images shown; {too_large}' in found.text
