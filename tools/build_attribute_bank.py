@@ -1,28 +1,22 @@
 """Find the attributes of classes in descriptions (ExCEL's text enrichment).
 
-    python tools/build_attribute_bank.py voc --clusters 112 \\
-        --out data/banks/voc_vit-b16.safetensors
+    python tools/build_attribute_bank.py my.json --clusters 112 \\
+        --out data/banks/mine.safetensors
 
 DESCRIPTIONS is a JSON file, class name -> list of sentences about its looks,
-or one that comes along: voc, coco, toyland.
+or one that comes along: voc, coco, toyland. Configs build the bank of these
+when it is first needed; this tool is for descriptions of your own.
 """
 
 import argparse
-import json
 from pathlib import Path
 
-import torch
 from mmengine.device import get_device
 
-from mmseg_weakclip.models.clip.text_tower import TextTower, Tokenizer
+from mmseg_weakclip.models.clip.text_tower import TextTower
 from mmseg_weakclip.models.clip.weights import load_clip
-from mmseg_weakclip.models.excel.attribute_bank import (
-    AttributeBank,
-    cluster_attributes,
-    encode_descriptions,
-    hash_descriptions,
-    read_descriptions,
-)
+from mmseg_weakclip.models.excel.attribute_bank import read_descriptions
+from mmseg_weakclip.models.excel.bank_cache import PREFIX, build_bank
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--prefix',
-        default='a clean origami {}.',
+        default=PREFIX,
         help='before each sentence, {} is the class name; "" for none, so '
         'that classes can share attributes (default: %(default)s)',
     )
@@ -58,42 +52,24 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     classes = args.classes and [n.strip() for n in args.classes.split(',')]
-    descriptions = read_descriptions(args.descriptions, classes)
+    # Before the weights, which may have to be downloaded.
+    read_descriptions(args.descriptions, classes)
     tower = TextTower(load_clip(args.model, args.pretrained))
-    embeddings = encode_descriptions(
+    bank = build_bank(
         tower.to(get_device()),
-        Tokenizer(args.model),
-        descriptions,
-        args.prefix,
-    )
-    owners = torch.tensor(
-        [
-            index
-            for index, sentences in enumerate(descriptions.values())
-            for _ in sentences
-        ]
-    )
-    centres, members = cluster_attributes(
-        embeddings, owners, args.clusters, args.seed
-    )
-    bank = AttributeBank(
-        centres,
-        members,
-        dict(
-            model=args.model,
-            pretrained=str(args.pretrained),
-            fingerprint=str(int(tower.fingerprint)),
-            prefix=args.prefix,
-            seed=str(args.seed),
-            classes=json.dumps(list(descriptions)),
-            descriptions=hash_descriptions(args.descriptions),
-        ),
+        args.model,
+        args.pretrained,
+        descriptions=args.descriptions,
+        clusters=args.clusters,
+        classes=classes,
+        prefix=args.prefix,
+        seed=args.seed,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     bank.save(args.out)
-    shared = int(((members > 0).sum(0) > 1).sum())
+    shared = int(((bank.members > 0).sum(0) > 1).sum())
     print(
-        f'{len(embeddings)} sentences of {len(descriptions)} classes, '
+        f'{int(bank.members.sum())} sentences of {len(bank.members)} classes, '
         f'{args.clusters} attributes in {args.out}; {shared} of them are '
         'shared by two classes or more'
     )

@@ -30,7 +30,6 @@ from report import (
 )
 from rows import (
     ALL_LOSSES,
-    BANKS,
     CRITICS,
     EXTRACTION,
     PAINTED_MAPS,
@@ -142,12 +141,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     measure(['tools/make_toyland.py', '--out', 'data/toyland'])
-    for name, prefix in BANKS.items():
-        bank = f'data/toyland/{name}.safetensors'
-        if not (ROOT / bank).is_file():
-            command = f'tools/build_attribute_bank.py toyland --out {bank}'
-            clip = '--clusters 40 --model toyclip --pretrained toyland'
-            measure([*command.split(), *clip.split(), '--prefix', prefix])
     config = f'{CONFIGS}/segclip.py'
     once(WORK / 'superpixels', ['tools/make_superpixels.py', config])
     rows = seed_rows()

@@ -6,9 +6,7 @@ from pathlib import Path
 from mmseg_weakclip.models.clip.dense import PRESETS
 
 WORK = Path('work_dirs/ladder')
-# Banks with each sentence behind its class's name, and without.
-BANKS = {'bank': 'a clean origami {}.', 'bank_nameless': ''}
-NAMELESS = 'model.decode_head.text.bank=data/toyland/bank_nameless.safetensors'
+NAMELESS = 'model.decode_head.text.bank.prefix='
 CRF = (
     'test_evaluator.crf.gaussian_sxy=1.',
     'test_evaluator.crf.bilateral_sxy=20.',

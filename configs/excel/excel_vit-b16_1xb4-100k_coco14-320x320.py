@@ -1,5 +1,3 @@
-# Needs data/banks/coco_vit-b16.safetensors: tools/build_attribute_bank.py coco
-# --clusters 224 --out THAT.
 _base_ = [
     '../_base_/models/excel_vit-b16.py',
     '../_base_/datasets/coco14_tags.py',
@@ -12,7 +10,7 @@ model = dict(
         num_classes=81,
         text=dict(
             text=dict(background_words='coco'),
-            bank='data/banks/coco_vit-b16.safetensors'),
+            bank=dict(descriptions='coco', clusters=224)),
         class_maps=dict(affinity=dict(box_threshold=.88)),
         dynamic_start=30000,
         self_target_start=None))

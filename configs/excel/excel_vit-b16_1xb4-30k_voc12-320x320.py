@@ -1,5 +1,3 @@
-# Needs data/banks/voc_vit-b16.safetensors: tools/build_attribute_bank.py voc
-# --clusters 112 --out THAT.
 _base_ = [
     '../_base_/models/excel_vit-b16.py',
     '../_base_/datasets/voc12_tags.py',

@@ -1,4 +1,4 @@
-# The same for COCO, with a bank of 224: data/banks/coco_vit-b16.safetensors.
+# The same for COCO, with a bank of 224.
 # tools/test.py THIS writes data/coco14/excel.
 _base_ = '../seeds/patch-text_vit-b16-excel_coco14.py'
 
@@ -9,5 +9,5 @@ model = dict(
             _delete_=True,
             type='AttributeText',
             text=_base_.model.decode_head.text,
-            bank='data/banks/coco_vit-b16.safetensors')))
+            bank=dict(descriptions='coco', clusters=224))))
 test_evaluator = dict(output_dir=f'{data_root}/excel', crf=None, par=dict())

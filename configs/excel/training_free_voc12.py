@@ -1,7 +1,5 @@
-# ExCEL without training (SVC + TSE), with attention affinity and PAR. Needs
-# data/banks/voc_vit-b16.safetensors: tools/build_attribute_bank.py voc
-# --clusters 112 --out THAT. Then tools/test.py THIS writes
-# data/VOCdevkit/VOC2012/excel.
+# ExCEL without training (SVC + TSE), with attention affinity and PAR.
+# tools/test.py THIS writes data/VOCdevkit/VOC2012/excel.
 _base_ = '../seeds/patch-text_vit-b16-excel_voc12.py'
 
 data_root = _base_.data_root
@@ -11,5 +9,5 @@ model = dict(
             _delete_=True,
             type='AttributeText',
             text=_base_.model.decode_head.text,
-            bank='data/banks/voc_vit-b16.safetensors')))
+            bank=dict(descriptions='voc', clusters=112))))
 test_evaluator = dict(output_dir=f'{data_root}/excel', crf=None, par=dict())

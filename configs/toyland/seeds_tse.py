@@ -1,6 +1,4 @@
-# Seeds with enriched texts. Needs data/toyland/bank.safetensors:
-# tools/build_attribute_bank.py toyland --clusters 40 --model toyclip
-# --pretrained toyland --out THAT.
+# Seeds with enriched texts.
 _base_ = './seeds.py'
 
 data_root = _base_.data_root
@@ -10,5 +8,5 @@ model = dict(
             _delete_=True,
             type='AttributeText',
             text=_base_.model.decode_head.text,
-            bank=f'{data_root}/bank.safetensors')))
+            bank=dict(descriptions='toyland', clusters=40))))
 test_evaluator = dict(output_dir=f'{data_root}/seeds_tse')

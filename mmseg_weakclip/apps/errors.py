@@ -29,8 +29,8 @@ def mistake_of(error: BaseException) -> str | None:
     seen = set()
     while found is not None and id(found) not in seen:
         seen.add(id(found))
-        if isinstance(found, (UserError, OSError, ValueError)):
-            if _is_raised_here(found):
+        if isinstance(found, (UserError, OSError, RuntimeError, ValueError)):
+            if isinstance(found, UserError) or _is_raised_here(found):
                 return ' '.join(str(found).split())
             message = _message_of_worker(str(found))
             if message:

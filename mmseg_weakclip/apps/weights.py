@@ -17,10 +17,12 @@ from urllib.parse import urlparse
 from mmengine.config import Config
 
 from mmseg_weakclip.apps.errors import UserError
+from mmseg_weakclip.common.network import require_host
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 # Backbone type whose weights timm downloads.
 TIMM = 'TIMMBackbone'
+OPEN_MMLAB = 'https://download.openmmlab.com'
 
 
 def clip_models(model: dict) -> set[tuple[str, str | None]]:
@@ -107,6 +109,9 @@ def check_weights(models: Sequence[dict[str, Any]]) -> None:
 
 def _load(source: str) -> None:
     """Load weights, which downloads them into their loader's cache."""
+    host = _host_to_ask(source)
+    if host is not None:
+        require_host(host)
     if source.startswith('timm:'):
         import timm
 
@@ -115,6 +120,34 @@ def _load(source: str) -> None:
         from mmengine.runner import CheckpointLoader
 
         CheckpointLoader.load_checkpoint(source, map_location='cpu')
+
+
+def _host_to_ask(source: str) -> str | None:
+    """Return the host that weights come from; None if they are here."""
+    if source.startswith('timm:'):
+        import timm
+        from huggingface_hub import constants, try_to_load_from_cache
+
+        settings = timm.get_pretrained_cfg(source.removeprefix('timm:'))
+        hub = getattr(settings, 'hf_hub_id', None)
+        names = ('model.safetensors', 'pytorch_model.bin')
+        if hub is None or any(
+            isinstance(try_to_load_from_cache(hub, name), str)
+            for name in names
+        ):
+            return None
+        return constants.ENDPOINT
+    if '://' not in source:
+        return None
+    from torch.hub import get_dir
+
+    cache = Path(get_dir()) / 'checkpoints'
+    if source.startswith('open-mmlab://'):
+        # The file's name has a checksum behind the model's.
+        name = source.removeprefix('open-mmlab://')
+        return None if list(cache.glob(f'{name}-*.pth')) else OPEN_MMLAB
+    name = Path(urlparse(source).path).name
+    return None if (cache / name).is_file() else source
 
 
 def _flat(error: BaseException) -> str:

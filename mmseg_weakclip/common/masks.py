@@ -10,6 +10,27 @@ from PIL import Image
 # PIL's modes with one number per pixel.
 INDEX_MODES = ('P', 'L', '1', 'I', 'I;16', 'I;16B')
 
+# Ids in a PNG of one byte per pixel, less 255 for ignored pixels.
+MAX_IDS = 255
+
+
+def check_class_count(classes: Sequence[str]) -> None:
+    """Check that masks can hold the ids of all classes.
+
+    Args:
+        classes: Class names, the background included where there is one.
+
+    Raises:
+        ValueError: There are more.
+    """
+    if len(classes) > MAX_IDS:
+        raise ValueError(
+            f'{len(classes)} classes are more than masks can hold: a pixel '
+            f'has one byte, and 255 marks ignored ones, which leaves '
+            f'{MAX_IDS}, that is 254 and the background. Split the classes, '
+            'or leave rare ones out'
+        )
+
 
 def decode_mask(content: bytes, path: str) -> np.ndarray:
     """Decode an index mask: one class id per pixel, palette or grey.

@@ -11,7 +11,7 @@ from mmengine.utils import is_abs
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from mmseg_weakclip.common.masks import label_colors
+from mmseg_weakclip.common.masks import check_class_count, label_colors
 from mmseg_weakclip.common.names import NameIndex, split_background
 from mmseg_weakclip.datasets.labels.id_lists import (
     ListedImage,
@@ -57,7 +57,8 @@ class WeakSegDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: The list, a folder or a seed is missing.
-        ValueError: There are no classes, two classes have the same name, or
+        ValueError: There are no classes or more than masks can hold, two
+            classes have the same name, or
             the list cannot be read; with ``skip_unlabelled``, the pipeline
             has no LoadImageLabels, or no image has a label.
     """
@@ -95,6 +96,7 @@ class WeakSegDataset(BaseSegDataset):
             lazy_init=True,
             **kwargs,
         )
+        check_class_count(self._metainfo['classes'])
         for transform in iter_transforms(self.pipeline):
             if isinstance(transform, LoadImageLabels):
                 transform.ann_file = self._below_root(transform.ann_file)

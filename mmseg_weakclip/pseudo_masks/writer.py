@@ -14,6 +14,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
+from mmseg_weakclip.common.masks import check_class_count
 from mmseg_weakclip.common.workers import worker_context
 from mmseg_weakclip.evaluation.areas import (
     class_ious,
@@ -111,6 +112,7 @@ class PseudoMaskWriter(BaseMetric):
         """Take the classes; the test loop sets them when it is built."""
         from .hook import add_hook  # which knows this class
 
+        check_class_count(dataset_meta.get('classes') or ())
         self._dataset_meta = dataset_meta
         add_hook()
 

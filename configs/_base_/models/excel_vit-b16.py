@@ -29,8 +29,8 @@ model = dict(
                 aliases='clipes',
                 background_words='voc',
                 foreground_only=True),
-            # tools/build_attribute_bank.py makes it.
-            bank='data/banks/voc_vit-b16.safetensors'),
+            # Built on first use, and kept in ~/.cache/mmseg_weakclip.
+            bank=dict(descriptions='voc', clusters=112)),
         adapter=dict(type='MultiLayerAdapter'),
         class_maps=dict(affinity=dict(box_threshold=.79)),
         relation=dict(beta=1., gamma=3.),

@@ -6,6 +6,7 @@ trains any segmenter on a folder of pseudo masks.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -121,6 +122,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     from mmseg.registry import RUNNERS
 
     import mmseg_weakclip.parts  # noqa: F401  (also without custom_imports)
+    from mmseg_weakclip.engine.batch_norm import check_batch_norm
+    from mmseg_weakclip.engine.loading import require_checkpoint
 
     cfg = load_config(args)
     if args.pseudo_masks is not None:
@@ -134,6 +137,12 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         use_amp(cfg)
     if args.tensorboard:
         use_tensorboard(cfg)
+    loader = cfg.get('train_dataloader')
+    if loader and 'batch_size' in loader:
+        processes = int(os.environ.get('WORLD_SIZE', '1'))
+        check_batch_norm(cfg.model, loader.batch_size, processes)
+    if cfg.get('load_from'):
+        require_checkpoint(cfg.load_from)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:

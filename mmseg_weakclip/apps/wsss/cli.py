@@ -289,6 +289,7 @@ def run_pipeline(
     from .preflight import check_disk, check_folder
     from .prepare import estimate_sizes, read_sources
     from .run import Run
+    from .segmenter_configs import check_segmenter
     from .stages import (
         checkpoint_name,
         describe_plan,
@@ -304,6 +305,7 @@ def run_pipeline(
     classes = read_classes(options.classes) if options.classes else None
     sources = read_sources(options, classes)
     run = Run.begin(folder, options, sources.classes)
+    check_segmenter(run)
     planned = run.with_images(estimate_sizes(sources, options))
     check_disk(folder, sum(stage_bytes(planned, stage) for stage in stages))
     lines = ['what was understood:']

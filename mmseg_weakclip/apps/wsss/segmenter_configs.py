@@ -5,7 +5,9 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.weights import replace_weights
+from mmseg_weakclip.engine.batch_norm import check_batch_norm
 
 from .config_edits import (
     TEST_KEYS,
@@ -100,6 +102,23 @@ def test_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
     if truth:
         pipeline.append(dict(type='LoadTruthIfPresent'))
     return [*pipeline, PACK]
+
+
+def check_segmenter(run: Run) -> None:
+    """Check that the segmenter can be trained as the user asks.
+
+    Raises:
+        UserError: It would fail in its first iteration.
+    """
+    cfg = load_segmenter(run)
+    batch = run.options.batch_size or cfg.train_dataloader.batch_size
+    try:
+        check_batch_norm(cfg.model, batch, max(1, run.gpus))
+    except ValueError as error:
+        raise UserError(
+            f'--segmenter {run.options.segmenter}, --batch-size {batch}: '
+            f'{error}'
+        ) from error
 
 
 def segmenter_config(run: Run) -> Config:

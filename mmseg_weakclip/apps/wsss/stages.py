@@ -7,6 +7,7 @@ from functools import partial
 from mmengine.config import Config
 
 from mmseg_weakclip.apps.errors import count
+from mmseg_weakclip.models.clip.local_models import local_tags
 
 from .method_configs import (
     iterations_of,
@@ -175,7 +176,25 @@ def describe_plan(run: Run, stages: Sequence[Stage]) -> list[str]:
                  if text]  # fmt: skip
         lines.append(f'  {number}. {stage.title:26} {", ".join(facts)}')
     total = sum(stage_bytes(run, stage) for stage in stages)
-    return [*lines, f'  on disk: about {format_size(total)}']
+    lines.append(f'  on disk: about {format_size(total)}')
+    return [*lines, *_advise(run)]
+
+
+def _advise(run: Run) -> list[str]:
+    """Return what would make a run on the CPU faster."""
+    options = run.options
+    if run.gpus or options.clip is None and run.profile.clip is not None:
+        return []
+    if options.clip is not None and local_tags(options.clip):
+        return []
+    advice = ['a GPU']
+    if options.clip_size is None:
+        advice.append('--clip-size 224')
+    if options.segmenter != 'fpn_small':
+        advice.append('--segmenter fpn_small')
+    if options.iterations is None:
+        advice.append('--iterations 1000')
+    return [f'  on the CPU this takes long; faster: {", ".join(advice)}']
 
 
 def _work(run: Run, stage: Stage) -> str:

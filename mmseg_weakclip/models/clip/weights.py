@@ -13,11 +13,14 @@ from pathlib import Path
 
 import open_clip
 import torch
+from huggingface_hub import constants, try_to_load_from_cache
 from mmengine.logging import print_log
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.pretrained import get_pretrained_cfg
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
+
+from mmseg_weakclip.common.network import require_host
 
 from .local_models import local_tags, local_weights, share_with_open_clip
 
@@ -113,7 +116,13 @@ def _resolve(model: str, pretrained: str, tag: dict) -> Path:
     if local is not None:
         return local
     if tag:
+        cached = _cached_file(tag)
+        if cached is not None:
+            return cached
         try:
+            require_host(
+                constants.ENDPOINT if tag.get('hf_hub') else tag['url']
+            )
             return Path(open_clip.download_pretrained(tag))
         except Exception as error:  # every hub and network has its own
             cause = ' '.join(str(error).split())
@@ -131,6 +140,18 @@ def _resolve(model: str, pretrained: str, tag: dict) -> Path:
         f'pretrained={pretrained!r} is neither a file nor a tag '
         f'of {model}; its tags: {tags}'
     )
+
+
+def _cached_file(tag: dict) -> Path | None:
+    """Return the file of a tag that the hub has in its cache, unasked."""
+    repository, _, file = tag.get('hf_hub', '').rpartition('/')
+    if not repository:
+        return None
+    for name in [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]:
+        found = try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            return Path(found)
+    return None
 
 
 def _source_of(tag: dict) -> str:

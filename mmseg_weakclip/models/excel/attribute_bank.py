@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -232,15 +233,24 @@ def cluster_attributes(
         raise ValueError(
             f'{count} attributes cannot be made of {len(embeddings)} sentences'
         )
-    try:
-        from sklearn.cluster import KMeans
-    except ImportError as error:
-        raise ImportError(
-            'attribute banks need scikit-learn: pip install '
-            '"mmseg_weakclip[excel]"'
-        ) from error
+    require_clustering()
+    from sklearn.cluster import KMeans
+
     found = KMeans(count, n_init=10, random_state=seed).fit(embeddings.numpy())
     nearest = torch.from_numpy(found.labels_).long()
     members = torch.zeros(int(owners.max()) + 1, count, dtype=torch.long)
     members.index_put_((owners, nearest), torch.tensor(1), accumulate=True)
     return torch.from_numpy(found.cluster_centers_).float(), members
+
+
+def require_clustering() -> None:
+    """Check that banks can be built, before any weights are loaded.
+
+    Raises:
+        ImportError: scikit-learn is missing.
+    """
+    if find_spec('sklearn') is None:
+        raise ImportError(
+            'attribute banks need scikit-learn: pip install '
+            '"mmseg_weakclip[excel]"'
+        )

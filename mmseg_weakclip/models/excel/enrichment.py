@@ -7,7 +7,12 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor
 
-from .attribute_bank import AttributeBank
+from .attribute_bank import (
+    AttributeBank,
+    read_descriptions,
+    require_clustering,
+)
+from .bank_cache import cached_bank
 
 
 def enrich(
@@ -76,14 +81,18 @@ class AttributeText(BaseModule):
     Args:
         text: Config of the text bank; its CLIP must be the one that made the
             attributes.
-        bank: File of an :class:`AttributeBank`.
+        bank: File of an :class:`AttributeBank`; or how to build one when it
+            is first needed, ``descriptions`` and ``clusters`` and optionally
+            ``prefix`` and ``seed`` of :func:`cached_bank`.
         weight: Weight of the attributes; see :func:`enrich`.
         temperature: Temperature of the softmax over attributes.
         keep: Attributes used for a class: a share in (0, 1], or a number.
         init_cfg: Initialisation of the module.
 
     Raises:
-        FileNotFoundError: The file of the bank does not exist.
+        FileNotFoundError: The file of the bank, or of the descriptions, does
+            not exist.
+        ImportError: The bank is to be built, and scikit-learn is missing.
         ValueError: The bank was made with another CLIP, or a value is not
             allowed.
     """
@@ -91,7 +100,7 @@ class AttributeText(BaseModule):
     def __init__(
         self,
         text: ConfigType,
-        bank: str,
+        bank: str | ConfigType,
         weight: float = 1.0,
         temperature: float = 1.0,
         keep: float | int = 0.9,
@@ -100,8 +109,17 @@ class AttributeText(BaseModule):
         super().__init__(init_cfg)
         if not temperature > 0:
             raise ValueError(f'temperature={temperature} must be above 0')
+        if not isinstance(bank, str):
+            # Before weights are loaded, which may take long.
+            require_clustering()
+            read_descriptions(bank['descriptions'])
         self.text = MODELS.build(text)
-        loaded = AttributeBank.load(bank)
+        if isinstance(bank, str):
+            loaded = AttributeBank.load(bank)
+        else:
+            loaded = cached_bank(
+                self.text.tower, text['model'], text.get('pretrained'), **bank
+            )
         loaded.check_model(int(self.text.tower.fingerprint), text['model'])
         number_kept(keep, len(loaded.centres))
         self.register_buffer('attributes', loaded.centres, persistent=False)
