@@ -20,9 +20,12 @@ UNREAD = {
         (
             '.gif', '.avif', '.jxl', '.jp2', '.svg', '.psd', '.ico', '.pdf',
             '.raw', '.dng', '.cr2', '.cr3', '.nef', '.arw', '.orf', '.rw2',
-            '.raf', '.pef', '.srw', '.exr', '.hdr', '.mp4', '.mov', '.avi',
+            '.raf', '.pef', '.srw', '.exr', '.hdr',
         ),
         '',
+    ),
+    **dict.fromkeys(
+        ('.mp4', '.mov', '.avi', '.mkv', '.webm'), 'films are not used'
     ),
 }  # fmt: skip
 SYSTEM_FILES = {'Thumbs.db', 'desktop.ini'}

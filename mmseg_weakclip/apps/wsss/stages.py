@@ -174,7 +174,8 @@ def describe_plan(run: Run, stages: Sequence[Stage]) -> list[str]:
     for number, stage in enumerate(stages, 1):
         facts = [text for text in (_work(run, stage), _size(run, stage))
                  if text]  # fmt: skip
-        lines.append(f'  {number}. {stage.title:26} {", ".join(facts)}')
+        line = f'  {number}. {stage.title:26} {", ".join(facts)}'
+        lines.append(line.rstrip())
     total = sum(stage_bytes(run, stage) for stage in stages)
     lines.append(f'  on disk: about {format_size(total)}')
     return [*lines, *_advise(run)]
@@ -207,7 +208,7 @@ def _work(run: Run, stage: Stage) -> str:
         return count(run.number('train', 'val'), 'image')
     if stage.kind == 'score':
         scored = sum(image.truth is not None for image in run.images)
-        return count(scored, 'image')
+        return count(scored, 'image') if scored else 'no masks, nothing to do'
     return ''
 
 

@@ -14,6 +14,7 @@ from .prepare import Prepared, Sources, list_images
 # A class with fewer training images than this is named.
 FEW_IMAGES = 5
 SHOWN = 3
+NAMED = 10
 
 
 def describe_sources(sources: Sources, options: Options) -> list[str]:
@@ -33,13 +34,15 @@ def describe_sources(sources: Sources, options: Options) -> list[str]:
         for image, names in labelling.examples
     ]
     lines.append(describe_splits(images))
-    for title, paths in (
-        ('images that the labels do not name', labelling.unnamed),
-        ('images that the labels name without a class', labelling.empty),
-        ('labels of images that are not there', labelling.absent),
+    for what, rest, paths in (
+        ('image', 'not in the labels', labelling.unnamed),
+        ('image', 'in the labels without a class', labelling.empty),
+        ('label', 'of images that are not there', labelling.absent),
     ):
         if paths:
-            lines.append(f'  {len(paths)} {title}: {_shown(paths)}')
+            lines.append(
+                f'  {count(len(paths), what)} {rest}: {_shown(paths)}'
+            )
     lines += [f'  {line}' for line in sources.left_out]
     if sources.truth:
         number = len(sources.truth)
@@ -92,7 +95,8 @@ def describe_classes(
     if few:
         lines.append(
             f'  warning: fewer than {FEW_IMAGES} training images show '
-            + ', '.join(f'{name} ({counts[name]})' for name in few)
+            + ', '.join(f'{name} ({counts[name]})' for name in few[:NAMED])
+            + (f' and {len(few) - NAMED} more' if few[NAMED:] else '')
         )
     return lines
 

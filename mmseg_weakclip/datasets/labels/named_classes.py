@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mmseg_weakclip.common.names import SPELLINGS, name_key
 
@@ -14,6 +14,7 @@ SLIP_RATIO = 10
 SLIP_AT_MOST = 2
 SLIP_LIKENESS = 0.8
 PLURALS = ('s', 'es')
+SHOWN = 6
 _GROUPS = {
     name_key(name): number
     for number, group in enumerate(SPELLINGS)
@@ -48,13 +49,30 @@ def named_classes(file: LabelFile) -> tuple[tuple[str, ...], list[str]]:
         raise ValueError(f'{file.source} names no class')
     names = {_best(counts): counts for counts in spellings.values()}
     _check_slips(file, names, rows)
-    notes = [
-        f'one class, called {name!r}: '
-        + ', '.join(f'{other} ({n}x)' for other, n in counts.most_common())
-        for name, counts in names.items()
-        if len(counts) > 1
-    ]
-    return tuple(sorted(names, key=str.casefold)), notes
+    ordered = tuple(sorted(names, key=str.casefold))
+    return ordered, list(_notes(ordered, names))
+
+
+def _notes(
+    ordered: Sequence[str], names: dict[str, Counter[str]]
+) -> Iterator[str]:
+    """Yield what was taken for one class."""
+    cases = []
+    for name in ordered:
+        others = {n: c for n, c in names[name].items() if n != name}
+        if not others:
+            continue
+        if all(name_key(other) == name_key(name) for other in others):
+            cases.append(f'{name} ({", ".join(others)})')
+        else:
+            listed = ', '.join(f'{n} ({c}x)' for n, c in others.items())
+            yield f'one class, called {name!r}, with: {listed}'
+    if cases:
+        more = f' and {len(cases) - SHOWN} more' if cases[SHOWN:] else ''
+        yield (
+            'one class each, spelled in several ways: '
+            f'{", ".join(cases[:SHOWN])}{more}'
+        )
 
 
 def _best(counts: Counter[str]) -> str:
