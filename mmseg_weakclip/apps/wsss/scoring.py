@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.apps.run_folder.schema import (
     ROLES,
     SCORES,
@@ -24,6 +25,11 @@ from mmseg_weakclip.evaluation.areas import (
 )
 
 from .run import Run
+
+RESULTS = 'results'
+KINDS = {'pseudo_masks': 'masks', 'predictions': 'predictions'}
+# Absent classes that a line names.
+NAMED = 10
 
 
 def score_masks(
@@ -98,24 +104,49 @@ def write_scores(run: Run) -> dict[str, Any]:
 
 
 def describe_scores(roles: dict[str, Any]) -> list[str]:
-    """Return the mean IoUs, a line for each kind of masks."""
+    """Return the mean IoUs, a line for each kind of masks.
+
+    Classes that the true masks do not show are named.
+    """
     titles = {
         'seeds': 'seeds (labels given)',
         'masks': 'pseudo masks (labels given)',
         'predictions': 'segmenter (no labels)',
     }
-    return [
+    lines = [
         f'{titles[role]:28} '
         + ', '.join(
-            f'{split} {scores["mIoU"]:.1f} mIoU ({scores["images"]} images)'
+            f'{split} {scores["mIoU"]:.1f} mIoU ({count_scored(scores)})'
             for split, scores in splits.items()
         )
         for role, splits in roles.items()
     ]
+    for splits in list(roles.values())[:1]:
+        for split, scores in splits.items():
+            absent = absent_classes(scores)
+            if absent:
+                more = ', ...' if len(absent) > NAMED else ''
+                lines.append(
+                    f'no mask of {split} shows {", ".join(absent[:NAMED])}'
+                    f'{more}: these count only where they are predicted, as 0'
+                )
+    return lines
 
 
-RESULTS = 'results'
-KINDS = {'pseudo_masks': 'masks', 'predictions': 'predictions'}
+def count_scored(scores: dict[str, Any]) -> str:
+    """Return over how many images, and classes if not all, a mean is."""
+    ious = scores['IoU']
+    number = sum(iou is not None for iou in ious.values())
+    images = count(scores['images'], 'image')
+    if number == len(ious):
+        return images
+    return f'{images}, {number} of {len(ious)} classes'
+
+
+def absent_classes(scores: dict[str, Any]) -> list[str]:
+    """Return the classes that no pixel of the true masks has."""
+    rows = np.array(scores['confusion']).sum(1)
+    return [name for name, pixels in zip(scores['IoU'], rows) if not pixels]
 
 
 def collect_results(run: Run) -> dict[str, int]:

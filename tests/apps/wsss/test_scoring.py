@@ -2,7 +2,11 @@ import numpy as np
 from PIL import Image
 
 from mmseg_weakclip.apps.run_folder.schema import RunImage
-from mmseg_weakclip.apps.wsss.scoring import result_paths, score_masks
+from mmseg_weakclip.apps.wsss.scoring import (
+    describe_scores,
+    result_paths,
+    score_masks,
+)
 
 
 def entry(name, source='', truth=None):
@@ -28,6 +32,20 @@ def test_only_images_with_both_count(tmp_path):
     assert scores['mIoU'] == 100.0
     assert scores['confusion'] == [[6, 0, 0], [0, 3, 0], [0, 0, 0]]
     assert score_masks(tmp_path, entries[1:2], tmp_path, ['bg', 'x']) is None
+    lines = describe_scores(dict(masks=dict(val=scores)))
+    assert '100.0 mIoU (1 image, 2 of 3 classes)' in lines[0]
+    assert lines[1].startswith('no mask of val shows y: ')
+
+
+def test_a_mean_over_all_classes_says_no_more():
+    scores = dict(
+        mIoU=50.0,
+        images=2,
+        IoU=dict(bg=100.0, x=0.0),
+        confusion=[[4, 0], [0, 1]],
+    )
+    (line,) = describe_scores(dict(seeds=dict(train=scores)))
+    assert line.endswith('train 50.0 mIoU (2 images)')
 
 
 def test_results_keep_the_names_of_the_user():
