@@ -218,8 +218,8 @@ def recolor(
 ) -> tuple[RunFolder, Palette]:
     """Return a run with colours that tell apart the classes of its images.
 
-    Background and colours that the user chose stay. The run does not say
-    which these are: they are those that the package would not have given.
+    Background and colours that the user chose stay. Where the run does not
+    say which these are, they are those that the package would not have given.
 
     Args:
         run: Run with colours as its masks have them.
@@ -239,7 +239,7 @@ def recolor(
     chosen = {
         k
         for k, info in enumerate(run.classes)
-        if k == 0 or list(info.color) != given[k]
+        if k == 0 or info.own_color or list(info.color) != given[k]
     }
     palette = separate_colors([c.color for c in run.classes], chosen, met)
     classes = tuple(

@@ -69,11 +69,19 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class RunClass:
-    """A class: its name in labels and in reports, and its RGB (0..255)."""
+    """A class of a run.
+
+    Attributes:
+        name: Name in labels.
+        display: Name in reports.
+        color: RGB, 0 to 255.
+        own_color: True if the user chose the colour; None if unknown.
+    """
 
     name: str
     display: str = ''
     color: tuple[int, int, int] = (0, 0, 0)
+    own_color: bool | None = None
 
 
 @dataclass(frozen=True)

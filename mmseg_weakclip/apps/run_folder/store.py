@@ -180,7 +180,13 @@ def load_classes(folder: Path) -> list[RunClass]:
 
 def write_classes(folder: Path, classes: Sequence[RunClass]) -> None:
     """Write the classes of a run."""
-    _write_list(folder / CLASSES, [asdict(info) for info in classes])
+    _write_list(
+        folder / CLASSES,
+        [
+            {key: v for key, v in asdict(info).items() if v is not None}
+            for info in classes
+        ],
+    )
 
 
 def _write_list(path: Path, content: list[dict[str, Any]]) -> None:

@@ -331,13 +331,17 @@ def write_data(
     }
     path = folder / LABELS
     ImageLabels(tuple(names), labels, str(path)).save(path)
+    own_colors = [
+        None,
+        *(i.color is not None or None for i in classes.classes),
+    ]
     displays = [classes.names[0], *(info.display for info in classes.classes)]
     write_classes(
         folder,
         [
-            RunClass(name, display, (red, green, blue))
-            for name, display, (red, green, blue) in zip(
-                classes.names, displays, classes.palette
+            RunClass(name, display, (red, green, blue), own)
+            for name, display, (red, green, blue), own in zip(
+                classes.names, displays, classes.palette, own_colors
             )
         ],
     )

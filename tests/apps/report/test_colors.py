@@ -139,6 +139,12 @@ def test_labels_and_all_masks_count_as_meeting():
     shown, palette = recolor(run, [comparison])
     assert palette.moved == (1,)
     assert shown.classes[2].color == (130, 2, 0)
+    # The user may choose the package's own colour.
+    own = replace(run.classes[1], own_color=True)
+    kept = replace(run, classes=(run.classes[0], own, *run.classes[2:]))
+    shown, palette = recolor(kept, [comparison])
+    assert palette.moved == ()
+    assert len(palette.close) == 1
     apart = replace(comparison, image=image('c3'))
     assert recolor(run, [apart])[1].moved == ()
 
