@@ -80,6 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = import_module(f'mmseg_weakclip.apps.{COMMANDS[name][0]}')
     try:
         return module.main(rest, prog=f'weakclip {name}') or 0
+    except SystemExit as end:
+        if not isinstance(end.code, str):
+            raise
+        print(f'error: {end.code.removeprefix("error: ")}', file=sys.stderr)
+        return 2
     except Exception as error:
         message = mistake_of(error)
         if message is None or os.environ.get(TRACEBACK):

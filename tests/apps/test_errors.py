@@ -74,6 +74,9 @@ def test_commands_end_with_one_line(capsys, monkeypatch):
     assert 'error: cannot find the config weakclip_vco' in (
         capsys.readouterr().err
     )
+    assert cli.main(['labels', 'gone.csv', '-o', 'x.json']) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: The image labels gone.csv do not exist')
     monkeypatch.setenv(cli.TRACEBACK, '1')
     with pytest.raises(FileNotFoundError):
         cli.main(words)
