@@ -9,6 +9,8 @@ from typing import Any
 
 from mmseg_weakclip.common.names import NameIndex
 
+from .matching import looks_like_file
+
 # Between names, whichever of them the columns are not cut at. The last four
 # are full-width signs and the enumeration comma of Chinese and Japanese.
 SEPARATORS = ';,|\n\t\uff0c\uff1b\uff5c\u3001'
@@ -16,7 +18,12 @@ SEPARATORS = ';,|\n\t\uff0c\uff1b\uff5c\u3001'
 NAME_KEYS = ('choices', 'taxonomy', 'label', 'labels', 'class', 'name', 'tag',
              'tags', 'text')  # fmt: skip
 # Signs that belong to a syntax, not to a name.
-SYNTAX = re.compile(r'[\[\]{}<>"\\=]|^[\'`(:]|[\'`:]$|://|^\(|^\s*$')
+# (a list, a score or a count beside it).
+SYNTAX = re.compile(
+    r'[\[\]{}<>"\\=]|^[\'`(:]|[\'`:]$|://|:\s*[\d.]+$|^\d+ ?x |\(\d+\)$'
+)
+# Between names that somebody may have joined; a blank if all words are names.
+JOINTS = re.compile(r'\s*[/+&]\s*|\s+(?:and|und|et|y|e|og|och)\s+')
 MAX_NAME = 80
 INVISIBLE = dict.fromkeys(
     map(ord, '\u200b\u200c\u200d\u2060\ufeff\u00ad\u200e\u200f')
@@ -33,8 +40,9 @@ def tidy(text: str) -> str:
 
 
 def is_syntax(name: str) -> bool:
-    """Return whether a name looks like a piece of some syntax."""
-    return bool(SYNTAX.search(name)) or len(name) > MAX_NAME
+    """Return whether a name looks like a piece of some syntax, or a file."""
+    long = len(name) > MAX_NAME
+    return long or bool(SYNTAX.search(name)) or looks_like_file(name)
 
 
 def parse_cell(
@@ -143,19 +151,27 @@ def _names_in_object(value: dict, cell: str) -> Iterable[str]:
         )
 
 
-def joined_by_blanks(names: Iterable[str]) -> tuple[str, list[str]] | None:
-    """Return a name that may be several classes joined by blanks.
+def find_joined(
+    names: Iterable[str],
+) -> tuple[str, list[str], str] | None:
+    """Return a name that may be several classes.
 
     Args:
         names: All class names of a column.
 
     Returns:
-        A name of several words that all stand alone elsewhere, and these
-        words; None if there is none.
+        A name of several words that all stand alone elsewhere, or of parts
+        between signs such as "/" one of which does; its parts; and the sign
+        between them. None if there is no such name.
     """
     known = {name.casefold() for name in names}
     for name in sorted(known):
         words = name.split()
         if len(words) > 1 and all(word in known for word in words):
-            return name, words
+            return name, words, ' '
+        parts = JOINTS.split(name)
+        if len(parts) > 1 and any(part in known for part in parts):
+            found = JOINTS.search(name)
+            sign = found[0].strip() if found else ''
+            return name, parts, sign
     return None

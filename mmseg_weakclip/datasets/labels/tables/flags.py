@@ -10,6 +10,12 @@ PAIRS: tuple[tuple[set[str], set[str]], ...] = (
     ({'1', '1.0', 'true'}, {'0', '0.0', 'false'}),
     ({'1', '1.0'}, {'-1', '-1.0'}),
     ({'yes'}, {'no'}),
+    ({'ja'}, {'nein'}),
+    ({'oui'}, {'non'}),
+    ({'s\u00ed', 'si'}, {'no'}),
+    ({'sim'}, {'n\u00e3o'}),
+    ({'\u0434\u0430'}, {'\u043d\u0435\u0442'}),
+    ({'\u662f'}, {'\u5426'}),
     ({'y'}, {'n'}),
     ({'t'}, {'f'}),
     ({'x', '\u2713', '\u2714', '\u2611', '\u2612', '\u2717', '*'}, set()),
@@ -27,11 +33,15 @@ class Values:
         kind: 'empty', 'flags', 'counts' (numbers from 0 that may be counts or
             probabilities of a class), 'numbers' or 'text'.
         present: Words for "present", for flags.
+        says_absent: Whether a flag says "absent", rather than nothing.
+        has_blanks: Whether a cell is empty.
         examples: First different values.
     """
 
     kind: str
     present: frozenset[str] = frozenset()
+    says_absent: bool = False
+    has_blanks: bool = False
     examples: tuple[str, ...] = ()
 
 
@@ -46,7 +56,7 @@ def describe_values(cells: Sequence[str]) -> Values:
     words.pop('', None)
     examples = tuple(list(dict.fromkeys(c for c in cells if c))[:3])
     if not words:
-        return Values('empty')
+        return Values('empty', has_blanks=True)
     for present, absent in PAIRS:
         # A column of zeros alone is a class that no image shows.
         if words.keys() <= present | absent:
@@ -55,7 +65,9 @@ def describe_values(cells: Sequence[str]) -> Values:
                 break
             if not absent and not blank and len(words) > 1:
                 break
-            return Values('flags', frozenset(present), examples)
+            return Values(
+                'flags', frozenset(present), says_absent, blank, examples
+            )
     if all(NUMBER.match(word) for word in words):
         numbers = [float(word.replace(',', '.')) for word in words]
         low, high = min(numbers), max(numbers)

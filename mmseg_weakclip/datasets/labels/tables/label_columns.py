@@ -23,7 +23,8 @@ OTHER_WORDS = {'', 'width', 'height', 'w', 'h', 'x', 'y', 'xmin', 'ymin',
                'filesize', 'bytes', 'source', 'author', 'photographer',
                'annotator', 'annotationid', 'user', 'date', 'time',
                'timestamp', 'createdat', 'updatedat', 'leadtime',
-               'confidence', 'score', 'probability', 'weight', 'verified',
+               'confidence', 'conf', 'prob', 'iou', 'score',
+               'probability', 'weight', 'verified',
                'reviewed', 'difficult', 'truncated', 'occluded', 'isoccluded',
                'istruncated', 'isgroupof', 'isdepiction', 'isinside',
                'isvalid', 'istrain', 'istest', 'isval', 'train', 'test',
@@ -173,6 +174,8 @@ def _labels_by_values(
         texts = []
     if flags and texts:
         raise _ambiguous(table, [*texts, *flags], values)
+    if flags and kinds['counts']:
+        raise _not_flags(table, kinds['counts'][0], start)
     if len(flags) == 1 and layout == 'auto':
         # "cat" over 0 and 1 is a class, "Klasse" over 0 and 1 is not.
         raise ValueError(
@@ -199,7 +202,7 @@ def _labels_by_values(
                 + ',...' * (len(flags) > 3)
             )
         marks = [i for i in kinds['empty'] if first[i]]
-        chosen = sorted([*flags, *kinds['counts'], *marks])
+        chosen = sorted([*flags, *marks])
         left = [i for i in others if i not in chosen]
         found = _checked(table, chosen, values, one_hot=True, start=start)
         return replace(found, notes=_left_out(table, left))
@@ -229,7 +232,9 @@ def _labels_without_header(
     texts = [i for i in filled if values[i].kind == 'text']
     chosen = list(others) if len(others) == 1 else texts
     if len(chosen) != 1:
-        raise _ambiguous(table, chosen or filled or others, values)
+        raise _ambiguous(
+            table, chosen or filled or others, values, header=False
+        )
     left = [i for i in filled if i not in chosen]
     return LabelColumns(
         (chosen[0],), one_hot=False, notes=_left_out(table, left)
@@ -245,8 +250,11 @@ def _checked(
     start: int,
 ) -> LabelColumns:
     if one_hot:
+        absent = any(values[column].says_absent for column in columns)
         for column in columns:
-            if values[column].kind not in ('flags', 'empty'):
+            known = values[column].kind in ('flags', 'empty')
+            # Where 0 is written, a blank may mean "unknown".
+            if not known or (absent and values[column].has_blanks):
                 raise _not_flags(table, column, start)
     return LabelColumns(tuple(columns), one_hot)
 
@@ -257,7 +265,7 @@ def _not_flags(table: Table, column: int, start: int) -> ValueError:
         (
             (table.rows[start + i][0], cell)
             for i, cell in enumerate(cells)
-            if describe_values([cell]).kind not in ('flags',)
+            if describe_values([cell]).kind != 'flags'
         ),
         (table.rows[start][0], cells[0]),
     )
@@ -270,17 +278,29 @@ def _not_flags(table: Table, column: int, start: int) -> ValueError:
 
 
 def _ambiguous(
-    table: Table, columns: Sequence[int], values: dict[int, Values]
+    table: Table,
+    columns: Sequence[int],
+    values: dict[int, Values],
+    *,
+    header: bool = True,
 ) -> ValueError:
     listed = ', '.join(
         f'{table.name(i)} with {values[i].kind} such as '
         f'{"/".join(values[i].examples) or "nothing"}'
         for i in columns[:6]
     )
+    cure = (
+        'Say which by --label-columns, and --layout list (names in a cell) or '
+        'one-hot (a column for each class, 0 or 1)'
+    )
+    if not header:
+        cure = (
+            'There seems to be no header: put one on top, "image,labels" or '
+            '"image,cat,dog" with a column for each class'
+        )
     return ValueError(
         f'{table.source}: which columns hold the labels is not clear: '
-        f'{listed}. Say which by --label-columns, and --layout list (names in '
-        'a cell) or one-hot (a column for each class, 0 or 1)'
+        f'{listed}. {cure}'
     )
 
 

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmseg_weakclip.common.names import NameIndex, split_background
-from mmseg_weakclip.datasets.labels.cells import joined_by_blanks, parse_cell
+from mmseg_weakclip.datasets.labels.cells import find_joined, parse_cell
 from mmseg_weakclip.datasets.labels.matching import ImageFinder
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
@@ -51,11 +52,29 @@ def read_label_table(
         is_image = lambda cell: finder.match(cell) is not None  # noqa: E731
     read = read_rows(path, options.delimiter, is_image)
     _check_widths(path, read.rows)
+    if read.delimiter == ' ' and options.separator is None:
+        # Blanks that part the image from its names part the names too.
+        options = replace(options, separator=' ')
     table = Table(str(path), read.rows, index, finder, options)
     columns = choose_columns(table)
+    table, repeated = _without_repeated_headers(table, columns)
+    if repeated:
+        note = f'{repeated} more lines repeat the header and are left out'
+        columns = replace(columns, notes=(*columns.notes, note))
     if columns.one_hot:
         return _read_flags(table, columns)
     return _read_names(table, columns)
+
+
+def _without_repeated_headers(
+    table: Table, columns: Columns
+) -> tuple[Table, int]:
+    """Return a table without the headers of files put behind each other."""
+    if columns.header is None:
+        return table, 0
+    head, *body = table.rows
+    kept = [row for row in body if tuple(row[1]) != columns.header]
+    return replace(table, rows=[head, *kept]), len(body) - len(kept)
 
 
 def _check_widths(path: str | Path, rows: Sequence[Row]) -> None:
@@ -154,7 +173,7 @@ def _read_names(table: Table, columns: Columns) -> LabelFile:
                 f'line {line}', row[columns.image], tuple(dict.fromkeys(names))
             )
         )
-    _check_blanks(table, rows)
+    _check_joined(table, rows)
     layout = 'names in a cell'
     if any(len(row.names) > 1 for row in rows):
         layout = 'several names in a cell'
@@ -194,22 +213,22 @@ def _check_repeats(table: Table, rows: Sequence[LabelRow]) -> None:
             )
 
 
-def _check_blanks(table: Table, rows: Sequence[LabelRow]) -> None:
-    """Check that no cell may be several classes joined by blanks.
+def _check_joined(table: Table, rows: Sequence[LabelRow]) -> None:
+    """Check that no name may be several classes.
 
     Raises:
-        ValueError: All words of a name are names too, and no list of classes
+        ValueError: Parts of a name are names too, and no list of classes
             tells.
     """
     if table.options.separator is not None or table.index.classes:
         return
-    found = joined_by_blanks(name for row in rows for name in row.names)
+    found = find_joined(name for row in rows for name in row.names)
     if found:
-        name, words = found
+        name, parts, sign = found
         raise ValueError(
-            f'{table.source}: {name!r} may be one class or '
-            f'{len(words)} ({", ".join(words)}, which stand alone elsewhere); '
-            "say so by --separator ' ' or --separator ';', or give --classes"
+            f'{table.source}: {name!r} may be one class or {len(parts)} '
+            f'({", ".join(parts)}; some stand alone elsewhere). Say so by '
+            f"--separator '{sign}' or --separator ';', or give --classes"
         )
 
 
