@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from .stage_server import StageServer
 
 
+WEIGHT_SUFFIXES = ('.bin', '.pt', '.pth', '.safetensors')
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that reports an error in one line, without the usage."""
 
@@ -205,6 +208,7 @@ def read_options(
         require_choice('crf', options.crf, CRFS)
     options = options.with_clip_defaults(choose_profile(options).clip)
     _check_clip(options.clip)
+    _check_files(options)
     if options.val_share is not None and not 0 <= options.val_share < 1:
         raise UserError(f'--val-share {options.val_share} is not in [0, 1)')
     for name in ('iterations', 'method_iterations', 'batch_size', 'max_side',
@@ -222,6 +226,24 @@ def _check_clip(name: str | None) -> None:
     import open_clip
 
     require_choice('clip', name, tuple(open_clip.list_models()))
+
+
+def _check_files(options: Options) -> None:
+    """Check that files of weights are there, before anything is done.
+
+    Raises:
+        UserError: One is not.
+    """
+    clip = options.clip_weights or ''
+    is_file = os.sep in clip or Path(clip).suffix in WEIGHT_SUFFIXES
+    if is_file and not Path(clip).is_file():
+        raise UserError(f'--clip-weights {clip} does not exist')
+    start = options.segmenter_weights or 'none'
+    if start != 'none' and '://' not in start and not Path(start).is_file():
+        raise UserError(
+            f'--segmenter-weights {start} does not exist; give a file, or '
+            '"none" for random weights'
+        )
 
 
 def run_command(args: argparse.Namespace) -> None:

@@ -174,6 +174,22 @@ def test_no_weights_for_the_segmenter(refuse, monkeypatch):
     assert '--segmenter-weights none' in said
 
 
+@pytest.mark.parametrize(
+    'words',
+    [
+        ('--clip-weights', 'gone.pt'),
+        ('--clip-weights', 'folder/gone'),
+        ('--segmenter-weights', 'gone'),
+        ('--segmenter', 'deeplabv3plus_r50', '--batch-size', '1'),
+    ],
+)
+def test_found_by_the_plan(refuse, world, words):
+    said = refuse(*DATA, *SMALL, *words, '--dry-run')
+    assert words[-2] in said
+    assert 'does not exist' in said or 'batch of 1 image' in said
+    assert not (world / 'out').exists()
+
+
 def test_weights_of_another_clip(refuse, world):
     torch.save({'visual.conv1.weight': torch.zeros(1)}, world / 'w.pt')
     said = refuse(
