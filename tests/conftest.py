@@ -7,6 +7,7 @@ import runpy
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
-from mmseg_weakclip.apps.cli import COMMANDS
+from mmseg_weakclip.apps.cli import COMMANDS, TRACEBACK
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get('MMSEG_WEAKCLIP_DATA', ROOT / '../shared/data'))
@@ -89,11 +90,15 @@ def load_tool(repo) -> Callable[[str], ModuleType]:
 
 @pytest.fixture(scope='session')
 def run_here() -> Callable[[str], None]:
-    """Run a script in this process, with ``sys.argv`` as it is."""
+    """Run a script in this process, with ``sys.argv`` as it is.
+
+    Errors come as they are raised, not as the line that a user gets.
+    """
 
     def run(path: str) -> None:
         try:
-            runpy.run_path(path, run_name='__main__')
+            with patch.dict(os.environ, {TRACEBACK: '1'}):
+                runpy.run_path(path, run_name='__main__')
         except SystemExit as end:
             if end.code:
                 raise

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return module.main(rest, prog=f'weakclip {name}') or 0
     except SystemExit as end:
-        if not isinstance(end.code, str):
+        if not isinstance(end.code, str) or os.environ.get(TRACEBACK):
             raise
         print(f'error: {end.code.removeprefix("error: ")}', file=sys.stderr)
         return 2

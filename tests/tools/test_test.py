@@ -113,8 +113,12 @@ def test_refusals(tmp_path, run_tool):
     rest = ('--work-dir', tmp_path)
     with pytest.raises(SystemExit, match='is trained .* give its checkpoint'):
         run_tool('test', 'weakclip.py', *rest)
+    with pytest.raises(
+        FileNotFoundError, match=r'checkpoint any\.pth does not'
+    ):
+        run_tool('test', 'weakclip.py', 'any.pth', *rest)
     with pytest.raises(SystemExit, match='no tta_pipeline'):
-        run_tool('test', 'weakclip.py', 'any.pth', '--tta', *rest)
+        run_tool('test', 'weakclip.py', '--tta', *rest)
 
 
 def test_text_is_encoded_once(tmp_path, monkeypatch, checkpoint, run_tool):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_weakclip.apps import cli
+
 ONE = ['train_cfg.max_iters=1']
 FPN = 'configs/segmenters/fpn-small_r18_1xb16-3k_voc12-128x128.py'
 LISTS = 'ImageSets/Segmentation'
@@ -105,6 +107,21 @@ def test_missing_masks_stop_it_before_it_begins(
             options=ONE,
         )
     assert not list(tmp_path.glob('*.pth'))
+
+
+def test_a_user_gets_one_line(
+    repo, world, tool_command, voc, masks, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(world)
+    gone = min((masks / 'masks').iterdir())
+    gone.unlink()
+    words = tool_command(
+        'train', repo / FPN, '--pseudo-masks', 'mine', '--work-dir', tmp_path
+    )
+    assert cli.main(['train', *words[1:]]) == 2
+    *_, last = capsys.readouterr().err.strip().splitlines()
+    assert last.startswith('error: ')
+    assert gone.name in last
 
 
 @pytest.mark.parametrize(

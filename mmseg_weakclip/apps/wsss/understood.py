@@ -27,6 +27,8 @@ def describe_sources(sources: Sources, options: Options) -> list[str]:
     labelling = sources.labelling
     images = list_images(sources)
     source = os.path.relpath(options.labels)
+    if source.startswith(os.pardir):
+        source = options.labels
     lines = [f'labels: {source}, read as {labelling.kind}']
     lines += [f'  {note}' for note in labelling.notes]
     lines += [

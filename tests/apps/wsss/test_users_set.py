@@ -51,7 +51,8 @@ def test_a_users_own_set(call, photos, small, tmp_path):
     )  # fmt: skip
     assert 'unicorn 0' in stdout
     assert '1 without labels' in stdout
-    assert '1 large images' in stdout
+    assert 'no training image shows zeppelin, unicorn' in stdout
+    assert '1 large image reduced' in stdout
     for kind, missing in (('pseudo_masks', 1), ('predictions', 0)):
         folder = out / 'results' / kind
         masks = {
