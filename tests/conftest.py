@@ -1,6 +1,7 @@
 """Shared fixtures. Tests never import each other; what they share is here."""
 
 import contextlib
+import gc
 import importlib.util
 import io
 import os
@@ -55,6 +56,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: not any(map(item.path.match, LONG_FILES)),
     )
+
+
+def pytest_collection_finish() -> None:
+    # Each data set collects garbage when it is built, which takes most of a
+    # second where the collector looks at all that was imported.
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _plain_configs():
+    # Each Runner formats its config four times, for half a second in all.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
+        )
+        yield
 
 
 @pytest.fixture(autouse=True)
