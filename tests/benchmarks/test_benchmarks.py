@@ -11,7 +11,6 @@ import torch
 from mmengine.logging import MessageHub
 from PIL import Image
 
-
 from mmseg_weakclip.models.excel import pseudo_labels
 
 FEW = ('--repeats', '1', '--threads', '1')

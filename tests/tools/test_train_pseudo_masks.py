@@ -110,7 +110,7 @@ def test_missing_masks_stop_it_before_it_begins(
 @pytest.mark.parametrize(
     ('config', 'folder', 'message'),
     [
-        ('segmenter.py', 'gone', 'there is no folder'),
+        ('segmenter.py', 'gone', 'gone does not exist'),
         ('segmenter.py', 'data/toyland/ImageSets', 'holds no *.png mask'),
         ('excel.py', 'mine', '(ToylandDataset) reads no masks'),
         ('seeds.py', 'mine', 'the config has no train_dataloader'),
