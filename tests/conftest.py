@@ -22,6 +22,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from yapf.yapflib.yapf_api import FormatCode
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.apps.cli import COMMANDS
@@ -165,6 +166,8 @@ def weakclip_run(command_server) -> Callable[..., tuple[int, str, str]]:
         ):
             patch.chdir(cwd)
             patch.setattr(stage_server, 'start_server', start_server)
+            # The configs of a run are formatted wherever it runs.
+            patch.setattr('yapf.yapflib.yapf_api.FormatCode', FormatCode)
             code = weakclip_main(['run', *map(str, words)])
         return code, out.getvalue(), err.getvalue()
 
