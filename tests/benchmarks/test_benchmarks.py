@@ -41,11 +41,6 @@ def as_it_was(repo, monkeypatch):
     [
         ('clims_step', ('--crop', '64', '--batch', '1'), 1),
         ('excel_step', ('--crop', '64', '--batch', '2'), 4),
-        (
-            'segclip_step',
-            ('--model', 'toyclip', '--crop', '64', '--batch', '2'),
-            5,
-        ),
     ],
 )
 def test_prints_its_table(
@@ -57,19 +52,25 @@ def test_prints_its_table(
     check_table(capsys.readouterr().out, rows)
 
 
-def test_training_step_prints_its_table(repo):
+@pytest.mark.parametrize(
+    ('name', 'options', 'rows'),
+    [
+        ('segclip_step', ('--model', 'toyclip', '--batch', '2'), 5),
+        ('training_step', ('--precisions', 'fp32'), 1),
+    ],
+)
+def test_prints_its_table_from_processes(repo, name, options, rows):
     """Measured in processes of its own, which import the script again."""
-    path = str(repo / 'benchmarks/training_step.py')
-    options = ('--crop', '64', '--precisions', 'fp32')
+    path = str(repo / f'benchmarks/{name}.py')
     done = subprocess.run(
-        [sys.executable, path, *options, *FEW],
+        [sys.executable, path, '--crop', '64', *options, *FEW],
         env={**os.environ, 'PYTHONPATH': str(repo)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    check_table(done.stdout, 1)
+    check_table(done.stdout, rows)
 
 
 @pytest.fixture
