@@ -15,7 +15,6 @@ of a process with two steps of one kind and nothing else.
 """
 
 import argparse
-import multiprocessing
 import random
 import statistics
 from collections.abc import Callable
@@ -39,6 +38,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 import mmseg_weakclip  # noqa: F401  (registers every class)
+from mmseg_weakclip.common.workers import worker_context
 
 CONFIG = Path(__file__).parents[1] / 'configs/_base_/models'
 CONFIG /= 'segclip_vit-b16.py'
@@ -243,7 +243,8 @@ def main() -> None:
     )
     print('| precision | step | seconds | of plain CLIP | peak GiB |')
     print('|---|---|---|---|---|')
-    context = multiprocessing.get_context('spawn')
+    # Each process has its own peak; the imports are done once.
+    context = worker_context('mmseg_weakclip.parts')
 
     def apart(function: Callable, *arguments):
         with context.Pool(1) as pool:

@@ -1,10 +1,19 @@
 """Shared fixtures. Tests never import each other; what they share is here."""
 
+import contextlib
+import gc
 import importlib.util
+import io
 import os
 import re
 import runpy
-from collections.abc import Callable
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
@@ -14,9 +23,13 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from yapf.yapflib.yapf_api import FormatCode
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.apps.cli import COMMANDS, TRACEBACK
+from mmseg_weakclip.apps.cli import main as weakclip_main
+from mmseg_weakclip.apps.wsss import stage_server
+from mmseg_weakclip.common.workers import may_have_gpus
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get('MMSEG_WEAKCLIP_DATA', ROOT / '../shared/data'))
@@ -45,6 +58,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: not any(map(item.path.match, LONG_FILES)),
     )
+
+
+def pytest_collection_finish() -> None:
+    # Each data set collects garbage when it is built, which takes most of a
+    # second where the collector looks at all that was imported.
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _plain_configs():
+    # Each Runner formats its config four times, for half a second in all.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            'yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True)
+        )
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +138,131 @@ def run_here() -> Callable[[str], None]:
                 raise
 
     return run
+
+
+@pytest.fixture(scope='session')
+def command_server() -> Iterator[stage_server.StageServer | None]:
+    """The server that forks the stages of a run, one for all tests.
+
+    None where the package does not fork either.
+    """
+    with stage_server.start_server(gpus=0) as server:
+        yield server
+
+
+@pytest.fixture(scope='session')
+def weakclip_run(command_server) -> Callable[..., tuple[int, str, str]]:
+    """Call ``weakclip run`` here, its stages in forks of the shared server.
+
+    Nothing waits for the imports of a new interpreter. Returns the exit code,
+    and what was printed on stdout and stderr.
+    """
+
+    def start_server(gpus: int | None):
+        on_cpu = gpus == 0 or gpus is None and not may_have_gpus()
+        return contextlib.nullcontext(command_server if on_cpu else None)
+
+    def run(*words, cwd: Path = ROOT) -> tuple[int, str, str]:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            patch.chdir(cwd)
+            patch.setattr(stage_server, 'start_server', start_server)
+            # The configs of a run are formatted wherever it runs.
+            patch.setattr('yapf.yapflib.yapf_api.FormatCode', FormatCode)
+            code = weakclip_main(['run', *map(str, words)])
+        return code, out.getvalue(), err.getvalue()
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def weakclip_fork(command_server) -> Callable[..., tuple[int, str]]:
+    """Run any other command of ``weakclip`` in a fork of the shared server.
+
+    Returns the exit code and all that was printed.
+    """
+
+    def run(*words, cwd: Path = ROOT) -> tuple[int, str]:
+        words = list(map(str, words))
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            tempfile.TemporaryFile() as file,
+        ):
+            patch.chdir(cwd)
+            if command_server is None:
+                code = subprocess.call(
+                    [sys.executable, '-m', 'mmseg_weakclip', *words],
+                    env=stage_server.package_environment({}),
+                    stdout=file,
+                    stderr=file,
+                )
+            else:
+                command_server.start(words, file.fileno())
+                code = command_server.wait().code
+            file.seek(0)
+            return code, file.read().decode()
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def weakclip_twice() -> Iterator[Callable[..., tuple[int, str]]]:
+    """Run a command of ``weakclip`` in two processes, as torchrun would.
+
+    Each process is a fork of a server that has the imports. Returns the exit
+    code of the first that failed, or 0, and all that was printed.
+    """
+    if sys.platform != 'linux':
+        pytest.skip('processes are forked on Linux only')
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        port = free.getsockname()[1]
+    with contextlib.ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                stage_server.StageServer(
+                    dict(
+                        RANK=str(rank),
+                        LOCAL_RANK=str(rank),
+                        WORLD_SIZE='2',
+                        LOCAL_WORLD_SIZE='2',
+                        MASTER_ADDR='127.0.0.1',
+                        MASTER_PORT=str(port),
+                        OMP_NUM_THREADS='1',
+                        CUDA_VISIBLE_DEVICES='',
+                    )
+                )
+            )
+            for rank in range(2)
+        ]
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+
+        def run(*words, cwd: Path) -> tuple[int, str]:
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                tempfile.TemporaryFile() as file,
+            ):
+                patch.chdir(cwd)
+                groups = [
+                    server.start(list(map(str, words)), file.fileno())
+                    for server in servers
+                ]
+                code = 0
+                waits = [pool.submit(server.wait) for server in servers]
+                for ended in as_completed(waits):
+                    if ended.result().code and not code:
+                        code = ended.result().code
+                        # The other one would wait for it.
+                        for group in groups:
+                            with contextlib.suppress(ProcessLookupError):
+                                os.killpg(group, signal.SIGKILL)
+                file.seek(0)
+                return code, file.read().decode()
+
+        yield run
 
 
 @pytest.fixture(scope='session')

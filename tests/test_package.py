@@ -116,10 +116,16 @@ def test_the_package_is_the_installed_one(weakclip):
     assert place.startswith(str(weakclip.site))
 
 
-def test_one_command(weakclip):
-    """Ten scenes up to their seeds."""
+@pytest.fixture(scope='module')
+def toyland(weakclip) -> Path:
+    """Ten scenes and two, as data set and as photos."""
     weakclip('toyland', '--out', 'data/toyland', '--train', SCENES, '--val', 2,
              '--plain', 'toy')  # fmt: skip
+    return weakclip.folder / 'data/toyland'
+
+
+def test_one_command(weakclip, toyland):
+    """Ten scenes up to their seeds."""
     said = weakclip(
         'run', '--images', 'toy/photos', '--labels', 'toy/labels.csv',
         '--classes', 'toy/classes.yaml', '--work-dir', 'out', '--profile',
@@ -154,11 +160,9 @@ def test_every_data_file_is_read(weakclip):
 
 
 @pytest.fixture(scope='module')
-def seeds(weakclip):
+def seeds(toyland):
     """Toyland with its truth in place of seeds."""
-    weakclip('toyland', '--out', 'data/toyland', '--train', SCENES, '--val', 2)
-    root = weakclip.folder / 'data/toyland'
-    shutil.copytree(root / 'SegmentationClass', root / 'seeds/masks')
+    shutil.copytree(toyland / 'SegmentationClass', toyland / 'seeds/masks')
 
 
 def test_a_config_builds_on_an_installed_one(weakclip, seeds):

@@ -1,18 +1,23 @@
-"""The README's commands, run as they are printed, in an empty folder."""
+"""The README's commands, run as they are printed, in an empty folder.
 
-import os
+Only the batches of the segmenter are smaller.
+"""
+
+import contextlib
+import io
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from mmseg_weakclip.apps.cli import main
+
 BLOCK = re.compile(r'^(?: {4}.+\n)+', re.M)
 # Pip is run by `make`, and the photos' command needs CLIP's weights.
 NOT_RUN = ('pip install', 'weakclip run --images photos')
+SMALL = ('--batch-size', '2')
 
 
 def commands(readme: Path) -> list[str]:
@@ -30,34 +35,30 @@ def commands(readme: Path) -> list[str]:
 
 
 @pytest.fixture(scope='module')
-def shell(tmp_path_factory):
-    """Run a command line in one folder, with the checkout's ``weakclip``."""
+def shell(weakclip_run, weakclip_fork, tmp_path_factory):
+    """Run a command line in one folder; returns what it prints."""
     folder = tmp_path_factory.mktemp('readme')
-    scripts = folder / 'bin'
-    scripts.mkdir()
-    command = scripts / 'weakclip'
-    command.write_text(
-        f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m mmseg_weakclip '
-        '"$@"\n'
-    )
-    command.chmod(0o755)
-    root = Path(__file__).resolve().parents[1]
 
     def run(line: str) -> str:
-        done = subprocess.run(
-            line,
-            shell=True,
-            cwd=folder,
-            env={
-                **os.environ,
-                'PATH': f'{scripts}{os.pathsep}{os.environ["PATH"]}',
-                'PYTHONPATH': str(root),
-            },
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, f'{line}\n{done.stdout}{done.stderr}'
-        return done.stdout
+        words = shlex.split(line)
+        assert words.pop(0) == 'weakclip'
+        path = folder / words.pop() if '>' in words else None
+        if path:
+            assert words.pop() == '>'
+        if words[0] == 'run':
+            code, out, err = weakclip_run(*words[1:], *SMALL, cwd=folder)
+        elif words[0] == 'config':
+            out, err = io.StringIO(), ''
+            with contextlib.redirect_stdout(out):
+                code = main(words)
+            out = out.getvalue()
+        else:
+            code, out = weakclip_fork(*words, cwd=folder)
+            err = ''
+        assert code == 0, f'{line}\n{out}{err}'
+        if path:
+            path.write_text(out)
+        return out
 
     run.folder = folder
     return run

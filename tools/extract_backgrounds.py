@@ -102,7 +102,7 @@ def read_labels(
     loader = find_transform(dataset.pipeline, LoadImageLabels)
     if loader is None:
         raise SystemExit(
-            'the pipeline has no LoadImageLabels to know the labels from'
+            'the pipeline has no LoadImageLabels, so the labels are unknown'
         )
     labels = loader.load(dataset.metainfo['classes'])
     result = torch.zeros(len(image_ids), len(labels.classes), dtype=torch.bool)

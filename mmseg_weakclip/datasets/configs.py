@@ -71,7 +71,7 @@ def use_masks_of(config: dict, folder: str | Path) -> Path:
 
     Raises:
         ValueError: The training set reads no masks.
-        FileNotFoundError: There is no such folder, or no mask in it.
+        FileNotFoundError: The folder does not exist, or has no mask.
     """
     parts = list(iter_base_datasets(config))
     readers = [part for part in parts if trains_on_masks(part)]

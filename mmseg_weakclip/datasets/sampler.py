@@ -116,7 +116,7 @@ class ResumableSampler(Sampler):
         self.size = len(dataset)
         if self.size == 0:
             raise ValueError(
-                'There is no image to draw: the data set is empty.'
+                'The data set is empty: it has no images to sample.'
             )
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else seed

@@ -79,7 +79,7 @@ def test_ranks_share_one_stream(monkeypatch, skipped):
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match='no image to draw'):
+    with pytest.raises(ValueError, match='has no images to sample'):
         ResumableSampler([], seed=0)
     with pytest.raises(ValueError, match='-1'):
         ResumableSampler(range(3), seed=0).skip(-1)

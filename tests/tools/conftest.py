@@ -129,6 +129,18 @@ def run_script(repo, world, tool_command):
 
 
 @pytest.fixture(scope='session')
+def run_twice(world, tool_command, weakclip_twice):
+    """Run a tool in two processes that have the imports already."""
+
+    def run(name, *args, **kwargs) -> None:
+        _, *words = tool_command(name, *args, **kwargs)
+        code, printed = weakclip_twice(name, *words, cwd=world)
+        assert code == 0, printed
+
+    return run
+
+
+@pytest.fixture(scope='session')
 def read_scores():
     """The scores that a test run left in its work_dir."""
 

@@ -69,6 +69,22 @@ def first(run):
 
 
 @pytest.fixture
+def run_again(load_tool, place, config, monkeypatch):
+    """Run the tool in this process."""
+    # As the process of its own has it.
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', 'cpu')
+    monkeypatch.chdir(place)
+
+    def run(*arguments, options=(), config=config):
+        words = ('--cfg-options', 'train_dataloader.num_workers=0', *options)
+        argv = ['extract_backgrounds.py', str(config), *arguments, *words]
+        monkeypatch.setattr(sys, 'argv', argv)
+        load_tool('extract_backgrounds.py').main()
+
+    return run
+
+
+@pytest.fixture
 def cache(first, place):
     return BackgroundCache.load(place / 'data/toyland/backgrounds.json')
 
@@ -113,25 +129,23 @@ def test_note(cache):
     assert cache.note['settings']['similarity'] == 0.8
 
 
-def test_views_are_taken_up(run, place, first, cache, tmp_path):
+def test_views_are_taken_up(run_again, place, first, cache, tmp_path):
     """The second run encodes nothing; the settings may be others."""
     folder = place / 'work_dirs/extract_backgrounds/views'
     times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    result = run('--out', str(tmp_path / 'again.json'))
-    assert not result.returncode, result.stderr
+    run_again('--out', str(tmp_path / 'again.json'))
     again = BackgroundCache.load(tmp_path / 'again.json')
     assert again.images == cache.images
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == times
 
 
-def test_views_of_other_crops_are_refused(run, first):
-    result = run(options=['background_extractor.crops=0.7'])
-    assert result.returncode == 1
-    assert 'boxes' in result.stderr
-    assert 'choose another --work-dir' in result.stderr
+def test_views_of_other_crops_are_refused(run_again, first):
+    message = 'boxes(?s:.)*choose another --work-dir'
+    with pytest.raises((SystemExit, ValueError), match=message):
+        run_again(options=['background_extractor.crops=0.7'])
 
 
-def test_masks_are_refused(run, config, tmp_path):
+def test_masks_are_refused(run_again, config, tmp_path):
     path = tmp_path / 'masks.py'
     steps = ', '.join(
         f"dict(type='{name}')"
@@ -141,6 +155,6 @@ def test_masks_are_refused(run, config, tmp_path):
         f"_base_ = '{config}'\n"
         f'train_dataloader = dict(dataset=dict(pipeline=[{steps}]))\n'
     )
-    result = run(config=path)
-    assert result.returncode == 1
-    assert 'reads masks (LoadAnnotations)' in result.stderr
+    message = r'reads masks \(LoadAnnotations\)'
+    with pytest.raises((SystemExit, ValueError), match=message):
+        run_again(config=path)

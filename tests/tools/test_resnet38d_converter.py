@@ -232,7 +232,7 @@ def test_arrays_that_are_not_read(tmp_path):
         with pytest.raises(ValueError, match=message):
             read_mxnet_params(path)
 
-    spoil(0, 0x113, 'no file of MXNet')
+    spoil(0, 0x113, 'not a file of MXNet')
     spoil(24, 0xF993FACA, 'version or axes 0xf993faca')
     spoil(28, 1, r'byte 32: an array of sparse storage \(1\)')
     spoil(32, 0, 'version or axes 0x0')

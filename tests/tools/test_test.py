@@ -248,7 +248,7 @@ def test_two_processes(
     tmp_path,
     checkpoint,
     run_tool,
-    run_script,
+    run_twice,
     config,
     weights,
     split,
@@ -266,10 +266,7 @@ def test_two_processes(
     # The last bits of a prediction may depend on the rest of its batch.
     options = (split, 'test_dataloader.batch_size=1')
     run_tool(*command(1), options=options)
-    done = run_script(
-        *command(2), '--launcher=pytorch', processes=2, options=options
-    )
-    assert done.returncode == 0, done.stderr
+    run_twice(*command(2), '--launcher=pytorch', options=options)
     records = sorted((tmp_path / '2').glob('records_*.jsonl'))
     shares = [len(record.read_text().splitlines()) for record in records]
     assert shares == 2 * [math.ceil(images / 2)]

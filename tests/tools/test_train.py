@@ -245,7 +245,7 @@ def test_two_processes(tmp_path, run_script):
 
 
 def test_two_processes_are_one_with_twice_the_batch(
-    tmp_path, run_tool, run_script
+    tmp_path, run_tool, run_twice
 ):
     """Images meet the captions of all processes."""
     options = (
@@ -264,16 +264,8 @@ def test_two_processes_are_one_with_twice_the_batch(
     one, two = tmp_path / 'one', tmp_path / 'two'
     double = 'train_dataloader.batch_size=8'
     run_tool('train', name, '--work-dir', one, options=(*options, double))
-    done = run_script(
-        'train',
-        name,
-        '--launcher=pytorch',
-        '--work-dir',
-        two,
-        processes=2,
-        options=options,
-    )
-    assert done.returncode == 0, done.stderr
+    words = ('--launcher=pytorch', '--work-dir', two)
+    run_twice('train', name, *words, options=options)
     first = read_checkpoint(one, 'iter_1.pth')['state_dict']
     whole = read_checkpoint(one, 'iter_2.pth')['state_dict']
     halves = read_checkpoint(two, 'iter_2.pth')['state_dict']

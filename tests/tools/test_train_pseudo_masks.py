@@ -127,7 +127,7 @@ def test_a_user_gets_one_line(
 @pytest.mark.parametrize(
     ('config', 'folder', 'message'),
     [
-        ('segmenter.py', 'gone', 'there is no folder'),
+        ('segmenter.py', 'gone', 'gone does not exist'),
         ('segmenter.py', 'data/toyland/ImageSets', 'holds no *.png mask'),
         ('excel.py', 'mine', '(ToylandDataset) reads no masks'),
         ('seeds.py', 'mine', 'the config has no train_dataloader'),

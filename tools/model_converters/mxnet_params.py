@@ -90,13 +90,13 @@ def read_mxnet_params(path: str | Path) -> dict[str, np.ndarray]:
         learnt and ``aux:bn7_moving_mean`` for statistics; read-only.
 
     Raises:
-        OSError: There is no such file.
-        ValueError: It is no such file, is cut off, or has sparse or unnamed
-            arrays.
+        OSError: The file cannot be read.
+        ValueError: It is not a file of MXNet weights, is cut off, or has
+            sparse or unnamed arrays.
     """
     reader = _Reader(Path(path).read_bytes(), path)
     if len(reader.content) < 24 or reader.numbers('QQ')[0] != LIST_MAGIC:
-        raise ValueError(f"{path} is no file of MXNet's weights")
+        raise ValueError(f'{path} is not a file of MXNet weights')
     (count,) = reader.numbers('Q')
     arrays = [reader.array() for _ in range(count)]
     (named,) = reader.numbers('Q')

@@ -93,7 +93,7 @@ def read_table(path: Path) -> dict[str, str | None]:
     try:
         table = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise ValueError(f'{path} is no JSON: {error}') from error
+        raise ValueError(f'{path} is not valid JSON: {error}') from error
     if not isinstance(table, dict) or not all(
         isinstance(name, str | None) for name in table.values()
     ):

@@ -111,7 +111,7 @@ def sort_weights(
             unknown.append(name)
     if not group or not group_after:
         raise ValueError(
-            f'these are no weights of SegCLIP: no name begins with {GROUP!r} '
+            f'these are not weights of SegCLIP: no name begins with {GROUP!r} '
             f"or none with '{VISUAL}layers0.'; the first names are "
             f'{list(state)[:5]}'
         )

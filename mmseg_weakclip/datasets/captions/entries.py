@@ -64,10 +64,10 @@ def field_of(record: Any, key: str, path: str | Path, place: str) -> Any:
     """Return a field of a record.
 
     Raises:
-        ValueError: There is no such field; the message names the place.
+        ValueError: The field is missing; the message names the place.
     """
     if not isinstance(record, dict) or key not in record:
-        raise ValueError(f'{path}, {place}: there is no {key!r}.')
+        raise ValueError(f'{path}, {place}: {key!r} is missing.')
     return record[key]
 
 

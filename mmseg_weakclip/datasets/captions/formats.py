@@ -39,7 +39,7 @@ def read_captions(
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'There are no captions at {path}.')
+        raise FileNotFoundError(f'The caption file {path} does not exist.')
     if format not in ('auto', *CAPTION_FORMATS):
         raise ValueError(
             f'Unknown caption format {format!r}; there are '

@@ -77,11 +77,12 @@ def find_mask_folder(folder: str | Path, suffix: str = '.png') -> Path:
         An absolute path.
 
     Raises:
-        FileNotFoundError: There is no such folder, or no mask in it.
+        FileNotFoundError: The folder does not exist, or has no mask.
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
-        raise FileNotFoundError(f'there is no folder {folder}')
+        problem = 'is not a folder' if folder.exists() else 'does not exist'
+        raise FileNotFoundError(f'{folder} {problem}')
     # Masks of nested ids lie deeper; beside `masks` there may be pictures.
     for place, pattern in (
         (folder, f'*{suffix}'),

@@ -103,8 +103,8 @@ class LoadSeed(LoadAnnotations):
         path = results.get('seg_map_path')
         if path is None:
             raise ValueError(
-                f'There is no seed for {results["img_path"]}: give the folder '
-                "of the seeds as data_prefix['seg_map_path']."
+                f'{results["img_path"]} has no seed: give the folder of the '
+                "seeds as data_prefix['seg_map_path']."
             )
         if results.get('img_shape') != results.get('ori_shape'):
             raise ValueError(

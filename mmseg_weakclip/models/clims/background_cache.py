@@ -138,14 +138,14 @@ class BackgroundCache:
             path: File of the cache.
 
         Raises:
-            FileNotFoundError: There is no such file.
+            FileNotFoundError: The file does not exist.
             ValueError: The file is not JSON or of another format, or a
                 class, text or score is invalid; the message names the image.
         """
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f'there is no cache of background texts {path}: '
-                'tools/extract_backgrounds.py makes one'
+                f'the cache of background texts {path} does not exist: '
+                'make it with tools/extract_backgrounds.py'
             )
         try:
             content = json.loads(Path(path).read_text(encoding='utf-8'))

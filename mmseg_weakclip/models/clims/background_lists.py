@@ -103,7 +103,7 @@ def resolve_backgrounds(
         K tuples, without repeated texts.
 
     Raises:
-        ValueError: There is no list of that name; a list is empty or has an
+        ValueError: The name of the list is unknown; a list is empty or has an
             empty text; the mapping names an unknown class; or all texts are
             denied for a class.
     """
@@ -113,9 +113,9 @@ def resolve_backgrounds(
         lists = background_lists()
         if source not in lists:
             raise ValueError(
-                f'there is no list of background texts {source!r}; there '
-                f'are {sorted(lists)}, and a cache is the path '
-                'of a JSON file'
+                f'unknown list of background texts {source!r}; known: '
+                f'{sorted(lists)}, or the path of a JSON file for a '
+                'cache'
             )
         what = f'{what} {source!r}'
         source = lists[source]
@@ -129,7 +129,7 @@ def resolve_backgrounds(
             kept = tuple(t for t in texts if denied_by(t, name) is None)
         if not kept:
             raise ValueError(
-                f'{what} has nothing for the class {name!r}: each of '
+                f'{what} has no text for the class {name!r}: each of '
                 f'{list(texts)} is denied, as the class, a part of it or a '
                 'more general word'
             )

@@ -159,7 +159,7 @@ def allowed_texts(
     for name, own, by_word in zip(classes, allowed, denied):
         if not own.any():
             raise ValueError(
-                f'the vocabulary has nothing for the class {name!r}: of '
+                f'the vocabulary has no word for the class {name!r}: of '
                 f'{len(vocabulary)} texts, {int(by_word.sum())} are the '
                 'class, parts, synonyms or kinds of it, and the others are '
                 f'nearer to it than similarity={similarity}'

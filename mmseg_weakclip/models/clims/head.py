@@ -55,7 +55,7 @@ class CLIMSHead(CAMHead):
     ) -> None:
         super().__init__(num_classes, in_channels, **kwargs)
         if not losses:
-            raise ValueError('CLIMSHead has no losses to learn from')
+            raise ValueError('CLIMSHead has no losses to train with')
         self.text = MODELS.build(text)
         self.critic = RegionCritic(**(critic or {}))
         self.backgrounds = (

@@ -88,7 +88,7 @@ def read_background_words(
             ``'toyland'``, a file with one word a line, or the words.
 
     Raises:
-        ValueError: There is no such list or file.
+        ValueError: The list or file does not exist.
     """
     if not isinstance(source, (str, Path)):
         return tuple(dict.fromkeys(source))
@@ -98,8 +98,8 @@ def read_background_words(
         return tuple(shipped[str(source)])
     if not Path(source).is_file():
         raise ValueError(
-            f'there is no vocabulary {str(source)!r}: give one of '
-            f'{sorted(shipped)}, a file with a word a line, or the words'
+            f'unknown vocabulary {str(source)!r}: give one of '
+            f'{sorted(shipped)}, a file with one word per line, or the words'
         )
     lines = Path(source).read_text(encoding='utf-8').splitlines()
     return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))

@@ -124,8 +124,8 @@ class DenseAttention:
         ]
         if idle and not set(self.terms) & set(SIMILARITIES):
             raise ValueError(
-                f'{", ".join(idle)} with terms={self.terms}: there is no '
-                'similarity that this could change'
+                f'{", ".join(idle)} with terms={self.terms}: these terms have '
+                'no similarity that this could change'
             )
 
 

@@ -66,8 +66,8 @@ class AttributeBank:
         """
         if not Path(path).is_file():
             raise FileNotFoundError(
-                f'there is no attribute bank {path}: '
-                'tools/build_attribute_bank.py makes one'
+                f'the attribute bank {path} does not exist: '
+                'make it with tools/build_attribute_bank.py'
             )
         try:
             with safe_open(path, 'pt') as file:
@@ -154,8 +154,8 @@ def find_descriptions(path: str | Path) -> Path:
     if not Path(path).is_file():
         known = sorted(file.stem for file in SHIPPED.glob('*.json'))
         raise FileNotFoundError(
-            f'there are no descriptions {path}: give a JSON file or one of '
-            f'{known}'
+            f'the descriptions {path} do not exist: give a JSON file or one '
+            f'of {known}'
         )
     return Path(path)
 

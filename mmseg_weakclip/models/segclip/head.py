@@ -121,7 +121,7 @@ class RegionTextHead(TextHead):
         """
         if self.contrastive is None:
             raise RuntimeError(
-                'RegionTextHead has nothing to learn from: set contrastive='
+                'RegionTextHead has no loss to train with: set contrastive='
                 "dict(type='ImageTextContrastiveLoss')"
             )
         regions = require_region_tokens(inputs, type(self).__name__)

@@ -1,8 +1,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -87,16 +85,13 @@ def small():
 
 
 @pytest.fixture(scope='session')
-def call(repo):
-    """Run the tool; gives what it printed on stdout and stderr."""
+def call(weakclip_run):
+    """Run the command; gives what it printed on stdout and stderr."""
 
     def run(*words, code=0):
-        done = subprocess.run(
-            [sys.executable, 'tools/wsss.py', *map(str, words)],
-            cwd=repo, capture_output=True, text=True, timeout=900,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout, done.stderr
+        found, stdout, stderr = weakclip_run(*words)
+        assert found == code, stdout + stderr
+        return stdout, stderr
 
     return run
 

@@ -25,10 +25,15 @@ NORM = [
 
 
 @pytest.fixture(scope='module')
-def finished(call, data, small, tmp_path_factory):
-    """A run to the end."""
+def finished(repo, data, small, tmp_path_factory):
+    """A run to the end, by the script and with a server of its own."""
     out = tmp_path_factory.mktemp('run') / 'out'
-    call(*data, '--work-dir', out, *small)
+    words = (*data, '--work-dir', out, *small)
+    done = subprocess.run(
+        [sys.executable, 'tools/wsss.py', *map(str, words)],
+        cwd=repo, capture_output=True, text=True, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
     return out
 
 
@@ -148,7 +153,7 @@ def test_killed_and_resumed(finished, call, data, repo, tmp_path, small):
 
 
 @pytest.fixture
-def run_stage(finished, make_run, repo, tmp_path):
+def run_stage(finished, make_run, weakclip_twice, repo, tmp_path):
     """Run a stage of a copy of a finished run again, in two processes."""
     out = tmp_path / 'out'
     shutil.copytree(finished, out, symlinks=True)
@@ -157,25 +162,31 @@ def run_stage(finished, make_run, repo, tmp_path):
     run = make_run(clip='toyclip', segmenter='fpn_small', iterations=12)
     run = dataclasses.replace(run, folder=out, gpus=2)
 
-    def call(name, *options):
+    def call(name, *options, torchrun=False):
         stages = {stage.name: stage for stage in stages_of('excel')}
         shutil.rmtree(out / stages[name].folder)
         command = stage_command(run, stages[name], stages)
         assert command[1:5] == [
             '-m', 'torch.distributed.run', '--nproc_per_node', '2',
         ]  # fmt: skip
-        extra = ['--cfg-options', *options] if options else []
-        done = subprocess.run(
-            [*command, *extra], cwd=repo, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        if options:
+            command += ['--cfg-options', *options]
+        if torchrun:
+            done = subprocess.run(
+                command, cwd=repo, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+        else:
+            words = command[command.index('mmseg_weakclip') + 1 :]
+            code, printed = weakclip_twice(*words, cwd=repo)
+            assert code == 0, printed
         return out / stages[name].folder
 
     return call
 
 
 def test_seeds_are_those_of_one_process(run_stage, finished):
-    folder = run_stage('seeds')
+    folder = run_stage('seeds', torchrun=True)
     masks = sorted(path.name for path in (folder / 'masks').iterdir())
     assert len(masks) == 16
     for name in masks:

@@ -78,7 +78,7 @@ def test_coco_defects(write):
     )
     annotations = [dict(image_id=3)]
     none = dict(COCO, annotations=annotations)
-    fails("annotation 0: there is no 'caption'", write('none.json', none))
+    fails("annotation 0: 'caption' is missing", write('none.json', none))
     annotations = [dict(image_id=3, caption=['a'])]
     many = dict(COCO, annotations=annotations)
     fails('annotation 0.*is a list', write('many.json', many))
@@ -100,7 +100,7 @@ def test_karpathy_defects(write):
     twice = dict(images=KARPATHY['images'][:1] * 2)
     fails(r'image 1: train2014/a\.jpg .*twice', write('t.json', twice))
     bare = dict(images=[dict(filename='a.jpg', split='train')])
-    fails("image 0: there is no 'sentences'", write('bare.json', bare))
+    fails("image 0: 'sentences' is missing", write('bare.json', bare))
     fails("with a 'split' each", write('coco.json', COCO), 'karpathy')
 
 
@@ -141,7 +141,7 @@ def test_jsonl_defects(write):
     fails('line 3: broken JSON', write('a.jsonl', good + good + '{"image":'))
     fails('line 2: not a JSON object', write('b.jsonl', good + '[1]'))
     fails(
-        "line 2: there is no 'caption'",
+        "line 2: 'caption' is missing",
         write('c.jsonl', good + '{"image": "a"}'),
     )
     fails('line 2.*is a NoneType', write('d.jsonl', good + '{"image": null}'))

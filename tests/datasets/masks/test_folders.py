@@ -89,5 +89,7 @@ def test_no_masks(tmp_path):
     touch(tmp_path, 'out/1.jpg')
     with pytest.raises(FileNotFoundError, match=r'out holds no \*\.png mask'):
         find_mask_folder(tmp_path / 'out')
-    with pytest.raises(FileNotFoundError, match='there is no folder .*gone'):
+    with pytest.raises(FileNotFoundError, match='gone does not exist'):
         find_mask_folder(tmp_path / 'gone')
+    with pytest.raises(FileNotFoundError, match='1.jpg is not a folder'):
+        find_mask_folder(tmp_path / 'out/1.jpg')

@@ -91,7 +91,9 @@ def test_damaged(write_cache, changes, message):
 
 def test_files_that_are_none(tmp_path):
     path = tmp_path / 'cache.json'
-    with pytest.raises(FileNotFoundError, match='no cache .*tools/extract'):
+    with pytest.raises(
+        FileNotFoundError, match='does not exist: .*tools/extract'
+    ):
         BackgroundCache.load(path)
     path.write_text('{"format": ')
     with pytest.raises(ValueError, match='cache.json is not JSON'):

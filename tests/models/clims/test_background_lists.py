@@ -112,7 +112,7 @@ def test_mappings():
 @pytest.mark.parametrize(
     ('source', 'message'),
     [
-        ('vok', "no list of background texts 'vok'.*voc_camera_ready"),
+        ('vok', "unknown list of background texts 'vok'.*voc_camera_ready"),
         ([], 'background texts is empty'),
         ({}, 'background texts is empty'),
         ({'boat': []}, "'boat' is empty"),
@@ -120,7 +120,7 @@ def test_mappings():
         (['sea', ' '], "an invalid text: ' '"),
         ({'ship': ['sea']}, "unknown class 'ship'; the classes are .*'boat'"),
         ({'boat': ['Boats']}, "'boat' has the class itself"),
-        (['wheel', 'auto'], "nothing for the class 'car'.*'wheel', 'auto'"),
+        (['wheel', 'auto'], "no text for the class 'car'.*'wheel', 'auto'"),
     ],
 )
 def test_bad_sources(source, message):
@@ -171,5 +171,5 @@ def test_vocabularies_of_a_user(tmp_path):
     path.write_text('pier\n\nsea \npier\n')
     assert read_background_words(path) == ('pier', 'sea')
     assert read_background_words(['sea', 'sea']) == ('sea',)
-    with pytest.raises(ValueError, match="no vocabulary 'opn'.*'open'"):
+    with pytest.raises(ValueError, match="unknown vocabulary 'opn'.*'open'"):
         read_background_words('opn')

@@ -120,7 +120,7 @@ def test_allowed_texts(device):
 def test_nothing_left_for_a_class(device):
     texts = torch.eye(3, device=device)
     arguments = ['wheel', 'cars', 'auto'], ['boat', 'car'], texts, texts[:2]
-    with pytest.raises(ValueError, match="nothing for the class 'car'.* 3"):
+    with pytest.raises(ValueError, match="no word for the class 'car'.* 3"):
         allowed_texts(*arguments, similarity=2)
     with pytest.raises(ValueError, match='vocabulary .* is empty'):
         allowed_texts([], ['boat'], texts[:0], texts[:1], similarity=2)

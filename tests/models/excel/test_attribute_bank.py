@@ -48,7 +48,7 @@ def test_travels_through_a_file(bank, tmp_path):
 
 
 def test_files_that_are_no_banks(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no attribute bank .*tools/'):
+    with pytest.raises(FileNotFoundError, match='does not exist: .*tools/'):
         AttributeBank.load(tmp_path / 'none.safetensors')
     text = tmp_path / 'text.safetensors'
     text.write_text('hello')
