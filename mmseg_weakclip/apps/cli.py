@@ -10,11 +10,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from mmseg_weakclip.apps.errors import mistake_of
+from mmseg_weakclip.apps.errors import TRACEBACK, mistake_of
 from mmseg_weakclip.version import __version__
 
-# Set in the environment, it shows where an error was raised.
-TRACEBACK = 'WEAKCLIP_TRACEBACK'
 # Command -> (module below this package, line of --help).
 COMMANDS = {
     'run': ('wsss.cli', 'from tagged images to masks and a segmenter'),
