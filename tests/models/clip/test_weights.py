@@ -182,7 +182,9 @@ def test_a_cached_file_is_taken_unasked(monkeypatch, tmp_path, state):
     monkeypatch.setattr(weights, 'try_to_load_from_cache', find)
     monkeypatch.setattr(weights, 'require_host', None)
     monkeypatch.setattr(
-        weights, 'get_pretrained_cfg', lambda *_: dict(hf_hub='some/model/')
+        weights,
+        'get_pretrained_cfg',
+        lambda *_: dict(hf_hub='some/model/', quick_gelu=True),
     )
     loaded = load_clip('toyclip', 'a tag').state_dict()
     assert all(torch.equal(loaded[name], state[name]) for name in state)
