@@ -25,7 +25,7 @@ NAMES: Mapping[str, LabelFormat] = {
     'labels.json': fiftyone.FORMAT,
     'result.json': coco.FORMAT,
 }
-INSTANCES = 'instances_'
+INSTANCES = 'instances'
 DEEPEST = 2
 
 
