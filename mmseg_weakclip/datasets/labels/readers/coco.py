@@ -31,10 +31,11 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
             names nothing.
     """
     path, data = content.path, content.json
-    if not isinstance(data, dict) or not set(data) >= KEYS:
+    missing = sorted(KEYS - set(data if isinstance(data, dict) else ()))
+    if missing:
         raise ValueError(
             f'{path} is not a COCO instances file: it lacks '
-            f'{", ".join(sorted(KEYS - set(data)))}.'
+            f'{", ".join(missing)}.'
         )
     lists = {key: as_list(data[key], f'{path}: {key}') for key in KEYS}
     names = _by_id(lists['categories'], 'name', f'{path}: category')

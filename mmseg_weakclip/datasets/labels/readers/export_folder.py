@@ -37,6 +37,7 @@ def matches(content: Content) -> bool:
 def _exports(content: Content) -> dict[str, LabelFormat]:
     """Return the format of each such file below a folder, by its path."""
     found = {}
+    # Empty for a file.
     for name in content.tree:
         path = PurePosixPath(name)
         if len(path.parts) > DEEPEST:
@@ -62,6 +63,11 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         ValueError: A file is broken, or the files are of several formats.
     """
     exports = _exports(content)
+    if not exports:
+        raise ValueError(
+            f'{content.path} holds none of {", ".join(NAMES)} or '
+            f'{INSTANCES}*.json'
+        )
     formats = {format.name: format for format in exports.values()}
     if len(formats) > 1:
         listed = ', '.join(exports)

@@ -198,6 +198,62 @@ def test_broken_json_is_refused_in_a_line(put, text, name):
     assert '\n' not in str(error.value)
 
 
+def spoilt_texts(content):
+    """Yield a file cut off, of another encoding, and with a stray byte."""
+    data = (
+        content
+        if isinstance(content, bytes)
+        else (
+            content if isinstance(content, str) else json.dumps(content)
+        ).encode()
+    )
+    for share in (0.2, 0.5, 0.8, 0.95):
+        yield data[: int(len(data) * share)]
+    for encoding in ('utf-16', 'utf-32', 'utf-8-sig'):
+        yield data.decode('utf-8', 'replace').encode(encoding)
+    for place in (1, len(data) // 2, len(data) - 1):
+        for byte in (b'\xff', b'\0', b'"', b'<', b'\r', b','):
+            yield data[:place] + byte + data[place:]
+    yield b''
+
+
+@pytest.mark.parametrize('sample', SAMPLES, ids=lambda s: f'{s[0]}-{s[2]}')
+def test_spoilt_files_are_refused_in_a_line(put, tmp_path, sample):
+    _, files, given = sample
+    for file, content in files.items():
+        for other, own in files.items():
+            put(other, own)
+        if file.endswith(('.jpg', '.png')):
+            continue
+        for spoilt in spoilt_texts(content):
+            put(file, spoilt)
+            rows, message = rows_or_message(tmp_path / given)
+            assert '\n' not in (message or '')
+            assert message is None or str(tmp_path) in message
+            assert all(isinstance(row.image, str) for row in rows)
+
+
+FORCED = [format.name for format in FORMATS]
+
+
+@pytest.mark.parametrize('name', FORCED)
+def test_a_format_that_the_user_names_wrongly(put, tmp_path, name):
+    """Any file read as any format: rows, or a message with the file."""
+    for number, (_, files, given) in enumerate(SAMPLES):
+        for file, content in files.items():
+            put(f'{number}/{file}', content)
+        path = tmp_path / str(number) / given
+        try:
+            rows = read_label_file(path, format=name).rows
+        except (ValueError, OSError) as error:
+            message = str(error)
+        else:
+            message = str(path)
+            assert all(isinstance(row.image, str) for row in rows)
+        assert str(path) in message
+        assert '\n' not in message
+
+
 VALUES = [None, 0, 1.5, 'x', [], {}, [None], [[]], {'a': None}, True]
 
 

@@ -64,15 +64,17 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         ValueError: The structure is another, an id has no name, or several
             fields may be the labels.
     """
-    if 'samples' in content.json:
+    path = str(content.path)
+    data = as_object(content.json, path)
+    if 'samples' in data:
         return _read_samples(content)
-    path, data = str(content.path), content.json
     classes = None
     if data.get('classes') is not None:
         listed = as_list(data['classes'], f'{path}: classes')
         classes = [as_name(name, f'{path}: a class') for name in listed]
     rows, unlabelled, scored = [], 0, 0
-    for image, target in data['labels'].items():
+    labels = as_object(data.get('labels'), f'{path}: labels')
+    for image, target in labels.items():
         if target is None:
             unlabelled += 1
             continue

@@ -112,7 +112,8 @@ def _read_file(content: Content, options: ReadOptions) -> LabelFile:
     if keys is None:
         raise ValueError(
             f'{path} has no labels: no column is called label, labels, '
-            'category, tags or objects'
+            'category, tags or objects; --label-format image-folder takes the '
+            'folders of the images for classes'
         )
     names, notes = _class_names(path, keys, options.classes)
     found = list(read_records(str(path), records, keys, names, CURE))
@@ -140,7 +141,7 @@ def _csv_records(path: Path, index: NameIndex) -> Iterator[Record]:
         ) from error
     reader = csv.reader(io.StringIO(text, newline=''), skipinitialspace=True)
     try:
-        header = [cell.strip() for cell in next(reader)]
+        header = [cell.strip() for cell in next(reader, [])]
         for row in reader:
             if not row:
                 continue

@@ -90,7 +90,12 @@ def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str, str], bool]]:
     with path.open(encoding='utf-8-sig', newline='') as file:
         reader = csv.reader(file)
         try:
-            header = [cell.strip() for cell in next(reader)]
+            header = [cell.strip() for cell in next(reader, [])]
+            if not {IMAGE, LABEL} <= set(header):
+                raise ValueError(
+                    f'{path} has no columns {IMAGE} and {LABEL}; it is not '
+                    'of Open Images'
+                )
             columns = [header.index(IMAGE), header.index(LABEL)]
             sure = bool(PLACES & set(header))
             extra = header.index(CONFIDENCE) if CONFIDENCE in header else None

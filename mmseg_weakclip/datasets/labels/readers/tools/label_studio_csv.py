@@ -129,7 +129,7 @@ def _rows(content: Content) -> Rows:
     )
     rows: Rows = []
     try:
-        header = [cell.strip() for cell in next(reader)]
+        header = [cell.strip() for cell in next(reader, [])]
         for row in reader:
             if not row:
                 continue

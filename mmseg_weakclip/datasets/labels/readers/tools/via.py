@@ -110,7 +110,8 @@ def _choose(
 
 
 def _json_items(content: Content) -> Iterator[Item]:
-    path, data = content.path, content.json
+    path = content.path
+    data = as_object(content.json, str(path))
     images = as_object(data.get(METADATA, data), f'{path}: {METADATA}')
     for number, item in enumerate(images.values(), 1):
         where = f'{path}, image {number}'
@@ -147,7 +148,7 @@ def _csv_items(content: Content) -> Iterator[Item]:
             f'{path} is not encoded in UTF-8; export it again'
         ) from error
     reader = csv.reader(io.StringIO(text.lstrip('#'), newline=''))
-    next(reader)
+    next(reader, None)
     for cells in reader:
         if not cells:
             continue
