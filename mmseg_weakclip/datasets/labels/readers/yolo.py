@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from mmseg_weakclip.datasets.labels.content import (
+    HEAD_BYTES,
     Content,
     LabelFormat,
     ReadOptions,
@@ -49,11 +50,13 @@ def matches(content: Content) -> bool:
     labels = _label_files(content)
     if not labels:
         return False
-    named = {PurePosixPath(p).name for p in content.tree} & {
-        *YAMLS, *LINES[:3]
-    }  # fmt: skip
-    return bool(named) or any(
-        _has_objects(content.path / name) for name in labels[:LOOKED_AT]
+    firsts = [_first_cells(content.path / name) for name in labels[:LOOKED_AT]]
+    if any(len(c) >= FEWEST and all(map(_is_number, c)) for c in firsts):
+        return True
+    names = {PurePosixPath(name).name for name in content.tree}
+    # Beside names, empty or cut lines are YOLO's too, but no words.
+    return bool(names & {*YAMLS, *LINES[:3]}) and all(
+        not cells or _is_number(cells[0]) for cells in firsts
     )
 
 
@@ -69,13 +72,30 @@ def _label_files(content: Content) -> list[str]:
     return inside or texts
 
 
-def _has_objects(path: Path) -> bool:
+def _first_cells(path: Path) -> list[str]:
     try:
-        with path.open(encoding='utf-8-sig') as file:
-            cells = file.readline().split()
-        return len(cells) >= FEWEST and all(float(c) >= -1e6 for c in cells)
-    except (OSError, ValueError):
+        with path.open(encoding='utf-8-sig', errors='replace') as file:
+            return file.readline(HEAD_BYTES).split()
+    except OSError:
+        return []
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
         return False
+    return True
+
+
+def _image_path(label: str) -> str:
+    """Return where the image of a file lies: images/train for labels/train."""
+    parts = list(PurePosixPath(label).with_suffix('').parts)
+    for place in range(len(parts) - 2, -1, -1):
+        if parts[place] == 'labels':
+            parts[place] = 'images'
+            break
+    return '/'.join(parts)
 
 
 def read(content: Content, options: ReadOptions) -> LabelFile:
@@ -89,8 +109,8 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     """
     if content.path.name in YAMLS:
         names = read_class_names(content.path)
-        content = Content(content.path.parent)
         source = content.path
+        content = Content(source.parent)
     else:
         listed = find_class_names(content.path)
         names, source = listed if listed else (None, content.path)
@@ -103,16 +123,18 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     scores: Counter[str] = Counter()
     rows = []
     files = _label_files(content)
+    if not files:
+        raise ValueError(
+            f'{source}: no label files (*.txt) lie in {content.path}; give '
+            'the folder that holds them'
+        )
     if options.ids is not None:
         known = set(options.ids)
         files = [name for name in files if PurePosixPath(name).stem in known]
     paths = [content.path / name for name in files]
     for name, path in zip(files, options.track(paths)):
-        image = PurePosixPath(name).with_suffix('').as_posix()
-        # Images lie as their labels do: labels/train and images/train.
-        image = image.replace('labels/', 'images/', 1)
         found = _read_file(path, names, scores)
-        rows.append(LabelRow(name, image, found))
+        rows.append(LabelRow(name, _image_path(name), found))
     if scores['scored']:
         notes.append(
             f'{count(scores["scored"], "object")} with a confidence, made by '

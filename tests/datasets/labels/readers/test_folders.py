@@ -140,7 +140,8 @@ def test_ids_by_the_class_list(put, read, tmp_path):
         ({'a.txt': BOX.format(-1), 'classes.txt': 'cat\n'}, 'no class -1'),
         ({'a.txt': BOX.format(0.5), 'classes.txt': 'cat\n'}, 'a whole id'),
         ({'a.txt': '0 0.5\n', 'classes.txt': 'cat\n'}, 'four numbers'),
-        ({'a.txt': 'a cat\n', 'classes.txt': 'cat\n'}, 'a.txt, line 1'),
+        ({'a.txt': BOX.format(0), 'b.txt': 'a cat\n', 'classes.txt': 'cat\n'},
+         'b.txt, line 1'),
         ({'a.txt': BOX.format(0), 'classes.txt': 'cat\n\ndog\n'}, 'shifted'),
         ({'a.txt': BOX.format(0), 'classes.txt': ''}, 'lists no classes'),
         ({'a.txt': BOX.format(0), 'data.yaml': 'names: {1: x}'}, 'ids 1'),
@@ -163,6 +164,26 @@ def test_yolo_of_another_encoding(put, refused, tmp_path):
     put('a.txt', b'\xff\xfe0')
     put('classes.txt', 'cat')
     assert 'not in UTF-8' in refused(tmp_path)
+
+
+def test_labels_that_lie_elsewhere(put, refused):
+    path = put('data.yaml', 'path: ../other\nnames: [cat]\n')
+    assert 'no label files' in refused(path)
+
+
+def test_names_in_text_files_beside_a_list(put, read, tmp_path):
+    put('a.txt', 'cat\ndog')
+    put('classes.txt', 'cat\ndog')
+    file = read(tmp_path)
+    assert file.kind == 'text file per image'
+    assert [(r.image, r.names) for r in file.rows] == [('a', ('cat', 'dog'))]
+    assert file.notes == ('a list of classes, no image: classes.txt',)
+
+
+def test_only_a_folder_called_labels_is_one_of_images(put, read, tmp_path):
+    put('mylabels/labels/labels/a.txt', BOX.format(0))
+    put('classes.txt', 'cat')
+    assert read(tmp_path).rows[0].image == 'mylabels/labels/images/a'
 
 
 def test_nothing_of_yaml_is_executed(put, read, tmp_path, monkeypatch):

@@ -196,3 +196,59 @@ def test_csv_as_the_user_says(put, read):
     path = table(put, [{'image': 'a.jpg', 'what': 'cat', 'how': 'well'}])
     options = TableOptions(label_columns=('how',))
     assert read(path, table=options).rows[0].names == ('well',)
+
+
+CONFIG = """<View><Image name="img" value="$image"/>
+<RectangleLabels name="box" toName="img"><Label value="cat"/>
+<Label value="dog"/></RectangleLabels>
+<BrushLabels name="brush" toName="img"><Label value="große Katze"/>
+</BrushLabels></View>"""
+
+
+@pytest.mark.parametrize('form', ['CSV', 'TSV', 'JSON_MIN', 'JSON'])
+def test_what_label_studios_own_converter_writes(put, read, tmp_path, form):
+    sdk = pytest.importorskip('label_studio_sdk.converter')
+
+    def shape(kind, name, control, number):
+        place = {'x': 1, 'y': 1, 'width': 9, 'height': 9, 'rotation': 0}
+        if kind == 'brushlabels':
+            place = {'format': 'rle', 'rle': [0, 0, 0, 4, 57, 37, 231, 224]}
+        return {'id': number, 'type': kind, 'from_name': control,
+                'to_name': 'img', 'original_width': 9, 'original_height': 9,
+                'image_rotation': 0,
+                'value': {**place, kind: [name]}}  # fmt: skip
+
+    def item(number, *results):
+        annotation = {
+            'id': number,
+            'completed_by': {'id': 1, 'email': 'a@b.org'},
+            'was_cancelled': False,
+            'lead_time': 1.5,
+            'created_at': '2024-01-01T00:00:00Z',
+            'updated_at': '2024-01-01T00:00:00Z',
+            'result': list(results),
+        }
+        data = {'image': f'/data/upload/1/0a1b2c3d-{number}.jpg',
+                'town': 'Rome, Italy'}  # fmt: skip
+        return {'id': number, 'data': data, 'annotations': [annotation]}
+
+    tasks = [
+        item(
+            1,
+            shape('rectanglelabels', 'cat', 'box', 'a'),
+            shape('rectanglelabels', 'dog', 'box', 'b'),
+        ),
+        item(2, shape('brushlabels', 'große Katze', 'brush', 'c')),
+    ]
+    source = put('source/tasks.json', tasks)
+    converter = sdk.Converter(CONFIG, str(tmp_path))
+    out = tmp_path / 'out'
+    converter.convert(str(source), str(out), form, is_dir=False)
+    (path,) = out.iterdir()
+    file = read(path, images=['1.jpg', '2.jpg'])
+    assert file.kind.startswith('Label Studio')
+    assert [row.image[-5:] for row in file.rows] == ['1.jpg', '2.jpg']
+    assert [row.names for row in file.rows] == [
+        ('cat', 'dog'),
+        ('große Katze',),
+    ]

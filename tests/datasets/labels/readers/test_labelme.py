@@ -91,3 +91,13 @@ def test_a_broken_file_among_others(put, refused, tmp_path):
 def test_an_old_file_with_a_list_of_flags(put, read):
     file = read(put('a.json', labelme('a.jpg', ['cat']) | {'flags': []}))
     assert file.rows[0].names == ('cat',)
+
+
+def test_nested_folders_alone(put, read, tmp_path):
+    put('train/a.json', labelme('a.jpg', ['cat']))
+    put('train/a.jpg', b'')
+    put('val/b.json', labelme('b.jpg', ['dog']))
+    assert [row.image for row in read(tmp_path).rows] == [
+        'train/a.jpg',
+        'val/b.jpg',
+    ]

@@ -112,6 +112,12 @@ def test_csv_with_defects(put, refused, text):
     assert 'line 2' in refused(put('metadata.csv', f'file_name,label\n{text}'))
 
 
+def test_other_metadata_beside_folders_of_classes(put, read, tmp_path):
+    put('metadata.csv', 'image,camera\na.jpg,x\n')
+    put('cat/a.jpg', b'')
+    assert read(tmp_path).kind == 'folder for each class'
+
+
 def test_csv_as_the_user_says(put, read):
     path = put('metadata.csv', 'file_name,label,other\na.jpg,cat,dog\n')
     options = TableOptions(label_columns=('other',))

@@ -44,12 +44,16 @@ CURE = (
 
 def matches(content: Content) -> bool:
     """Return whether a file is such metadata, or a folder holds some."""
-    if not content.path.is_dir():
-        if content.path.name.lower() == FILES[0]:
-            first = content.head.split('\n', 1)[0]
-            return IMAGE in [cell.strip(' \r"') for cell in first.split(',')]
-        return content.suffix == '.jsonl' and IMAGE in content.first_record
-    return bool(_metadata(content))
+    if content.path.is_dir():
+        return bool(_metadata(content))
+    return _is_metadata(content)
+
+
+def _is_metadata(content: Content) -> bool:
+    if content.path.name.lower() == FILES[0]:
+        first = content.head.split('\n', 1)[0]
+        return IMAGE in [cell.strip(' \r"') for cell in first.split(',')]
+    return content.suffix == '.jsonl' and IMAGE in content.first_record
 
 
 def _metadata(content: Content) -> list[str]:
@@ -59,6 +63,10 @@ def _metadata(content: Content) -> list[str]:
         name
         for name in content.tree
         if PurePosixPath(name).name.lower() in names
+        and (
+            name.lower().endswith('.parquet')
+            or _is_metadata(Content(content.path / name))
+        )
     ]
 
 

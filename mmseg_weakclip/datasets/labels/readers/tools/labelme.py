@@ -21,6 +21,8 @@ from mmseg_weakclip.datasets.labels.readers.values import (
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
+# Files of a folder that are looked at to tell its format.
+LOOKED_AT = 5
 SHAPES, FLAGS = 'labels of shapes', 'flags of images'
 
 
@@ -34,18 +36,19 @@ def is_labelme(data: Any) -> bool:
 
 
 def matches(content: Content) -> bool:
-    """Return whether a file is labelme's, or the first JSON of a folder."""
+    """Return whether a file is labelme's, or one of the first of a folder."""
     if content.suffix == '.json':
         return is_labelme(content.json)
-    if not content.path.is_dir() or '.json' not in content.suffixes:
+    if not content.path.is_dir():
         return False
-    for file in content.files:
-        if file.suffix.lower() == '.json':
-            try:
-                return is_labelme(load_json(file))
-            except ValueError:
-                # A broken file: the next one tells.
-                continue
+    names = [name for name in content.tree if name.lower().endswith('.json')]
+    for name in names[:LOOKED_AT]:
+        try:
+            if is_labelme(load_json(content.path / name)):
+                return True
+        except ValueError:
+            # A broken file: the next one tells.
+            continue
     return False
 
 

@@ -69,23 +69,29 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         if content.suffix == '.csv'
         else _json_items(content)
     )
+    # Names by attribute, and the attribute's own name.
     groups: dict[str, Counter[str]] = {}
+    keys: dict[str, str] = {}
     bare = 0
     found = []
     for place, image, file_attributes, regions in items:
-        pairs = [
-            (f'attribute {key!r} of files', name)
-            for key, name in _values(file_attributes, f'{path}, {place}')
-            if key not in FILE_DEFAULTS
-        ]
-        for region in regions:
-            own = list(_values(region, f'{path}, {place}'))
-            bare += not own
-            pairs += [(f'attribute {key!r} of regions', n) for key, n in own]
+        pairs = []
+        for attributes, of in [
+            *((region, 'regions') for region in regions),
+            (file_attributes, 'files'),
+        ]:
+            own = [
+                (f'attribute {key!r} of {of}', key, name)
+                for key, name in _values(attributes, f'{path}, {place}')
+                if of == 'regions' or key not in FILE_DEFAULTS
+            ]
+            bare += of == 'regions' and not own
+            keys.update({group: key for group, key, _ in own})
+            pairs += [(group, name) for group, _, name in own]
         for group, name in pairs:
             groups.setdefault(group, Counter())[name] += 1
         found.append((place, image, pairs))
-    kept, notes = _choose(path, groups, options)
+    kept, notes = _choose(path, groups, keys, options)
     if bare:
         notes.append(f'{count(bare, "region")} without a label')
     rows = [
@@ -100,9 +106,12 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
 
 
 def _choose(
-    path: str, groups: dict[str, Counter[str]], options: ReadOptions
+    path: str,
+    groups: dict[str, Counter[str]],
+    keys: dict[str, str],
+    options: ReadOptions,
 ) -> tuple[set[str], list[str]]:
-    named = [g for g in groups if g.split("'")[1].lower() in CLASS_WORDS]
+    named = [g for g in groups if keys[g].lower() in CLASS_WORDS]
     if len(named) == 1 and options.classes is None:
         left = [group for group in groups if group not in named]
         return set(named), [f'not read: {group}' for group in left]
