@@ -23,7 +23,7 @@ COMMANDS = {
     'export': ('export.cli', 'write a segmenter as ONNX or TorchScript'),
     'export-masks': (
         'annotations.cli',
-        "write masks in COCO's or YOLO's format",
+        'write masks for annotation tools, COCO and YOLO',
     ),
     'check': ('commands.check_dataset', 'check the data of a config'),
     'labels': ('commands.image_labels', 'convert image labels to JSON'),

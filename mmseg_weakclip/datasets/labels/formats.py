@@ -16,11 +16,28 @@ from .readers import (
     arrays,
     clip_es,
     coco,
+    export_folder,
+    image_folder,
     masks,
     own_json,
     table,
     text_folder,
     voc_xml,
+    yolo,
+)
+from .readers.clouds import automl, ground_truth, vertex
+from .readers.libraries import (
+    fiftyone,
+    hugging_face,
+    json_records,
+    open_images,
+)
+from .readers.tools import (
+    cvat,
+    label_studio,
+    label_studio_csv,
+    labelme,
+    via,
 )
 from .records import LabelFile, clean_names, to_image_labels
 
@@ -29,12 +46,31 @@ FORMATS: tuple[LabelFormat, ...] = tuple(
     module.FORMAT
     for module in (
         arrays,
+        # Lines of JSON, by the keys of the first.
+        vertex,
+        ground_truth,
+        hugging_face,
+        # JSON; ours is like all others.
         coco,
+        fiftyone,
+        label_studio,
+        labelme,
+        via,
+        json_records,
         own_json,
+        # Text, by its first line.
         clip_es,
+        open_images,
+        automl,
+        label_studio_csv,
         table,
+        # XML, and folders.
+        cvat,
+        export_folder,
         voc_xml,
+        yolo,
         text_folder,
+        image_folder,
         masks,
     )
 )
