@@ -101,6 +101,16 @@ def find_format(content: Content, name: str = 'auto') -> LabelFormat:
         if format.matches(content):
             return format
     if path.is_dir():
+        readable = [
+            file
+            for file in content.files
+            if any(format.matches(Content(file)) for format in FORMATS)
+        ]
+        if len(readable) == 1:
+            raise ValueError(
+                f'{path} is a folder; give the file of labels in it: '
+                f'{readable[0]}'
+            )
         found = ', '.join(f'{n} {s}' for s, n in content.suffixes.items())
         raise ValueError(
             f'{path} is not a folder of labels that is known: it holds '
@@ -124,7 +134,7 @@ def detect_format(path: str | Path) -> str:
 
 
 def read_label_file(
-    path: str | Path,
+    path: str | Path | Content,
     options: ReadOptions | None = None,
     format: str = 'auto',
 ) -> LabelFile:
@@ -144,7 +154,7 @@ def read_label_file(
     classes = split_background(options.classes or ())[0]
     if options.classes is not None:
         options = replace(options, classes=classes)
-    content = Content(Path(path))
+    content = path if isinstance(path, Content) else Content(Path(path))
     file = find_format(content, format).read(content, options)
     return clean_names(file, classes)
 
