@@ -6,8 +6,6 @@
 Reference: https://cloud.google.com/vision/automl/docs/csv-format
 """
 
-import csv
-import io
 import re
 
 from mmseg_weakclip.datasets.labels.content import (
@@ -15,6 +13,7 @@ from mmseg_weakclip.datasets.labels.content import (
     LabelFormat,
     ReadOptions,
 )
+from mmseg_weakclip.datasets.labels.readers.csv_files import csv_rows
 from mmseg_weakclip.datasets.labels.readers.values import count, shown
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
@@ -49,32 +48,16 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
             not in UTF-8.
     """
     path = content.path
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path} is not encoded in UTF-8 (byte {error.start}); save it as '
-            '"CSV UTF-8"'
-        ) from error
-    reader = csv.reader(io.StringIO(text, newline=''), skipinitialspace=True)
     rows = []
     unlabelled = 0
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            place = f'line {reader.line_num}'
-            names = _names(cells, f'{path}, {place}')
-            image = next(c for c in cells[:2] if c.startswith(STORAGE))
-            if names is None:
-                unlabelled += 1
-            else:
-                rows.append(LabelRow(place, image, names))
-    except csv.Error as error:
-        raise ValueError(
-            f'{path}, line {reader.line_num} is broken: {error}'
-        ) from error
+    for line, cells in csv_rows(path):
+        place = f'line {line}'
+        names = _names(cells, f'{path}, {place}')
+        image = next(c for c in cells[:2] if c.startswith(STORAGE))
+        if names is None:
+            unlabelled += 1
+        else:
+            rows.append(LabelRow(place, image, names))
     notes = (
         (f'{count(unlabelled, "image")} without a label',)
         if unlabelled

@@ -3,8 +3,6 @@
 Reference: https://huggingface.co/docs/datasets/image_dataset
 """
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +19,7 @@ from mmseg_weakclip.datasets.labels.readers import table
 from mmseg_weakclip.datasets.labels.readers.class_files import (
     find_class_names,
 )
+from mmseg_weakclip.datasets.labels.readers.csv_files import csv_records
 from mmseg_weakclip.datasets.labels.readers.values import count
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 from mmseg_weakclip.datasets.labels.tables.options import TableOptions
@@ -140,35 +139,13 @@ def _csv_records(path: Path, index: NameIndex) -> Iterator[Record]:
     Raises:
         ValueError: A line is broken, or the file is not in UTF-8.
     """
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path} is not encoded in UTF-8 (byte {error.start}); save it as '
-            '"CSV UTF-8"'
-        ) from error
-    reader = csv.reader(io.StringIO(text, newline=''), skipinitialspace=True)
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise ValueError(
-                    f'{path}, line {reader.line_num}: {len(row)} cells '
-                    f'instead of {len(header)}; put names with commas in '
-                    'quotes'
-                )
-            values: dict[str, Any] = {
-                key: cell if key == IMAGE else cell_value(cell, index)
-                for key, cell in zip(header, row)
-                if key == IMAGE or find_keys((IMAGE, key)) is not None
-            }
-            yield reader.line_num, values
-    except csv.Error as error:
-        raise ValueError(
-            f'{path}, line {reader.line_num} is broken: {error}'
-        ) from error
+    for line, cells in csv_records(path):
+        values: dict[str, Any] = {
+            key: cell if key == IMAGE else cell_value(cell, index)
+            for key, cell in cells.items()
+            if key == IMAGE or find_keys((IMAGE, key)) is not None
+        }
+        yield line, values
 
 
 def _class_names(

@@ -3,7 +3,6 @@
 Reference: https://storage.googleapis.com/openimages/web/download_v7.html
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,10 @@ from mmseg_weakclip.datasets.labels.content import (
     ReadOptions,
 )
 from mmseg_weakclip.datasets.labels.readers import table
+from mmseg_weakclip.datasets.labels.readers.csv_files import (
+    csv_records,
+    csv_rows,
+)
 from mmseg_weakclip.datasets.labels.readers.values import count, shown
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 from mmseg_weakclip.datasets.labels.tables.options import TableOptions
@@ -87,35 +90,15 @@ def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str, str], bool]]:
     Raises:
         ValueError: A row has another length, or is not in UTF-8.
     """
-    with path.open(encoding='utf-8-sig', newline='') as file:
-        reader = csv.reader(file)
-        try:
-            header = [cell.strip() for cell in next(reader, [])]
-            if not {IMAGE, LABEL} <= set(header):
-                raise ValueError(
-                    f'{path} has no columns {IMAGE} and {LABEL}; it is not '
-                    'of Open Images'
-                )
-            columns = [header.index(IMAGE), header.index(LABEL)]
-            sure = bool(PLACES & set(header))
-            extra = header.index(CONFIDENCE) if CONFIDENCE in header else None
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise ValueError(
-                        f'{path}, line {reader.line_num}: {len(row)} cells '
-                        f'instead of {len(header)}; is the file cut off?'
-                    )
-                image, label = (row[i].strip() for i in columns)
-                score = '1' if extra is None else row[extra].strip()
-                yield reader.line_num, (image, label, score), sure
-        except UnicodeDecodeError as error:
-            raise ValueError(f'{path} is not in UTF-8') from error
-        except csv.Error as error:
+    for line, cells in csv_records(path):
+        if not {IMAGE, LABEL} <= cells.keys():
             raise ValueError(
-                f'{path}, line {reader.line_num} is broken: {error}'
-            ) from error
+                f'{path} has no columns {IMAGE} and {LABEL}; it is not of '
+                'Open Images'
+            )
+        score = cells.get(CONFIDENCE, '1')
+        sure = bool(PLACES & cells.keys())
+        yield line, (cells[IMAGE], cells[LABEL], score), sure
 
 
 def _confidence(text: str, where: str) -> float:
@@ -152,17 +135,13 @@ def _descriptions(path: Path) -> dict[str, str]:
     for file in sorted(path.parent.glob(DESCRIPTIONS)):
         if file == path:
             continue
-        try:
-            text = file.read_text(encoding='utf-8-sig')
-        except UnicodeDecodeError as error:
-            raise ValueError(f'{file} is not in UTF-8') from error
-        for number, row in enumerate(csv.reader(text.splitlines()), 1):
-            if len(row) < 2 or not row[1].strip():
+        for number, row in csv_rows(file):
+            if len(row) < 2 or not row[1]:
                 raise ValueError(
                     f'{file}, line {number}: expected an id and a name, '
                     f'found {shown(",".join(row))}'
                 )
-            names.setdefault(row[0].strip(), row[1].strip())
+            names.setdefault(row[0], row[1])
     return names
 
 

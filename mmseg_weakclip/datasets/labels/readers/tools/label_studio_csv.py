@@ -6,8 +6,6 @@ are their names and what they hold.
 Reference: https://labelstud.io/guide/export
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +17,7 @@ from mmseg_weakclip.datasets.labels.content import (
     ReadOptions,
 )
 from mmseg_weakclip.datasets.labels.readers import table
+from mmseg_weakclip.datasets.labels.readers.csv_files import csv_records
 from mmseg_weakclip.datasets.labels.readers.named_groups import choose_groups
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 from mmseg_weakclip.datasets.labels.tables.options import TableOptions
@@ -114,38 +113,8 @@ def _rows(content: Content) -> Rows:
     Raises:
         ValueError: A row has another length, or the file is not in UTF-8.
     """
-    path = content.path
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path} is not encoded in UTF-8 (byte {error.start}); export it '
-            'again'
-        ) from error
-    tabs = '\t' in text.split('\n', 1)[0]
-    limit = csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    reader = csv.reader(
-        io.StringIO(text, newline=''), delimiter='\t' if tabs else ','
-    )
-    rows: Rows = []
-    try:
-        header = [cell.strip() for cell in next(reader, [])]
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise ValueError(
-                    f'{path}, line {reader.line_num}: {len(row)} cells '
-                    f'instead of {len(header)}; export it again'
-                )
-            rows.append((reader.line_num, dict(zip(header, row))))
-    except csv.Error as error:
-        raise ValueError(
-            f'{path}, line {reader.line_num} is broken: {error}'
-        ) from error
-    finally:
-        csv.field_size_limit(limit)
-    return rows
+    tabs = '\t' in content.head.split('\n', 1)[0]
+    return list(csv_records(content.path, '\t' if tabs else ','))
 
 
 def _answer_columns(

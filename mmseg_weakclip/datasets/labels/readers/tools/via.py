@@ -3,8 +3,6 @@
 Reference: https://www.robots.ox.ac.uk/~vgg/software/via/
 """
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from mmseg_weakclip.datasets.labels.content import (
     LabelFormat,
     ReadOptions,
 )
+from mmseg_weakclip.datasets.labels.readers.csv_files import csv_records
 from mmseg_weakclip.datasets.labels.readers.named_groups import choose_groups
 from mmseg_weakclip.datasets.labels.readers.values import (
     as_name,
@@ -150,25 +149,14 @@ def _json_items(content: Content) -> Iterator[Item]:
 
 def _csv_items(content: Content) -> Iterator[Item]:
     path = content.path
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path} is not encoded in UTF-8; export it again'
-        ) from error
-    reader = csv.reader(io.StringIO(text.lstrip('#'), newline=''))
-    next(reader, None)
-    for cells in reader:
-        if not cells:
-            continue
-        place = f'line {reader.line_num}'
-        if len(cells) != len(HEADER):
-            raise ValueError(
-                f'{path}, {place}: {len(cells)} cells instead of '
-                f'{len(HEADER)}; export it again'
-            )
-        row = dict(zip(HEADER, cells))
+    for line, row in csv_records(path, comment='#'):
+        place = f'line {line}'
         where = f'{path}, {place}'
+        missing = [name for name in HEADER if name not in row]
+        if missing:
+            raise ValueError(
+                f'{path} has no column {missing[0]}; it is not of VIA'
+            )
         image = as_name(row['filename'], f'{where}: filename')
         file_attributes, region = (
             _cell(row[key], f'{where}: {key}')
