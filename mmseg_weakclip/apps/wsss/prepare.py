@@ -212,7 +212,8 @@ def prepare_data(
     images, errors = [], []
     truth_ids: set[int] = set()
     scaled: dict[str, list[str]] = {}
-    for image, done in zip(planned, _copy(tasks, workers)):
+    # The copies come first, so that their bar is finished.
+    for done, image in zip(_copy(tasks, workers), planned):
         truth_ids |= done.truth_ids
         if done.note:
             scaled.setdefault(done.note, []).append(image.source)

@@ -120,3 +120,8 @@ def test_a_plan_without_decoding(options, tmp_path):
     sizes = {entry.id: entry.size for entry in entries}
     assert sizes['a'] == (40, 60)
     assert sizes['c'] == (150, 100)
+
+
+def test_the_bar_comes_to_its_end(options, tmp_path, capsys):
+    prepare(options, tmp_path)
+    assert '100%' in capsys.readouterr().err
