@@ -13,6 +13,7 @@ from mmseg_weakclip.common.names import (
     BACKGROUND,
     VOCABULARIES,
     NameIndex,
+    name_key,
     read_vocabulary,
 )
 
@@ -57,6 +58,11 @@ class ClassList:
         except ValueError as error:
             raise UserError(str(error)) from error
         object.__setattr__(self, 'index', index)
+        if index.find(BACKGROUND) is not None:
+            raise UserError(
+                'the background is class 0 without being listed; remove it '
+                'from the classes'
+            )
         if not 0 < len(self.classes) <= MAX_CLASSES:
             raise UserError(
                 f'{len(self.classes)} classes; masks hold 1 to {MAX_CLASSES}'
@@ -136,7 +142,7 @@ def parse_classes(content: Any, source: str) -> ClassList:
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         raise UserError(f'{source}: `classes` is not a list')
     classes = [_parse_class(entry, source) for entry in entries]
-    if classes[0].name == BACKGROUND:
+    if name_key(classes[0].name) == BACKGROUND:
         classes = classes[1:]
     background = content.get('background')
     if background is not None:

@@ -89,3 +89,13 @@ def test_broken_yaml(tmp_path):
     path.write_text('classes: [a\nb: c]')
     with pytest.raises(UserError, match=r'c\.yml is not valid YAML.*line 2'):
         read_classes(str(path))
+
+
+@pytest.mark.parametrize('spec', ['cat,Background', 'classes.yaml'])
+def test_the_background_is_not_listed(tmp_path, monkeypatch, spec):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'classes.yaml').write_text('classes: [cat, background]')
+    with pytest.raises(UserError, match='remove it from the classes'):
+        read_classes(spec)
+    (tmp_path / 'classes.yaml').write_text('classes: [Background, cat]')
+    assert read_classes('classes.yaml').names == ('background', 'cat')
