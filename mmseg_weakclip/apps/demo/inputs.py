@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+from mmseg_weakclip.datasets.labels.image_labels import IMAGE_SUFFIXES
+
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 
 
@@ -35,7 +36,7 @@ def _is_video(path: Path) -> bool:
 
 
 def _is_known(path: Path) -> bool:
-    return path.suffix.lower() in IMAGES + VIDEOS
+    return path.suffix.lower() in IMAGE_SUFFIXES + VIDEOS
 
 
 def find_inputs(paths: Sequence[Path]) -> list[Path]:
@@ -46,7 +47,7 @@ def find_inputs(paths: Sequence[Path]) -> list[Path]:
         ValueError: The suffix of a file is not one of an image or video, or
             a folder holds neither.
     """
-    known = ' '.join(IMAGES + VIDEOS)
+    known = ' '.join(IMAGE_SUFFIXES + VIDEOS)
     found: list[Path] = []
     for path in paths:
         if not path.exists():
