@@ -6,6 +6,7 @@ through which gradients reach the maps.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -66,6 +67,8 @@ def mask_regions(
     maps: Tensor,
     pairs: tuple[Tensor, Tensor],
     size: Sequence[int],
+    *,
+    align_corners: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Split images into the region of a map and the rest.
 
@@ -77,15 +80,22 @@ def mask_regions(
         maps: Activation maps P in [0, 1] of the same view, (B, K, h, w).
         pairs: Images and classes of M pairs; see :func:`find_pairs`.
         size: Height and width of CLIP's input.
+        align_corners: Whether the corner pixels of image and map stay at the
+            corners, as in the published code.
 
     Returns:
         Object regions and the rest, both (M, 3, *size).
     """
     rows, labels = pairs
     # Resized before the selection: an image may be in several pairs.
-    images = F.interpolate(images, tuple(size), mode='bilinear')[rows]
-    masks = maps[rows, labels][:, None].float()
-    masks = F.interpolate(masks, tuple(size), mode='bilinear')
+    resize = partial(
+        F.interpolate,
+        size=tuple(size),
+        mode='bilinear',
+        align_corners=align_corners,
+    )
+    images = resize(images)[rows]
+    masks = resize(maps[rows, labels][:, None].float())
     inside = masks * images
     return inside, images - inside
 
@@ -101,6 +111,7 @@ class RegionCritic(nn.Module):
         chunk: Number of regions at a time; None for all. Chunks are run
             again in the backward pass, so that only the activations of one
             chunk are in memory.
+        align_corners: See :func:`mask_regions`; True as published.
 
     Raises:
         ValueError: The model cannot be loaded, ``normalization`` is unknown,
@@ -113,6 +124,8 @@ class RegionCritic(nn.Module):
         pretrained: str | None = 'openai',
         normalization: str = 'clip',
         chunk: int | None = None,
+        *,
+        align_corners: bool = False,
     ) -> None:
         super().__init__()
         self.tower = CLIPTower(
@@ -125,6 +138,7 @@ class RegionCritic(nn.Module):
         normalize_images(torch.zeros(1, 3, 1, 1), normalization)
         self.normalization = normalization
         self.chunk = chunk
+        self.align_corners = align_corners
 
     @property
     def size(self) -> Sequence[int]:
@@ -147,7 +161,15 @@ class RegionCritic(nn.Module):
         """
         with torch.no_grad():
             images = normalize_images(images, self.normalization)
-        regions = torch.cat(mask_regions(images, maps, pairs, self.size))
+        regions = torch.cat(
+            mask_regions(
+                images,
+                maps,
+                pairs,
+                self.size,
+                align_corners=self.align_corners,
+            )
+        )
         embeddings = F.normalize(self.embed(regions).float(), dim=-1)
         inside, rest = embeddings.chunk(2)
         return inside, rest

@@ -9,7 +9,9 @@ EPS = 1e-7
 
 
 def negative_log(
-    values: Tensor, tangent_below: float | None = 0.1, eps: float = 1e-4
+    values: Tensor,
+    tangent_below: float | None = 0.1,
+    eps: float | None = 1e-4,
 ) -> Tensor:
     """Return ``-log(values)``, continued by a tangent near and below 0.
 
@@ -29,12 +31,15 @@ def negative_log(
         values: Cosines, up to 1, or 1 - cosine, up to 2; any floating type
             and shape. Above 1 the result is negative.
         tangent_below: t, in (0, 1); None clamps instead, as published.
-        eps: The clamp is to [eps, 1 - eps]; unused with a tangent.
+        eps: The clamp is to [eps, 1 - eps]; None does not clamp, so that the
+            result is infinite at 0 and NaN below. Unused with a tangent.
 
     Returns:
         float32, of the same shape, falling in ``values``.
     """
     values = values.float()
+    if tangent_below is None and eps is None:
+        return -values.log()
     if tangent_below is None:
         return -values.clamp(eps, 1 - eps).log()
     # Not by clamp, whose gradient at its bound depends on torch's version.

@@ -12,6 +12,7 @@ def background_suppression(
     mask: Tensor,
     threshold: float | None = 0.26,
     over_texts: str = 'sum',
+    tangent_below: float | None = 0.1,
 ) -> Tensor:
     """Add up ``-log(1 - s)`` over texts that an object region resembles.
 
@@ -26,6 +27,8 @@ def background_suppression(
             below 0 then give negative values.
         over_texts: ``'sum'``, or ``'mean'`` over all texts of the pair,
             including those below the threshold.
+        tangent_below: See :func:`negative_log`; None takes the bare
+            logarithm, as published.
 
     Returns:
         float32, (M,); 0 for a pair without texts.
@@ -33,7 +36,7 @@ def background_suppression(
     # Before the logarithm, so that padding gives no NaN to the gradient; it
     # adds -log 1.
     similarity = similarity.float().masked_fill(~mask, 0)
-    penalty = negative_log(1 - similarity)
+    penalty = negative_log(1 - similarity, tangent_below, eps=None)
     if threshold is not None:
         penalty = penalty.masked_fill(similarity <= threshold, 0)
     penalty = penalty.sum(1)
@@ -63,6 +66,8 @@ class BackgroundSuppressionLoss(nn.Module):
         loss_weight: Factor of the loss; CLIMS has 1 on VOC, 1.25 on COCO,
             29.5 in its camera-ready version, all three for ``'sum'``.
         loss_name: Key in the head's losses.
+        tangent_below: Where 1 - s is below, -log continues as its tangent;
+            None takes the bare logarithm, as published, infinite at s = 1.
 
     Raises:
         ValueError: A value is not allowed.
@@ -75,8 +80,15 @@ class BackgroundSuppressionLoss(nn.Module):
         reduction: str = 'mean',
         loss_weight: float = 1.0,
         loss_name: str = 'loss_cbs',
+        tangent_below: float | None = 0.1,
     ) -> None:
         super().__init__()
+        if tangent_below is not None and not 0 < tangent_below < 1:
+            raise ValueError(
+                f'tangent_below={tangent_below} must be in (0, 1), or None '
+                'for the bare logarithm'
+            )
+        self.tangent_below = tangent_below
         if threshold is not None and not -1 <= threshold < 1:
             raise ValueError(
                 f'threshold={threshold} must be a cosine in [-1, 1), or None '
@@ -108,6 +120,7 @@ class BackgroundSuppressionLoss(nn.Module):
             regions.background_mask,
             self.threshold,
             self.over_texts,
+            self.tangent_below,
         )
         loss = mean_or_zero(penalty, regions.maps)
         if self.reduction == 'sum':
