@@ -34,6 +34,8 @@ class AttentionAffinity(nn.Module):
             None weighs all the same. ExCEL's code has maps summed over 12
             heads in five blocks and averaged in the sixth: ``(1, 12, 12, 12,
             12, 12)``.
+        published_boxes: Whether boxes are those of the published code; see
+            :func:`box_mask`.
 
     Raises:
         ValueError: A number of blocks is below 1.
@@ -46,6 +48,8 @@ class AttentionAffinity(nn.Module):
         layers: int | None = None,
         relation_layers: int | None = None,
         layer_weights: Sequence[float] | None = None,
+        *,
+        published_boxes: bool = False,
     ) -> None:
         super().__init__()
         for name, count in (
@@ -59,6 +63,7 @@ class AttentionAffinity(nn.Module):
         self.layer_weights = layer_weights
         self.box_threshold = box_threshold
         self.rounds = rounds
+        self.published_boxes = published_boxes
 
     def forward(
         self,
@@ -95,9 +100,10 @@ class AttentionAffinity(nn.Module):
                 self._last(attention, 'relation_layers'), relation
             )
         affinity = sinkhorn_affinity(attention, self.rounds)
-        return refine_by_affinity(
-            cams, affinity, box_mask(cams, self.box_threshold)
+        boxes = box_mask(
+            cams, self.box_threshold, published=self.published_boxes
         )
+        return refine_by_affinity(cams, affinity, boxes)
 
     def _last(self, attention: Tensor, which: str) -> Tensor:
         count = getattr(self, which)

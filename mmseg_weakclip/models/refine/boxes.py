@@ -7,12 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def box_mask(cam: Tensor, threshold: float, backend: str = 'auto') -> Tensor:
+def box_mask(
+    cam: Tensor,
+    threshold: float,
+    backend: str = 'auto',
+    *,
+    published: bool = False,
+) -> Tensor:
     """Return the union of the boxes of strongly activated components.
 
     Components are the 8-connected sets of pixels above ``threshold`` times
-    the maximum of their map. Boxes include their last row and column, which
-    the published code loses.
+    the maximum of their map. The published code reads maps in 8 bits, so that
+    a share t becomes ``(int(255 t) + 1) / 255`` (.79 becomes .7922), and
+    leaves the last row and column of the map out of every box.
 
     Args:
         cam: Maps, shape (K, h, w) or (B, K, h, w).
@@ -21,6 +28,8 @@ def box_mask(cam: Tensor, threshold: float, backend: str = 'auto') -> Tensor:
         backend: ``'cv2'`` runs on the CPU, ``'torch'`` on the device of
             ``cam``, without a synchronisation; both give the same.
             ``'auto'`` takes OpenCV for maps on the CPU.
+        published: Whether maps, in [0, 1], are read in 8 bits, and boxes lack
+            the last row and column of the map.
 
     Returns:
         bool, shape of ``cam``; all False for a map without a positive value.
@@ -40,10 +49,17 @@ def box_mask(cam: Tensor, threshold: float, backend: str = 'auto') -> Tensor:
         raise ValueError(
             f"backend must be 'auto', 'cv2' or 'torch', got {backend!r}"
         )
+    if published:
+        cam = (255 * cam).clamp(0, 255).floor()
     top = cam.amax((-2, -1), keepdim=True)
-    active = (cam > threshold * top) & (top > 0)
+    limit = (threshold * top).floor() if published else threshold * top
+    active = (cam > limit) & (top > 0)
     union = _boxes_by_cv2 if backend == 'cv2' else _boxes_by_torch
-    return union(active.flatten(0, -3)).view_as(cam)
+    boxes = union(active.flatten(0, -3)).view_as(cam)
+    if published:
+        boxes[..., -1, :] = False
+        boxes[..., -1] = False
+    return boxes
 
 
 def _boxes_by_cv2(active: Tensor) -> Tensor:

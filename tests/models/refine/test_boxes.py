@@ -97,3 +97,51 @@ def test_bad_arguments_are_named():
         box_mask(cam, 1.0)
     with pytest.raises(ValueError, match='scipy'):
         box_mask(cam, 0.4, 'scipy')
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_published_boxes_by_hand(device, backend):
+    """An L, and a box at the corner that loses its last row and column."""
+    cam = draw("""
+        #.......
+        #.......
+        ###...##
+        ......##
+    """)
+    expected = draw("""
+        ###.....
+        ###.....
+        ###...#.
+        ........
+    """)
+    mask = box_mask(cam.to(device), 0.4, backend, published=True)
+    assert torch.equal(mask.cpu(), expected.bool())
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+@pytest.mark.parametrize(
+    ('threshold', 'edge'), [(0.79, 202), (0.88, 225), (0.4, 103), (0.7, 179)]
+)
+def test_published_thresholds_in_8_bits(device, backend, threshold, edge):
+    """floor(255 m) > int(255 t), that is m >= (int(255 t) + 1) / 255."""
+    assert edge == int(255 * threshold) + 1
+    values = torch.tensor([edge - 0.01, edge, 255.0, 0.0]) / 255
+    cam = torch.zeros(1, 2, 5, device=device)
+    # Apart from each other, so that each pixel has its own box.
+    cam[0, 0, 0], cam[0, 0, 2] = values[0], values[2]
+    below = box_mask(cam, threshold, backend, published=True)
+    assert below[0, 0].tolist() == [False, False, True, False, False]
+    cam[0, 0, 0] = values[1] + 1e-6
+    above = box_mask(cam, threshold, backend, published=True)
+    assert above[0, 0].tolist() == [True, False, True, False, False]
+
+
+def test_published_thresholds_are_relative_to_the_map(device):
+    cam = torch.zeros(1, 2, 4, device=device)
+    cam[0, 0, 0], cam[0, 0, 2] = 100.5 / 255, 40.2 / 255
+    # int(.4 * 100) = 40 is not exceeded by 40.
+    mask = box_mask(cam, 0.4, published=True)
+    assert mask[0, 0].tolist() == [True, False, False, False]
+    cam[0, 0, 2] = 41.2 / 255
+    mask = box_mask(cam, 0.4, published=True)
+    assert mask[0, 0].tolist() == [True, False, True, False]
