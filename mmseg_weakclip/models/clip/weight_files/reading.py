@@ -49,13 +49,34 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         ValueError: It holds something else than tensors, is damaged, or has
             a number that is not finite; the message says what it seems to be.
     """
-    state = _unpack(Path(path), read_file(path))
+    state, _ = read_checkpoint(path)
     if TOKEN_ROWS not in state:
         return state
     try:
         return expand_token_table(state)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[Any, Any]]:
+    """Read weights and what a checkpoint holds beside them.
+
+    Args:
+        path: See :func:`read_state_dict`.
+
+    Returns:
+        Tensors by their names, and the other entries such as ``'meta'``;
+        none if the file is not nested.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: See :func:`read_state_dict`.
+    """
+    loaded = read_file(path)
+    state = _unpack(Path(path), loaded)
+    if 'state_dict' not in loaded:
+        return state, {}
+    return state, {k: v for k, v in loaded.items() if k != 'state_dict'}
 
 
 def read_file(path: Path) -> Any:
