@@ -14,7 +14,7 @@ import torch
 
 from mmseg_weakclip.models.clip.weights import load_clip
 
-COUNT = int(os.environ.get('MMSEG_WEAKCLIP_MUTATIONS', 50))
+COUNT = int(os.environ.get('MMSEG_WEAKCLIP_MUTATIONS', 30))
 EVENTS = (
     'os.exec', 'os.fork', 'os.forkpty', 'os.posix_spawn', 'os.remove',
     'os.rename', 'os.mkdir', 'os.spawn', 'os.system', 'socket.connect',
