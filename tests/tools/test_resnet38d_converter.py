@@ -184,7 +184,7 @@ def test_files_of_something_else(tool, network, tmp_path, capsys):
     source.write_bytes(b'no tensors')
     assert 'in.pth cannot be read' in fail(tool, source, out, capsys)
     torch.save(torch.ones(3), source)
-    assert 'in.pth cannot be read' in fail(tool, source, out, capsys)
+    assert 'in.pth holds a Tensor' in fail(tool, source, out, capsys)
     torch.save({'fc.weight': torch.ones(3)}, source)
     message = fail(tool, source, out, capsys)
     assert "in.pth: nothing becomes 'conv1a.weight'" in message
