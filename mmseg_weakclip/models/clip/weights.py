@@ -163,11 +163,15 @@ def _check_activation(
     if source.quick_gelu == needs_quick:
         return
     names = {True: 'QuickGELU', False: 'GELU'}
-    plain = source.name.removesuffix('-quickgelu')
-    other = f'{plain}-quickgelu' if needs_quick else plain
+    if source.folder:
+        cure = f'set quick_gelu={needs_quick} in {source.folder / CONFIG}'
+    else:
+        plain = source.name.removesuffix('-quickgelu')
+        other = f'{plain}-quickgelu' if needs_quick else plain
+        cure = f'use model={other!r}'
     raise ValueError(
         f'the weights {pretrained!r} were trained with {names[needs_quick]}, '
-        f'{source.name} runs {names[source.quick_gelu]}: use model={other!r}'
+        f'{source.name} runs {names[source.quick_gelu]}: {cure}'
     )
 
 

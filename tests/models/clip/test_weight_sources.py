@@ -120,6 +120,14 @@ def test_a_folder_as_weights(tmp_path):
         load_clip('toyclip', str(tmp_path / 'w'))
 
 
+def test_the_activation_of_a_folder(folder, state, tmp_path):
+    write_config(tmp_path / 'other', quick_gelu=True)
+    save_file(state, tmp_path / 'other/model.safetensors')
+    message = f'GELU: set quick_gelu=True in {folder / CONFIG}'
+    with pytest.raises(ValueError, match=message):
+        load_clip(f'local-dir:{folder}', str(tmp_path / 'other'))
+
+
 def test_slashes():
     assert weight_sources.find_model('ViT-B/16').name == 'ViT-B-16'
 

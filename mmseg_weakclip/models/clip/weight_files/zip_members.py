@@ -13,9 +13,10 @@ from zipfile import ZipInfo
 
 ZIP_MAGIC = b'PK\x03\x04'
 # Limits of what one archive may hold: number of members, and bytes that
-# compressed members expand to.
+# compressed members expand to, beyond a multiple of the file's size.
 MAX_MEMBERS = 200_000
 MAX_EXPANDED = 1 << 28
+MAX_RATIO = 4
 ENCRYPTED = 1
 CHUNK = 1 << 20
 
@@ -115,7 +116,7 @@ def _check_sizes(infos: list[ZipInfo], size: int) -> None:
         elif info.file_size != info.compress_size:
             raise ValueError(f'it has two sizes for {info.filename!r}')
     claimed = sum(info.compress_size for info in infos)
-    if claimed > size or expanded > MAX_EXPANDED:
+    if claimed > size or expanded > MAX_EXPANDED + MAX_RATIO * size:
         raise ValueError(
             f'it claims {max(claimed, expanded):,} bytes of content in a file '
             f'of {size:,} bytes'
