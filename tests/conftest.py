@@ -26,8 +26,9 @@ from mmengine.registry import init_default_scope
 from yapf.yapflib.yapf_api import FormatCode
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
-from mmseg_weakclip.apps.cli import COMMANDS, TRACEBACK
+from mmseg_weakclip.apps.cli import COMMANDS
 from mmseg_weakclip.apps.cli import main as weakclip_main
+from mmseg_weakclip.apps.errors import TRACEBACK
 from mmseg_weakclip.apps.wsss import stage_server
 from mmseg_weakclip.common.workers import may_have_gpus
 

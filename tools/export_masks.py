@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Write masks in COCO's or YOLO's format.
+"""Write masks for annotation tools, COCO and YOLO.
 
 The same as ``weakclip export-masks``.
 """

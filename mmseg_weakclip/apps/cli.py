@@ -10,11 +10,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from mmseg_weakclip.apps.errors import mistake_of
+from mmseg_weakclip.apps.errors import TRACEBACK, mistake_of
 from mmseg_weakclip.version import __version__
 
-# Set in the environment, it shows where an error was raised.
-TRACEBACK = 'WEAKCLIP_TRACEBACK'
 # Command -> (module below this package, line of --help).
 COMMANDS = {
     'run': ('wsss.cli', 'from tagged images to masks and a segmenter'),
@@ -25,7 +23,7 @@ COMMANDS = {
     'export': ('export.cli', 'write a segmenter as ONNX or TorchScript'),
     'export-masks': (
         'annotations.cli',
-        "write masks in COCO's or YOLO's format",
+        'write masks for annotation tools, COCO and YOLO',
     ),
     'check': ('commands.check_dataset', 'check the data of a config'),
     'labels': ('commands.image_labels', 'convert image labels to JSON'),

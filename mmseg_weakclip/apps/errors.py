@@ -4,6 +4,8 @@ import re
 import traceback
 from pathlib import Path
 
+# Set in the environment, it shows where an error was raised.
+TRACEBACK = 'WEAKCLIP_TRACEBACK'
 PACKAGE = Path(__file__).resolve().parents[1]
 
 

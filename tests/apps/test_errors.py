@@ -3,7 +3,7 @@ import torch
 from mmengine.registry import Registry
 
 from mmseg_weakclip.apps import cli
-from mmseg_weakclip.apps.errors import UserError, mistake_of
+from mmseg_weakclip.apps.errors import TRACEBACK, UserError, mistake_of
 from mmseg_weakclip.datasets.weak import WeakSegDataset
 from mmseg_weakclip.engine.loading import require_checkpoint
 
@@ -77,7 +77,7 @@ def test_commands_end_with_one_line(capsys, monkeypatch):
     assert cli.main(['labels', 'gone.csv', '-o', 'x.json']) == 2
     said = capsys.readouterr().err
     assert said.startswith('error: The image labels gone.csv do not exist')
-    monkeypatch.setenv(cli.TRACEBACK, '1')
+    monkeypatch.setenv(TRACEBACK, '1')
     with pytest.raises(FileNotFoundError):
         cli.main(words)
 

@@ -1,17 +1,29 @@
 """tools/export_masks.py on masks drawn by hand, read back."""
 
+import importlib.util
 import json
+import subprocess
+import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image, ImageDraw
 
 from mmseg_weakclip.common.masks import encode_mask
+from mmseg_weakclip.datasets.labels.content import ReadOptions
+from mmseg_weakclip.datasets.labels.formats import read_label_file
+from mmseg_weakclip.datasets.labels.matching import ImageFinder
+from mmseg_weakclip.pseudo_masks.store import save_scores
 
 CLASSES = ('cat', 'rode katze', 'ö')
 SIZE = (24, 31)
-FORMATS = ('coco-instances', 'coco-panoptic', 'yolo-seg')
+FORMATS = ('coco-instances', 'coco-panoptic', 'yolo-seg', 'cvat',
+           'label-studio', 'labelme')  # fmt: skip
+LAST = ('data.yaml', 'annotations/instances.json', 'annotations.xml',
+        'tasks.json', 'labels.txt')  # fmt: skip
 
 
 def make_masks():
@@ -280,7 +292,7 @@ def test_bad_masks_and_images(run, folder, masks, form, capsys):
         lines = capsys.readouterr().err.strip().splitlines()
         assert lines[-1].startswith('error: ')
         # What is last is missing: the folder is not whole.
-        for name in ('data.yaml', 'annotations/instances.json'):
+        for name in LAST:
             assert not (folder / out / name).exists()
         return lines[-1]
 
@@ -338,3 +350,258 @@ def test_a_folder_that_is_there(run, folder, capsys):
             run('--format', 'yolo-seg')
         assert state in capsys.readouterr().err
         (folder / 'out/data.yaml').unlink(missing_ok=True)
+
+
+# Formats for annotators
+
+
+def expected_names(masks):
+    return {
+        name: {CLASSES[i - 1] for i in np.unique(mask) if i not in (0, 255)}
+        for name, mask in masks.items()
+    }
+
+
+def names_read(path):
+    """Classes by image, as our own readers read them."""
+    images = ImageFinder(f'{name}.jpeg' for name in make_masks())
+    file = read_label_file(path, ReadOptions(finder=images))
+    found = {}
+    for row in file.rows:
+        image = images.find(row.image, row.place)
+        found.setdefault(image[:-5], set()).update(row.names)
+    return file, found
+
+
+@pytest.mark.parametrize('regions', ['component', 'class'])
+@pytest.mark.parametrize('kind', ['polygons', 'rle'])
+def test_cvat(run, folder, masks, kind, regions):
+    options = ('--segmentation', kind, '--regions', regions)
+    assert run('--format', 'cvat', '--link', 'copy', *options) == 0
+    out = folder / 'out'
+    assert {p.stem for p in (out / 'images').iterdir()} == set(masks)
+    labels = read(out / 'cvat_labels.json')
+    assert [label['name'] for label in labels] == list(CLASSES)
+    for path in (out / 'annotations.xml', out):
+        file, found = names_read(path)
+        assert file.kind == 'CVAT XML'
+        assert file.classes == CLASSES
+        assert found == expected_names(masks)
+    root = ElementTree.parse(out / 'annotations.xml').getroot()
+    images = root.findall('image')
+    assert [image.get('id') for image in images] == list('0123')
+    for image in images:
+        assert (image.get('height'), image.get('width')) == ('24', '31')
+        mask = without_ignored(masks[image.get('name')[:-5]])
+        found = np.zeros(SIZE, np.uint8)
+        for shape in image:
+            number = CLASSES.index(shape.get('label')) + 1
+            assert shape.get('source') == 'auto'
+            found[cvat_pixels(shape)] = number
+        exact = kind == 'rle'
+        assert (found == mask).mean() > (1 - 1e-9 if exact else 0.99)
+
+
+def cvat_pixels(shape):
+    if shape.tag == 'polygon':
+        points = shape.get('points').replace(';', ',').split(',')
+        return fill(np.array(points, float))
+    # Row by row in the box, background first.
+    runs = [int(run) for run in shape.get('rle').split(',')]
+    values = np.repeat(np.arange(len(runs)) % 2, runs).astype(bool)
+    left, top, width, height = (
+        int(shape.get(key)) for key in ('left', 'top', 'width', 'height')
+    )
+    pixels = np.zeros(SIZE, bool)
+    box = values.reshape(height, width)
+    pixels[top : top + height, left : left + width] = box
+    return pixels
+
+
+@pytest.mark.parametrize('kind', ['polygons', 'rle'])
+def test_label_studio(run, folder, masks, kind):
+    options = ('--segmentation', kind, '--image-url', 's3://bucket/x/')
+    assert run('--format', 'label-studio', *options) == 0
+    tasks = read(folder / 'out/tasks.json')
+    urls = [task['data']['image'] for task in tasks]
+    assert urls[0] == 's3://bucket/x/a%20b.jpeg'
+    config = ElementTree.parse(folder / 'out/labeling_config.xml').getroot()
+    (control,) = (element for element in config if element.tag != 'Image')
+    assert [label.get('value') for label in control] == list(CLASSES)
+    for task, name in zip(tasks, sorted(masks)):
+        (prediction,) = task['predictions']
+        assert 'score' not in prediction
+        found = np.zeros(SIZE, np.uint8)
+        for result in prediction['result']:
+            assert result['type'] == control.tag.lower()
+            assert result['from_name'] == control.get('name')
+            assert result['to_name'] == control.get('toName') == 'image'
+            size = result['original_height'], result['original_width']
+            assert size == SIZE
+            value = result['value']
+            (label,) = value[result['type']]
+            found[studio_pixels(value)] = CLASSES.index(label) + 1
+        ids = [result['id'] for result in prediction['result']]
+        assert len(set(ids)) == len(ids)
+        mask = without_ignored(masks[name])
+        exact = kind == 'rle'
+        assert (found == mask).mean() > (1 - 1e-9 if exact else 0.99), name
+
+
+def studio_pixels(value):
+    if 'points' in value:
+        assert value['closed']
+        return fill((np.array(value['points']) / 100 * SIZE[::-1]).ravel())
+    bits = ''.join(f'{byte:08b}' for byte in value['rle'])
+    assert int(bits[:32], 2) == SIZE[0] * SIZE[1] * 4
+    values, at = [], 53
+    while len(values) < SIZE[0] * SIZE[1] * 4:
+        width = (3, 4, 8, 16)[int(bits[at + 1 : at + 3], 2)]
+        end = at + 3 + width
+        length = int(bits[at + 3 : end], 2) + 1
+        values += [int(bits[end : end + 8], 2)] * length
+        at = end + 8
+    return np.array(values).reshape(*SIZE, 4)[..., 3] == 255
+
+
+def test_label_studio_is_read_once_annotators_accept(run, folder, masks):
+    assert run('--format', 'label-studio') == 0
+    path = folder / 'out/tasks.json'
+    tasks = read(path)
+    assert tasks[0]['data']['image'].startswith('/data/local-files/?d=')
+    file, found = names_read(path)
+    assert found == {}
+    assert '4 predictions of a model not read' in file.notes
+    for task in tasks:
+        task['annotations'] = task.pop('predictions')
+    path.write_text(json.dumps(tasks))
+    assert names_read(path)[1] == expected_names(masks)
+
+
+def test_scores_of_stored_maps(run, folder, masks):
+    for name, mask in masks.items():
+        ids = [i for i in np.unique(mask).tolist() if i not in (0, 255)]
+        maps = (
+            torch.stack([torch.full(SIZE, i / 10) for i in ids])
+            if (ids)
+            else torch.zeros(0, *SIZE)
+        )
+        path = folder / f'seeds/scores/{name}.npz'
+        path.parent.mkdir(exist_ok=True)
+        save_scores(path, maps, np.array(ids, int), stride=4)
+    assert run('--format', 'label-studio') == 0
+    tasks = dict(zip(sorted(masks), read(folder / 'out/tasks.json')))
+    for name, task in tasks.items():
+        (prediction,) = task['predictions']
+        for result in prediction['result']:
+            label = result['value']['polygonlabels'][0]
+            expected = (CLASSES.index(label) + 1) / 10
+            assert result['score'] == pytest.approx(expected, abs=0.003)
+        assert ('score' in prediction) == (name != 'leer')
+    score = tasks['ring']['predictions'][0]['score']
+    assert score == pytest.approx(0.3, abs=0.01)
+    path.write_bytes(b'none')
+    assert run('--format', 'label-studio', out='other') == 2
+
+
+@pytest.mark.parametrize('regions', ['component', 'class'])
+def test_labelme(run, folder, masks, regions):
+    options = ('--link', 'copy', '--regions', regions)
+    assert run('--format', 'labelme', *options) == 0
+    out = folder / 'out'
+    lines = (out / 'labels.txt').read_text('utf-8').splitlines()
+    assert lines == list(CLASSES)
+    (out / 'labels.txt').unlink()
+    file, found = names_read(out)
+    assert file.kind == 'labelme JSON'
+    assert found == expected_names(masks)
+    for name, mask in masks.items():
+        data = read(out / f'{name}.json')
+        assert (out / data['imagePath']).is_file()
+        assert (data['imageHeight'], data['imageWidth']) == SIZE
+        pixels = np.zeros(SIZE, np.uint8)
+        for shape in data['shapes']:
+            assert shape['shape_type'] == 'polygon'
+            number = CLASSES.index(shape['label']) + 1
+            pixels[fill(np.ravel(shape['points']))] = number
+        assert (pixels == without_ignored(mask)).mean() > 0.99
+    groups = {s['group_id'] for s in read(out / 'a b.json')['shapes']}
+    assert groups == ({None} if regions == 'component' else {1})
+
+
+def test_labels_beside_labelmes_files_are_no_labels(run, folder, masks):
+    assert run('--format', 'labelme') == 0
+    assert names_read(folder / 'out')[0].kind == 'labelme JSON'
+
+
+@pytest.mark.parametrize('form', ['coco-instances', 'yolo-seg'])
+def test_other_formats_are_read_back(run, folder, masks, form):
+    assert run('--format', form, '--link', 'copy') == 0
+    assert names_read(folder / 'out')[1] == expected_names(masks)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (('--format', 'labelme', '--segmentation', 'rle'), 'give polygons'),
+        (('--format', 'cvat', '--segmentation', 'compressed-rle'), 'or rle'),
+        (('--format', 'yolo-seg', '--segmentation', 'rle'), 'give polygons'),
+        (('--format', 'cvat', '--image-url', 'x'), 'needs --format label-'),
+    ],
+)
+def test_wrong_use_of_segmentation(run, options, message, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(*options)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+DATUMARO = """
+import json, sys
+import datumaro
+dataset = datumaro.Dataset.import_from(sys.argv[1], 'cvat')
+labels = dataset.categories()[datumaro.AnnotationType.label]
+print(json.dumps({
+    item.id: [
+        [labels[a.label].name, a.image.tolist() if 'Mask' in str(a) else None]
+        for a in item.annotations
+    ]
+    for item in dataset
+}))
+"""
+
+
+@pytest.mark.parametrize('kind', ['polygons', 'rle'])
+def test_datumaro_reads_what_we_write_for_cvat(run, folder, masks, kind):
+    if importlib.util.find_spec('datumaro') is None:
+        pytest.skip('datumaro is not installed')
+    options = ('--segmentation', kind, '--link', 'copy')
+    assert run('--format', 'cvat', *options) == 0
+    # In a process of its own, for its libraries of threads.
+    done = subprocess.run(
+        [sys.executable, '-c', DATUMARO, str(folder / 'out')],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found) == set(masks)
+    for name, shapes in found.items():
+        assert {label for label, _ in shapes} == expected_names(masks)[name]
+        if kind == 'rle':
+            pixels = np.zeros(SIZE, np.uint8)
+            for label, mask in shapes:
+                pixels[np.array(mask, bool)] = CLASSES.index(label) + 1
+            assert np.array_equal(pixels, without_ignored(masks[name]))
+
+
+@pytest.mark.parametrize('kind', ['polygons', 'rle'])
+def test_label_studios_sdk_accepts_the_predictions(run, folder, kind):
+    name = 'label_studio_sdk.label_interface'
+    sdk = pytest.importorskip(name)
+    assert run('--format', 'label-studio', '--segmentation', kind) == 0
+    config = (folder / 'out/labeling_config.xml').read_text('utf-8')
+    interface = sdk.LabelInterface(config)
+    for task in read(folder / 'out/tasks.json'):
+        assert interface.validate_task(dict(data=task['data']))
+        assert all(map(interface.validate_prediction, task['predictions']))

@@ -39,7 +39,9 @@ def write_txt(path):
 def write_xml(path):
     for image_id, names in EXPECTED.items():
         objects = ''.join(f'<object><name>{n}</name></object>' for n in names)
-        (path / f'{image_id}.xml').write_text(f'<a>{objects}</a>')
+        (path / f'{image_id}.xml').write_text(
+            f'<annotation>{objects}</annotation>'
+        )
     return path
 
 
@@ -133,7 +135,8 @@ def test_options_reach_the_readers(tool, tmp_path):
     xml = tmp_path / 'xml'
     xml.mkdir()
     (xml / 'a.xml').write_text(
-        '<a><object><name>cat</name><difficult>1</difficult></object></a>'
+        '<annotation><object><name>cat</name><difficult>1</difficult>'
+        '</object></annotation>'
     )
     tool.main([str(xml), *rest])
     assert json.loads(out.read_text())['labels']['a'] == ['cat']

@@ -1,6 +1,6 @@
 from mmseg_weakclip.apps.wsss.classes import read_classes
 from mmseg_weakclip.common.masks import read_mask
-from mmseg_weakclip.datasets.labels.tables import read_label_table
+from mmseg_weakclip.datasets.labels.tables.reader import read_label_table
 from mmseg_weakclip.toyland.objects import CLASSES
 from mmseg_weakclip.toyland.writer import write_plain, write_toyland
 

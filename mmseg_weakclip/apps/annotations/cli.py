@@ -11,8 +11,15 @@ folder without the last one, which is written last, is incomplete:
   coco-instances  annotations/instances.json
   coco-panoptic   annotations/panoptic/*.png, annotations/panoptic.json
   yolo-seg        labels/train/*.txt (labels/val with --val), data.yaml
+  cvat            cvat_labels.json (of the task), annotations.xml
+  label-studio    labeling_config.xml (of the project), tasks.json
+  labelme         *.json, labels.txt
 
-and, with --link, the images beside them. An object is a set of pixels of one
+and, with --link, the images beside them. The last three are for annotators,
+who correct them: in CVAT upload "CVAT 1.1" to a task with the same images, in
+Label Studio import the tasks (as predictions, with scores if MASKS has
+stored maps in scores/), and open OUT with labelme --labels labels.txt.
+Roboflow imports coco-instances. An object is a set of pixels of one
 class that touch, at corners too; --regions class makes one object of all
 pixels of a class instead (not for yolo-seg, where a ring is an object).
 Polygons run along the edges of pixels and lose nothing; holes are joined to
@@ -22,42 +29,28 @@ Exits with 2 if a mask is damaged, has unknown ids, or has no image.
 """
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
-from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.names import read_vocabulary
 from mmseg_weakclip.common.resources import read_config
-from mmseg_weakclip.common.workers import map_in_order, progress_bar
 from mmseg_weakclip.datasets.configs import config_metainfo
-from mmseg_weakclip.datasets.labels.id_lists import read_id_list
 
-from .coco import (
-    SEGMENTATIONS,
-    RegionOptions,
-    annotate_instances,
-    annotate_panoptic,
-    instances_file,
-    mask_library,
-    panoptic_file,
-)
+from .coco import SEGMENTATIONS, mask_library
 from .regions import UNITS
-from .sources import MaskClasses, MaskSource, find_sources
-from .yolo import yolo_description, yolo_labels
+from .sources import MaskClasses, find_sources
+from .write import EXPORTS, LAST_FILES
 
-LAST_FILES = {
-    'coco-instances': 'annotations/instances.json',
-    'coco-panoptic': 'annotations/panoptic.json',
-    'yolo-seg': 'data.yaml',
+# How objects may be written; the first is the default.
+CHOICES = {
+    'coco-instances': SEGMENTATIONS,
+    'cvat': ('polygons', 'rle'),
+    'label-studio': ('polygons', 'rle'),
 }
-# Masks per message to a process.
-CHUNK = 8
+LOCAL_FILES = '/data/local-files/?d='
 
 
 def _parse_args(
@@ -111,7 +104,15 @@ def _parse_args(
         '--segmentation',
         choices=SEGMENTATIONS,
         default='polygons',
-        help='how coco-instances has them (default: %(default)s)',
+        help='how coco-instances has them; for cvat and label-studio polygons '
+        'or rle, masks of a brush (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--image-url',
+        metavar='TEXT',
+        default=LOCAL_FILES,
+        help="label-studio: what stands in front of the images' file names, "
+        'such as s3://bucket/ (default: %(default)s)',
     )
     parser.add_argument(
         '--val',
@@ -132,6 +133,14 @@ def _parse_args(
         parser.error('--val needs --format yolo-seg')
     if is_yolo and args.regions != 'component':
         parser.error('--format yolo-seg needs --regions component')
+    allowed = CHOICES.get(args.format, SEGMENTATIONS[:1])
+    if args.segmentation not in allowed:
+        parser.error(
+            f'--format {args.format} has no --segmentation '
+            f'{args.segmentation}; give {" or ".join(allowed)}'
+        )
+    if args.image_url != LOCAL_FILES and args.format != 'label-studio':
+        parser.error('--image-url needs --format label-studio')
     if args.out.is_dir() and any(args.out.iterdir()):
         last = LAST_FILES[args.format]
         state = 'with' if (args.out / last).exists() else 'but without'
@@ -152,112 +161,15 @@ def _read_classes(args: argparse.Namespace) -> MaskClasses:
     return MaskClasses.of(meta['classes'])
 
 
-def place_image(source: MaskSource, folder: Path, link: str) -> None:
-    """Copy an image into a folder, or link it there."""
-    if source.image is None:
-        return
-    path = folder / source.image.name
-    if link == 'copy':
-        write_atomically(path, source.image.read_bytes())
-    else:
-        path.symlink_to(source.image.resolve())
-
-
-def annotate(
-    args: argparse.Namespace,
-    sources: Sequence[MaskSource],
-    function: Callable[..., Any],
-    classes: MaskClasses,
-) -> Iterator[tuple[MaskSource, Any]]:
-    """Yield each mask with the result of a function, in order."""
-    options = RegionOptions(args.regions, args.min_area, args.segmentation)
-    bar = progress_bar('convert masks', len(sources))
-    results = map_in_order(
-        partial(function, classes=classes, options=options),
-        sources,
-        args.workers,
-        __name__,
-        CHUNK,
-    )
-    try:
-        for source, result in zip(sources, results):
-            yield source, result
-            bar.update()
-    finally:
-        bar.close()
-
-
-def export_coco(
-    args: argparse.Namespace,
-    sources: Sequence[MaskSource],
-    classes: MaskClasses,
-) -> None:
-    """Write the masks in one of COCO's two formats."""
-    last = args.out / LAST_FILES[args.format]
-    last.parent.mkdir(parents=True)
-    panoptic = args.format == 'coco-panoptic'
-    if panoptic:
-        last.with_suffix('').mkdir()
-    if args.link != 'none':
-        (args.out / 'images').mkdir()
-    function = annotate_panoptic if panoptic else annotate_instances
-    found = []
-    for source, annotated in annotate(args, sources, function, classes):
-        if args.link != 'none':
-            place_image(source, args.out / 'images', args.link)
-        if panoptic:
-            path = last.with_suffix('') / f'{source.mask.stem}.png'
-            write_atomically(path, annotated.picture)
-        found.append(annotated.without_picture())
-    content = (
-        panoptic_file(found, classes, args.regions)
-        if panoptic
-        else instances_file(found, classes)
-    )
-    write_atomically(last, json.dumps(content, ensure_ascii=False).encode())
-
-
-def export_yolo(
-    args: argparse.Namespace,
-    sources: Sequence[MaskSource],
-    classes: MaskClasses,
-) -> None:
-    """Write the masks as labels in YOLO's layout."""
-    chosen: set[str] = set()
-    if args.val:
-        chosen = {image.image_id for image in read_id_list(args.val)}
-        unknown = sorted(chosen - {source.mask.stem for source in sources})
-        if unknown:
-            raise ValueError(
-                f'{args.val} lists {len(unknown)} ids without a mask, the '
-                f'first is {unknown[0]!r}'
-            )
-    splits = ('train', 'val') if chosen else ('train',)
-    for split in splits:
-        for folder in ('labels', 'images'):
-            (args.out / folder / split).mkdir(parents=True)
-    for source, text in annotate(args, sources, yolo_labels, classes):
-        split = 'val' if source.mask.stem in chosen else 'train'
-        path = args.out / 'labels' / split / f'{source.mask.stem}.txt'
-        write_atomically(path, text.encode())
-        if args.link != 'none':
-            place_image(source, args.out / 'images' / split, args.link)
-    content = yolo_description(
-        classes, dict(train='images/train', val=f'images/{splits[-1]}')
-    )
-    write_atomically(args.out / LAST_FILES[args.format], content.encode())
-
-
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command; see ``--help``."""
     args = _parse_args(argv, prog)
-    export = export_yolo if args.format == 'yolo-seg' else export_coco
     try:
         if args.segmentation == 'compressed-rle':
             mask_library()
         classes = _read_classes(args)
         sources = find_sources(args.masks, args.images)
-        export(args, sources, classes)
+        EXPORTS[args.format](args, sources, classes)
     except (OSError, ImportError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -60,10 +60,12 @@ class MaskSource:
     Attributes:
         mask: File of the mask; its stem is the id of the image.
         image: File of the image; None if images were not given.
+        scores: File of stored maps of the classes; None without one.
     """
 
     mask: Path
     image: Path | None = None
+    scores: Path | None = None
 
     @property
     def image_name(self) -> str:
@@ -91,7 +93,8 @@ def find_sources(masks: Path, images: Path | None) -> list[MaskSource]:
     """Return the masks of a folder, sorted by name, with their images.
 
     Args:
-        masks: Folder of PNGs, or a folder with such a folder ``masks``.
+        masks: Folder of PNGs, or a folder with such a folder ``masks``, and
+            maybe one of maps ``scores``, as PseudoMaskWriter leaves them.
         images: Folder of images, with the same stems.
 
     Raises:
@@ -104,7 +107,7 @@ def find_sources(masks: Path, images: Path | None) -> list[MaskSource]:
     if not paths:
         raise ValueError(f'{folder} holds no masks (*.png)')
     if images is None:
-        return [MaskSource(path) for path in paths]
+        return [MaskSource(path, None, _scores(path)) for path in paths]
     if not images.is_dir():
         raise ValueError(f'{images} is not a folder')
     by_stem = _by_stem(images.iterdir())
@@ -121,8 +124,18 @@ def find_sources(masks: Path, images: Path | None) -> list[MaskSource]:
             raise ValueError(
                 f'{path} may be the mask of {found[0]} or of {found[1]}'
             )
-        sources.append(MaskSource(path, found[0]))
+        sources.append(MaskSource(path, found[0], _scores(path)))
     return sources
+
+
+def _scores(mask: Path) -> Path | None:
+    path = score_file(mask)
+    return path if path.is_file() else None
+
+
+def score_file(mask: Path) -> Path:
+    """Return where the stored maps of a mask are, if there are any."""
+    return mask.parent.parent / 'scores' / f'{mask.stem}.npz'
 
 
 def _by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:

@@ -81,13 +81,15 @@ def read_labelling(
 def _read(path: Path, options: ReadOptions, format: str) -> LabelFile:
     if not path.exists():
         raise UserError(f'--labels {path} does not exist')
-    if find_format(Content(path), format).name == 'masks':
+    # Parsed once, even if it is asked for its format first.
+    content = Content(path)
+    if find_format(content, format).name == 'masks':
         raise UserError(
             f'--labels {path} is a folder of masks, pixel truth that no '
             'training may see; give image labels (weakclip labels derives '
             'them), and masks as --truth'
         )
-    return read_label_file(path, options, format)
+    return read_label_file(content, options, format)
 
 
 def _match(

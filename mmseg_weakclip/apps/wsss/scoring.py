@@ -83,6 +83,9 @@ def write_scores(run: Run) -> dict[str, Any]:
     """
     names = run.classes.names
     roles: dict[str, dict[str, Any]] = {}
+    if not run.has_truth:
+        (run.folder / SCORES).unlink(missing_ok=True)
+        return roles
     with progress_bar('score', len(ROLES) * len(run.images)) as bar:
         for role in ROLES:
             for split in SPLITS:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from mmseg_weakclip.apps.errors import TRACEBACK
 from mmseg_weakclip.common.workers import may_have_gpus
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[3]
@@ -45,7 +46,9 @@ def package_environment(settings: Mapping[str, str]) -> dict[str, str]:
     Args:
         settings: Environment variables to add.
     """
-    environment = {**os.environ, 'PYTHONUNBUFFERED': '1', **settings}
+    # Logs keep where an error was raised.
+    own = {'PYTHONUNBUFFERED': '1', TRACEBACK: '1'}
+    environment = {**os.environ, **own, **settings}
     environment['PYTHONPATH'] = os.pathsep.join(
         filter(None, (str(PACKAGE_PARENT), environment.get('PYTHONPATH')))
     )

@@ -193,6 +193,8 @@ def _advise(run: Run) -> list[str]:
         advice.append('--clip-size 224')
     if options.segmenter != 'fpn_small':
         advice.append('--segmenter fpn_small')
+    if options.segmenter_size is None:
+        advice.append('--segmenter-size 256')
     if options.iterations is None:
         advice.append('--iterations 1000')
     return [f'  on the CPU this takes long; faster: {", ".join(advice)}']

@@ -1,7 +1,9 @@
 """A label file or folder of unknown format, and how it is to be read."""
 
+import codecs
 import functools
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,9 @@ Track = Callable[[Sequence[Path]], Iterable[Path]]
 # Files of a folder that are looked at to tell its format.
 LOOKED_AT = 5000
 HEAD_BYTES = 65536
+# Longest line that is looked at to tell lines of JSON.
+LINE_BYTES = 1 << 24
+BLANKS = codecs.BOM_UTF8 + b' \t\r\n'
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,31 @@ class Content:
             if entry.is_dir() and not entry.name.startswith('.')
         )
 
+    @functools.cached_property
+    def tree(self) -> list[str]:
+        """Paths of all files below the folder, with '/', sorted.
+
+        Hidden files and folders are left out; links are followed once.
+        """
+        found: list[str] = []
+        # Real paths, since links may form cycles.
+        seen: set[str] = set()
+        for root, folders, files in os.walk(self.path, followlinks=True):
+            seen.add(os.path.realpath(root))
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith('.')
+                and os.path.realpath(os.path.join(root, name)) not in seen
+            ]
+            start = Path(root).relative_to(self.path)
+            found += [
+                (start / name).as_posix()
+                for name in files
+                if not name.startswith('.')
+            ]
+        return sorted(found)
+
     @property
     def suffixes(self) -> Counter[str]:
         """Number of files in the folder by suffix, in lower case."""
@@ -110,22 +140,41 @@ class Content:
         return load_json(self.path)
 
     @functools.cached_property
+    def first_record(self) -> dict[str, Any]:
+        """JSON object in the first line that is not blank; {} for others."""
+        if not self.head.lstrip().startswith('{'):
+            return {}
+        with self.path.open('rb') as file:
+            for line in iter(lambda: file.readline(LINE_BYTES), b''):
+                if line.strip(BLANKS):
+                    break
+            else:
+                return {}
+        try:
+            value = json.loads(line.removeprefix(codecs.BOM_UTF8))
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @functools.cached_property
     def json_lines(self) -> list[tuple[int, dict[str, Any]]]:
         """Numbers of lines, and the JSON objects in them.
 
         Raises:
-            ValueError: A line is not a JSON object.
+            ValueError: A line is not a JSON object, or not in UTF-8.
         """
         found = []
-        text = self.path.read_text(encoding='utf-8-sig')
-        for number, line in enumerate(text.splitlines(), 1):
+        # Not splitlines(), which cuts at signs that JSON's texts may hold.
+        lines = self.path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        for number, line in enumerate(lines.split(b'\n'), 1):
             if not line.strip():
                 continue
             try:
                 value = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(
-                    f'{self.path}, line {number} is not valid JSON: {error}.'
+                    f'{self.path}, line {number} is not valid JSON: {error}. '
+                    'Is the file cut off? Export it again.'
                 ) from error
             if not isinstance(value, dict):
                 raise ValueError(
@@ -156,12 +205,16 @@ def load_json(path: str | Path) -> Any:
     """Load a JSON file.
 
     Raises:
-        ValueError: The file is not valid JSON in UTF-8.
+        ValueError: The file is not valid JSON in UTF-8, UTF-16 or UTF-32.
     """
     try:
-        return json.loads(Path(path).read_text(encoding='utf-8-sig'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON: {error}.') from error
+        # Bytes: json tells UTF-8, UTF-16 and UTF-32 apart.
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f'{path} is not valid JSON: {error}. Is the file cut off? Export '
+            'it again.'
+        ) from error
 
 
 def require_classes(

@@ -16,11 +16,28 @@ from .readers import (
     arrays,
     clip_es,
     coco,
+    export_folder,
+    image_folder,
     masks,
     own_json,
     table,
     text_folder,
     voc_xml,
+    yolo,
+)
+from .readers.clouds import automl, ground_truth, vertex
+from .readers.libraries import (
+    fiftyone,
+    hugging_face,
+    json_records,
+    open_images,
+)
+from .readers.tools import (
+    cvat,
+    label_studio,
+    label_studio_csv,
+    labelme,
+    via,
 )
 from .records import LabelFile, clean_names, to_image_labels
 
@@ -29,12 +46,31 @@ FORMATS: tuple[LabelFormat, ...] = tuple(
     module.FORMAT
     for module in (
         arrays,
+        # Lines of JSON, by the keys of the first.
+        vertex,
+        ground_truth,
+        hugging_face,
+        # JSON; ours is like all others.
         coco,
+        fiftyone,
+        label_studio,
+        labelme,
+        via,
+        json_records,
         own_json,
+        # Text, by its first line.
         clip_es,
+        open_images,
+        automl,
+        label_studio_csv,
         table,
+        # XML, and folders.
+        cvat,
+        export_folder,
         voc_xml,
+        yolo,
         text_folder,
+        image_folder,
         masks,
     )
 )
@@ -65,6 +101,16 @@ def find_format(content: Content, name: str = 'auto') -> LabelFormat:
         if format.matches(content):
             return format
     if path.is_dir():
+        readable = [
+            file
+            for file in content.files
+            if any(format.matches(Content(file)) for format in FORMATS)
+        ]
+        if len(readable) == 1:
+            raise ValueError(
+                f'{path} is a folder; give the file of labels in it: '
+                f'{readable[0]}'
+            )
         found = ', '.join(f'{n} {s}' for s, n in content.suffixes.items())
         raise ValueError(
             f'{path} is not a folder of labels that is known: it holds '
@@ -88,7 +134,7 @@ def detect_format(path: str | Path) -> str:
 
 
 def read_label_file(
-    path: str | Path,
+    path: str | Path | Content,
     options: ReadOptions | None = None,
     format: str = 'auto',
 ) -> LabelFile:
@@ -108,7 +154,7 @@ def read_label_file(
     classes = split_background(options.classes or ())[0]
     if options.classes is not None:
         options = replace(options, classes=classes)
-    content = Content(Path(path))
+    content = path if isinstance(path, Content) else Content(Path(path))
     file = find_format(content, format).read(content, options)
     return clean_names(file, classes)
 

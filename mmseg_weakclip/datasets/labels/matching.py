@@ -118,7 +118,11 @@ class ImageFinder:
 
 def looks_like_file(name: str) -> bool:
     """Return whether a name ends like an image file."""
-    return name.strip().lower().split('?')[0].endswith(IMAGE_SUFFIXES)
+    plain = name.strip().lower()
+    # A URL has its query behind the name, or the name in its query.
+    return plain.endswith(IMAGE_SUFFIXES) or plain.split('?')[0].endswith(
+        IMAGE_SUFFIXES
+    )
 
 
 def _key(name: str) -> str:

@@ -119,6 +119,33 @@ def clean_names(file: LabelFile, classes: Sequence[str] = ()) -> LabelFile:
     return replace(file, rows=tuple(rows), classes=own, notes=notes)
 
 
+def _check_folder(
+    file: LabelFile, row: LabelRow, places: dict[str, str]
+) -> None:
+    """Check that no two images differ in their folders alone.
+
+    Args:
+        file: Label file.
+        row: Row of the image.
+        places: Folder and name of the images before, by id; is added to.
+
+    Raises:
+        ValueError: Two do, and would get the same id.
+    """
+    name = row.image.strip().replace('\\', '/')
+    folder = name.rpartition('/')[0]
+    if not folder or '://' in folder:
+        return
+    key = canonical_image_id(name)
+    other = places.setdefault(key, name)
+    if other.rpartition('/')[0] != folder:
+        raise ValueError(
+            f'{file.where(row)}: {other} and {name} have the same id {key!r}, '
+            'since ids leave folders out; rename the images, or use `weakclip '
+            'run`, which tells them apart'
+        )
+
+
 def to_image_labels(
     file: LabelFile, classes: Sequence[str] | None = None
 ) -> ImageLabels:
@@ -130,7 +157,8 @@ def to_image_labels(
             takes the file's own.
 
     Raises:
-        ValueError: There is no class list, or names are unknown.
+        ValueError: There is no class list, names are unknown, or two images
+            differ in their folders alone.
     """
     if classes is None:
         classes = file.classes
@@ -141,7 +169,9 @@ def to_image_labels(
         )
     collector = LabelCollector(file.source, classes)
     found: dict[str, list[int]] = {}
+    places: dict[str, str] = {}
     for row in file.rows:
+        _check_folder(file, row, places)
         ids = [
             collector.find(name, row.image, row.place) for name in row.names
         ]

@@ -10,6 +10,7 @@ from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.classes import read_classes
 from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.apps.wsss.prepare import prepare_data, read_sources
+from mmseg_weakclip.apps.wsss.stages import describe_plan, stages_of
 from mmseg_weakclip.apps.wsss.understood import (
     describe_prepared,
     describe_sources,
@@ -141,3 +142,24 @@ def test_a_dead_link(options, tmp_path):
     assert '1 file cannot be used and is skipped' in text
     assert 'link.jpg' in text
     assert 'images: 6' in text
+
+
+def test_what_would_be_faster_on_a_cpu(make_run):
+    def advice(**options):
+        plan = describe_plan(make_run(**options), stages_of('excel'))
+        return [line for line in plan if 'on the CPU' in line]
+
+    (line,) = advice()
+    assert line.endswith(
+        'faster: a GPU, --clip-size 224, --segmenter fpn_small, '
+        '--segmenter-size 256, --iterations 1000'
+    )
+    (line,) = advice(
+        clip_size=224,
+        segmenter='fpn_small',
+        segmenter_size=256,
+        iterations=9,
+    )
+    assert line.endswith('faster: a GPU')
+    # A small CLIP needs no advice.
+    assert advice(clip='toyclip') == []

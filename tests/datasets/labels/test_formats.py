@@ -45,6 +45,24 @@ def test_nothing_to_detect(tmp_path):
         detect_format(other)
 
 
+def test_a_folder_with_one_label_file(tmp_path):
+    (tmp_path / 'tags.csv').write_text('image,labels\na,cat\n')
+    (tmp_path / 'readme.pdf').touch()
+    with pytest.raises(ValueError, match=r'give the file .*tags\.csv'):
+        detect_format(tmp_path)
+
+
+def test_images_that_differ_in_their_folders(tmp_path):
+    path = tmp_path / 'tags.csv'
+    path.write_text('image,labels\na/1.jpg,cat\nb/1.jpg,dog\n')
+    with pytest.raises(ValueError, match=r'line 3: a/1\.jpg and b/1\.jpg'):
+        read_image_labels(path, ['cat', 'dog'])
+    path.write_text('image,labels\na/1.jpg,cat\n1.jpg,dog\na/1,cat\n')
+    assert dict(read_image_labels(path, ['cat', 'dog']).labels) == {
+        '1': (0, 1)
+    }
+
+
 def test_named_format_wins_over_the_suffix(tmp_path):
     path = tmp_path / 'labels.data'
     path.write_text('a,cat\n')

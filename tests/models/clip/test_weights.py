@@ -159,6 +159,39 @@ def test_failing_download_says_what_to_do(monkeypatch, model, tag, source):
         load_clip(model, tag)
 
 
+def test_no_network_is_said_before_the_hub_is_asked(monkeypatch):
+    asked = []
+
+    def fail(url):
+        asked.append(url)
+        raise ConnectionError(f'{url} cannot be reached')
+
+    monkeypatch.setattr(weight_sources, 'require_host', fail)
+    monkeypatch.setattr(open_clip, 'download_pretrained', None)
+    with pytest.raises(RuntimeError, match=r'fetch .* cannot be reached$'):
+        load_clip('ViT-B-32', 'laion2b_s34b_b79k')
+    assert asked == ['https://huggingface.co']
+
+
+def test_a_cached_file_is_taken_unasked(monkeypatch, tmp_path, state):
+    path = tmp_path / 'open_clip_model.safetensors'
+    save_file(state, path)
+
+    def find(repository, name):
+        assert repository == 'some/model'
+        return str(path) if name == path.name else None
+
+    monkeypatch.setattr(weight_sources, 'try_to_load_from_cache', find)
+    monkeypatch.setattr(weight_sources, 'require_host', None)
+    monkeypatch.setattr(
+        weight_sources,
+        'get_pretrained_cfg',
+        lambda *_: dict(hf_hub='some/model/', quick_gelu=True),
+    )
+    loaded = load_clip('toyclip', 'a tag').state_dict()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+
+
 def test_sparse_token_table():
     rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     state = {TOKEN_TABLE: rows, TOKEN_ROWS: torch.tensor([1, 4, 5])}

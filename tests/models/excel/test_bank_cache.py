@@ -116,7 +116,7 @@ def test_in_a_text_bank(options, built, tmp_path):
     (path,) = files(tmp_path)
     same = MODELS.build(dict(type='AttributeText', text=TEXT, bank=str(path)))
     assert torch.equal(text(), same())
-    with pytest.raises(FileNotFoundError, match='no descriptions gone'):
+    with pytest.raises(FileNotFoundError, match='descriptions gone do not'):
         MODELS.build(
             dict(
                 type='AttributeText',

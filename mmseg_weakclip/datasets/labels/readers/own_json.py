@@ -11,6 +11,13 @@ from mmseg_weakclip.datasets.labels.content import (
 from mmseg_weakclip.datasets.labels.image_labels import LabelCollector
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
+from .values import shown
+
+KNOWN = (
+    'Other JSON that is read: COCO, Label Studio, labelme, FiftyOne, VIA, '
+    'lists of records.'
+)
+
 
 def matches(content: Content) -> bool:
     """Return whether a file is JSON; other formats of it are tried before."""
@@ -29,7 +36,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     if not isinstance(data, dict):
         raise ValueError(
             f'{path} holds a {type(data).__name__}, not an object whose keys '
-            'are image ids.'
+            f'are image ids. {KNOWN}'
         )
     own = None
     if set(data) == {'classes', 'labels'}:
@@ -44,7 +51,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         if not isinstance(items, list):
             raise ValueError(
                 f'{path}: the labels of image {image_id!r} are '
-                f'{items!r}, not a list.'
+                f'{shown(items)}, not a list. {KNOWN}'
             )
         names = _names(content, image_id, items, own, options)
         if index is not None:

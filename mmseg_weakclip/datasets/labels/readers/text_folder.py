@@ -10,6 +10,8 @@ from mmseg_weakclip.datasets.labels.content import (
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
+from .class_files import LINES
+
 
 def matches(content: Content) -> bool:
     """Return whether a folder holds text files."""
@@ -24,14 +26,19 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         ValueError: A file is not in UTF-8.
     """
     rows = []
+    lists = []
     for file in options.track(listed_files(content.path, '.txt', options.ids)):
+        if file.name in LINES and options.ids is None:
+            lists.append(file.name)
+            continue
         try:
             text = file.read_text(encoding='utf-8-sig')
         except UnicodeDecodeError as error:
             raise ValueError(f'{file} is not in UTF-8.') from error
         names = (name.strip() for name in re.split(r'[,\n]', text))
         rows.append(LabelRow(file.name, file.stem, tuple(filter(None, names))))
-    return LabelFile(str(content.path), FORMAT.title, tuple(rows))
+    notes = tuple(f'a list of classes, no image: {name}' for name in lists)
+    return LabelFile(str(content.path), FORMAT.title, tuple(rows), notes=notes)
 
 
 FORMAT = LabelFormat('txt', 'text file per image', matches, read)
