@@ -136,6 +136,24 @@ def test_equals_the_state_dict_of_torch_jit(make, tmp_path):
         assert torch.equal(found[name], value), name
 
 
+def test_archives_of_older_releases(archive, tmp_path):
+    """Made on a GPU, and without members that came later."""
+    with zipfile.ZipFile(archive) as members:
+        data = members.read('outer/data.pkl')
+    place = b'X\x03\x00\x00\x00cpu'
+    assert data.count(place) == 1
+    changes = {
+        'data.pkl': data.replace(place, b'X\x06\x00\x00\x00cuda:0'),
+        'byteorder': None,
+        'version': b'3\n',
+    }
+    old = read_file(rewrite(archive, tmp_path / 'old.pt', changes))
+    expected = read_file(archive)
+    assert old.keys() == expected.keys()
+    assert all(torch.equal(old[n], v) for n, v in expected.items())
+    assert all(v.device.type == 'cpu' for v in old.values())
+
+
 def test_shared_tensors_share_memory(archive):
     found = read_file(archive)
     base = found['base'].untyped_storage().data_ptr()
