@@ -14,7 +14,10 @@ from typing import Any
 
 import open_clip
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    LocalEntryNotFoundError,
+)
 from mmengine.logging import print_log
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.pretrained import get_pretrained_cfg
@@ -177,6 +180,9 @@ def _from_hub(repository: str, names: tuple[str, ...]) -> Path:
         for name in names:
             try:
                 return Path(hf_hub_download(repository, name))
+            except LocalEntryNotFoundError:
+                # The hub was not reached; a subclass of the next.
+                raise
             except EntryNotFoundError:
                 continue
     except Exception as error:  # every hub and network has its own

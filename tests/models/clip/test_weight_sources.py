@@ -246,6 +246,23 @@ def test_repository_from_the_hub(hub, state, folder, monkeypatch):
     ]
 
 
+@pytest.mark.parametrize(
+    ('error', 'message'),
+    [
+        ('LocalEntryNotFoundError', 'could not be downloaded.*: no answer'),
+        ('EntryNotFoundError', 'the repository org/small has no open_clip'),
+    ],
+)
+def test_a_hub_that_has_nothing(hub, monkeypatch, error, message):
+    def fail(repository, name):
+        raise getattr(weight_sources, error)('no answer')
+
+    monkeypatch.setattr(weight_sources, 'require_host', lambda _: None)
+    monkeypatch.setattr(weight_sources, 'hf_hub_download', fail)
+    with pytest.raises(RuntimeError, match=message):
+        load_clip('hf-hub:org/small', None)
+
+
 def save_changed(folder, state, **changes):
     changed = {**state, **changes}
     changed = {n: v for n, v in changed.items() if v is not None}

@@ -101,8 +101,7 @@ def read_file(path: Path) -> Any:
     try:
         return _read_any(path, head)
     except Exception as error:  # readers of broken files raise anything
-        problem = error.args[0] if type(error) is ValueError else ''
-        problem = ' '.join(str(problem or error).split())
+        problem = ' '.join(str(error).split()) or type(error).__name__
         raise ValueError(f'{path} cannot be read: {problem}') from error
 
 
