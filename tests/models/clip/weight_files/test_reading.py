@@ -235,6 +235,14 @@ def test_scalars_of_numpy_become_numbers(tmp_path):
     assert read_state_dict(path).keys() == tensors().keys()
 
 
+def test_the_format_without_a_zip(small_state, small_model, tmp_path):
+    path = tmp_path / 'old.pt'
+    path.write_bytes(saved(small_state, **OLD))
+    found = load_clip(small_model, str(path)).state_dict()
+    assert found.keys() == small_state.keys()
+    assert all(torch.equal(found[n], v) for n, v in small_state.items())
+
+
 class Attack:
     """A pickle that calls a function of NumPy with other arguments."""
 
