@@ -182,9 +182,9 @@ def test_files_of_something_else(tool, network, tmp_path, capsys):
     source, out = tmp_path / 'in.pth', tmp_path / 'out.pth'
     assert 'No such file' in fail(tool, source, out, capsys)
     source.write_bytes(b'no tensors')
-    assert 'in.pth holds no tensors' in fail(tool, source, out, capsys)
+    assert 'in.pth cannot be read' in fail(tool, source, out, capsys)
     torch.save(torch.ones(3), source)
-    assert 'in.pth holds no tensors' in fail(tool, source, out, capsys)
+    assert 'in.pth holds a Tensor' in fail(tool, source, out, capsys)
     torch.save({'fc.weight': torch.ones(3)}, source)
     message = fail(tool, source, out, capsys)
     assert "in.pth: nothing becomes 'conv1a.weight'" in message

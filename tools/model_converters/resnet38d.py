@@ -12,7 +12,6 @@ a tensor that is missing or of another shape is an error.
 
 import argparse
 import io
-import pickle
 from pathlib import Path
 
 import torch
@@ -44,15 +43,7 @@ def read_weights(path: Path) -> Placement:
         OSError: There is no such file.
         ValueError: It holds something else.
     """
-    try:
-        named = read_resnet38d(path)
-    except (
-        pickle.UnpicklingError,
-        AttributeError,
-        EOFError,
-        RuntimeError,
-    ) as error:
-        raise ValueError(f'{path} holds no tensors alone: {error}') from error
+    named = read_resnet38d(path)
     try:
         return place_weights(named)
     except ValueError as error:

@@ -3,15 +3,14 @@
 The file is a flat dict. Its CLIP parts have CLIP's own names, with the blocks
 before and behind the grouping numbered apart; they become those of a
 ``GroupingCLIPViT`` with a ``SemanticGroup`` and of a ``decode_head`` that
-holds a text bank as ``text`` and a ``logit_scale``. What the tensors of the
-grouping are called is for the user to say, in a table: see
-:func:`match_by_shape`.
+holds a text bank as ``text`` and a ``logit_scale``. What belongs to the
+reconstruction becomes an ``auxiliary_head`` (see ``segclip_reconstruction``)
+or is dropped.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import open_clip
 from torch import Tensor
@@ -44,6 +43,28 @@ TEXT_PART = re.compile(
     r'clip\.(transformer\.resblocks\..+|token_embedding\..+|ln_final\..+'
     r'|positional_embedding|text_projection)'
 )
+# Modules of the grouping, and of each of its cross layers.
+GROUP_PARTS = {
+    'norm': 'patch_norm',
+    'cross_ln': 'center_norm',
+    'k_conv': 'key',
+    'k_ln': 'key_norm',
+    'v_conv': 'value',
+    'proj_o.ln': 'group_norm',
+    'proj_o.mlp.fc1': 'group_mlp.0',
+    'proj_o.mlp.fc2': 'group_mlp.2',
+}
+CROSS_PARTS = {
+    'ln_x': 'query_norm',
+    'ln_k': 'key_norm',
+    'attn': 'attention',
+    'attn.out_proj': 'attention.out_proj',
+    'ln_2': 'mlp_norm',
+    'mlp.c_fc': 'mlp.0',
+    'mlp.c_proj': 'mlp.2',
+}
+CENTERS = ('semantic_center', 'centers')
+CROSS_LAYER = re.compile(r'cross_att\.(\d+)\.(.+)')
 
 
 @dataclass(frozen=True)
@@ -51,21 +72,20 @@ class ReleasedWeights:
     """The tensors of a released file, by what becomes of them.
 
     Attributes:
-        clip: Those of CLIP, by our names.
-        group: Those of the grouping, by the names in the file, without their
-            common prefix.
+        weights: Those that have a place here, by our names.
+        reconstruction: Those of the reconstruction, by the names in the file.
         dropped: Names in the file of those that are not taken.
         group_after: Number of blocks before the grouping.
     """
 
-    clip: dict[str, Tensor]
-    group: dict[str, Tensor]
+    weights: dict[str, Tensor]
+    reconstruction: dict[str, Tensor]
     dropped: tuple[str, ...]
     group_after: int
 
 
 def clip_name(name: str, group_after: int) -> str | None:
-    """Our name of a tensor of CLIP; None if it is none."""
+    """Return our name of a tensor of CLIP; None if it is none."""
     if name == 'clip.logit_scale':
         return LOGIT_SCALE
     if match := BLOCK.fullmatch(name):
@@ -79,6 +99,21 @@ def clip_name(name: str, group_after: int) -> str | None:
     return None
 
 
+def group_name(name: str) -> str | None:
+    """Return our name of a tensor of the grouping; None if it is none."""
+    short = name.removeprefix(GROUP)
+    if short == CENTERS[0]:
+        return OUR_GROUP + CENTERS[1]
+    prefix, parts = '', GROUP_PARTS
+    if match := CROSS_LAYER.fullmatch(short):
+        prefix, parts = f'blocks.{match[1]}.', CROSS_PARTS
+        short = match[2]
+    module, _, leaf = short.rpartition('.')
+    if name == short or module not in parts:
+        return None
+    return f'{OUR_GROUP}{prefix}{parts[module]}.{leaf}'
+
+
 def sort_weights(
     state: Mapping[str, Tensor], drop: Sequence[str] = ()
 ) -> ReleasedWeights:
@@ -86,8 +121,7 @@ def sort_weights(
 
     Args:
         state: The file.
-        drop: How names begin that are not taken, beside those of the
-            reconstruction.
+        drop: How names begin that are not taken.
 
     Raises:
         ValueError: There is no grouping in it, or a name that nothing is
@@ -99,34 +133,37 @@ def sort_weights(
         if match and match[1] == 'layers0'
     ]
     group_after = max(numbers, default=-1) + 1
-    clip, group, dropped, unknown = {}, {}, [], []
-    for name, value in state.items():
-        if name.startswith((*RECONSTRUCTION, *drop)):
-            dropped.append(name)
-        elif name.startswith(GROUP):
-            group[name.removeprefix(GROUP)] = value
-        elif ours := clip_name(name, group_after):
-            clip[ours] = value
-        else:
-            unknown.append(name)
-    if not group or not group_after:
+    if not group_after or not any(name.startswith(GROUP) for name in state):
         raise ValueError(
             f'these are not weights of SegCLIP: no name begins with {GROUP!r} '
             f"or none with '{VISUAL}layers0.'; the first names are "
             f'{list(state)[:5]}'
         )
+    weights, reconstruction, dropped, unknown = {}, {}, [], []
+    for name, value in state.items():
+        ours = clip_name(name, group_after) or group_name(name)
+        if drop and name.startswith(tuple(drop)):
+            dropped.append(name)
+        elif name.startswith(RECONSTRUCTION):
+            reconstruction[name] = value
+        elif ours:
+            weights[ours] = value
+        else:
+            unknown.append(name)
     if unknown:
         raise ValueError(
             f'nothing is known of {unknown}: if the model can do without '
             'them, give how they begin as `drop`'
         )
-    return ReleasedWeights(clip, group, tuple(dropped), group_after)
+    return ReleasedWeights(
+        weights, reconstruction, tuple(dropped), group_after
+    )
 
 
 def expected_shapes(
     model: str, num_centers: int = 8, num_cross_layers: int = 2
 ) -> dict[str, tuple[int, ...]]:
-    """What a SegCLIP of this package takes from a file.
+    """Return the shapes that a SegCLIP of this package takes from a file.
 
     Args:
         model: Name of the open_clip model.
@@ -153,94 +190,18 @@ def expected_shapes(
     return shapes | {LOGIT_SCALE: ()}
 
 
-def group_shapes(expected: Shapes) -> dict[str, tuple[int, ...]]:
-    """Those of the grouping, by the names inside of it."""
-    return {
-        name.removeprefix(OUR_GROUP): shape
-        for name, shape in expected.items()
-        if name.startswith(OUR_GROUP)
-    }
-
-
-def squeeze(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without its ones.
-
-    A 1 x 1 convolution may have one or two of them, and the centres may have
-    a batch of one.
-    """
-    return tuple(size for size in shape if size != 1)
-
-
-def match_by_shape(theirs: Shapes, ours: Shapes) -> dict[str, str | None]:
-    """A table of names, as far as shapes can tell.
-
-    Returns:
-        Our name for each of theirs; None where several have its shape, or
-        none has.
-    """
-    table = {}
-    for name, shape in theirs.items():
-        twins = [n for n, s in theirs.items() if squeeze(s) == squeeze(shape)]
-        found = [n for n, s in ours.items() if squeeze(s) == squeeze(shape)]
-        unique = len(twins) == len(found) == 1
-        table[name] = found[0] if unique else None
-    return table
-
-
-def describe_names(theirs: Shapes, ours: Shapes) -> str:
-    """Both sides beside each other, in lines of shape, theirs, ours."""
-    rows = [('shape', 'in the file', 'here')]
-    shapes = {squeeze(s) for s in (*theirs.values(), *ours.values())}
-    for shape in sorted(shapes, key=lambda s: (-len(s), s)):
-        sides = (
-            [f'{n} {s}' for n, s in side.items() if squeeze(s) == shape]
-            for side in (theirs, ours)
-        )
-        rows += [
-            (str(shape), *pair) for pair in zip_longest(*sides, fillvalue='-')
-        ]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return '\n'.join(
-        '  '.join(map(str.ljust, row, widths)).rstrip() for row in rows
-    )
-
-
-def convert_weights(
-    released: ReleasedWeights,
-    table: Mapping[str, str | None],
-    expected: Shapes,
-) -> dict[str, Tensor]:
-    """The weights by our names.
+def check_weights(weights: Mapping[str, Tensor], expected: Shapes) -> None:
+    """Check that a model has a place for each tensor, and gets them all.
 
     Args:
-        released: Of the file.
-        table: Our name for each of theirs in the grouping, without prefixes.
+        weights: Tensors by our names.
         expected: Shape of each tensor that the model takes.
 
     Raises:
-        ValueError: The table is not one to one, a tensor is missing or too
-            many, or has another shape; the message names all of them.
+        ValueError: A tensor is missing, too many, or of another shape; the
+            message names all of them.
     """
-    problems = [
-        f'the table names {name!r}, which is not in the file'
-        for name in table
-        if name not in released.group
-    ]
-    weights, origins = dict(released.clip), {}
-    for name, value in released.group.items():
-        if not (short := table.get(name)):
-            problems.append(f'the table has no name for {name!r}')
-            continue
-        ours = OUR_GROUP + short
-        if short in origins:
-            problems.append(
-                f'{origins[short]!r} and {name!r} both become {short!r}'
-            )
-        origins[short] = name
-        shape = expected.get(ours, ())
-        if squeeze(value.shape) == squeeze(shape):
-            value = value.reshape(shape)
-        weights[ours] = value
+    problems = []
     for name, value in weights.items():
         if name not in expected:
             problems.append(f'the model has no {name!r}')
@@ -254,4 +215,3 @@ def convert_weights(
     ]
     if problems:
         raise ValueError('; '.join(problems))
-    return weights

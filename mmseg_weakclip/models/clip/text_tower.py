@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .vision import CLIPTower, finish_block, merge_heads, project_qkv
+from .weight_sources import find_model
 
 
 class _TextParts(nn.Module):
@@ -150,11 +151,14 @@ class Tokenizer:
     """CLIP's byte-pair encoding; it never truncates silently.
 
     Args:
-        model: Name of the open_clip model.
+        model: Name of the model; see :func:`load_clip`.
     """
 
     def __init__(self, model: str) -> None:
-        self._tokenizer = open_clip.get_tokenizer(model)
+        self._tokenizer = open_clip.get_tokenizer(
+            find_model(model).open_clip_name
+        )
+        self._special = set(self._tokenizer.all_special_ids)
 
     @property
     def start(self) -> int:
@@ -175,10 +179,18 @@ class Tokenizer:
             (K,).
 
         Raises:
-            ValueError: A text is too long; the message quotes it.
+            ValueError: A text is too long or contains one of CLIP's special
+                tokens; the message quotes it.
         """
         rows = self._encode(texts)
         for text, row in zip(texts, rows):
+            if special := self._special.intersection(row[:-1]):
+                tokens = sorted(map(self._tokenizer.decoder.get, special))
+                raise ValueError(
+                    f'the text {text!r} contains {" and ".join(tokens)}, '
+                    'which CLIP takes as the start or end of a text; remove '
+                    'it from the class name or the template'
+                )
             if len(row) > room:
                 raise ValueError(
                     f'the text {text!r} has {len(row)} tokens, its end '
@@ -192,7 +204,8 @@ class Tokenizer:
     ) -> tuple[Tensor, Tensor, list[str]]:
         """Encode texts of any length, such as captions.
 
-        Texts that are too long are cut before the end token.
+        Texts that are too long are cut before the end token. Special tokens
+        inside a text are left out.
 
         Args:
             texts: K texts.
@@ -202,7 +215,11 @@ class Tokenizer:
             Ids (K, S), the index of each end token, (K,), and the texts that
             were cut.
         """
-        rows = self._encode(texts)
+        rows = [
+            [token for token in row[:-1] if token not in self._special]
+            + row[-1:]
+            for row in self._encode(texts)
+        ]
         cut = [text for text, row in zip(texts, rows) if len(row) > room]
         fitting = [[*row[:-1][: room - 1], row[-1]] for row in rows]
         return *_pad(fitting), cut

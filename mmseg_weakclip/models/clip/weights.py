@@ -1,34 +1,50 @@
-"""Load CLIP models by open_clip name, with weights by tag or by file.
+"""Build CLIP models by open_clip's names and load their weights.
 
-open_clip does the work; this module adds helpful errors, reads weight files of
-unknown origin without running code from them, and knows models on disk
-(``local_models``).
+open_clip builds the model; ``weight_sources`` finds its weights and
+``weight_files`` reads them without running code from them. This module checks
+that the two fit each other.
 """
 
-import difflib
 import json
 import logging
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import open_clip
-import torch
-from huggingface_hub import constants, try_to_load_from_cache
 from mmengine.logging import print_log
-from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
-from open_clip.pretrained import get_pretrained_cfg
+from open_clip.model import resize_pos_embed, resize_text_pos_embed
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from mmseg_weakclip.common.network import require_host
+from .local_models import share_with_open_clip
+from .model_config import PLAIN, read_config
+from .weight_files.reading import (
+    TOKEN_ROWS,
+    TOKEN_TABLE,
+    expand_token_table,
+    is_archive_of_code,
+    read_state_dict,
+)
+from .weight_sources import (
+    CONFIG,
+    ClipSource,
+    find_model,
+    find_tag,
+    find_weights,
+)
 
-from .local_models import local_tags, local_weights, share_with_open_clip
+__all__ = [
+    'TOKEN_ROWS',
+    'TOKEN_TABLE',
+    'expand_token_table',
+    'load_clip',
+    'read_state_dict',
+]
 
-# Scalars that OpenAI's TorchScript archives keep among the weights.
-ARCHIVE_SCALARS = ('input_resolution', 'context_length', 'vocab_size')
-# A token table may be stored as its trained rows: see expand_token_table.
-TOKEN_TABLE = 'token_embedding.weight'
-TOKEN_ROWS = 'token_embedding.rows'
+VISION_POSITION = 'visual.positional_embedding'
+TEXT_POSITION = 'positional_embedding'
+SCALE, BIAS = 'logit_scale', 'logit_bias'
 
 share_with_open_clip()
 
@@ -38,51 +54,71 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
 
     Args:
         model: A name from ``open_clip.list_models()`` whose vision tower is
-            a plain ViT, such as ``'ViT-B-16-quickgelu'``.
+            a plain ViT, such as ``'ViT-B-16-quickgelu'``; a repository,
+            ``'hf-hub:org/name'``; or a folder, ``'local-dir:/path'``.
         pretrained: ``None`` for random weights, an open_clip tag (downloaded
             and cached by open_clip), or the path of OpenAI's TorchScript
-            archive, a state dict, or a safetensors file.
+            archive, a state dict, a safetensors file, or a folder with one
+            of them. A repository or a ``local-dir:`` has its own weights,
+            which are loaded with ``None`` and with a tag.
 
     Raises:
         ValueError: The model is unknown or has no plain ViT, the tag or path
-            is unknown, the weights need another activation, or the file
-            holds weights of another model.
-        RuntimeError: The weights of a tag cannot be downloaded.
+            is unknown, the weights need another activation, or the file is
+            damaged or holds weights of another model.
+        RuntimeError: The weights of a tag or repository cannot be downloaded.
     """
-    if model not in open_clip.list_models():
-        close = difflib.get_close_matches(model, open_clip.list_models())
-        raise ValueError(
-            f'open_clip has no model {model!r}; close names: {close or "none"}'
-        )
-    clip = _build(model)
+    source = find_model(model)
+    clip = _build(source)
     _check_towers(model, clip)
-    if pretrained is None:
+    if pretrained is None and source.folder is None:
         print_log(
             f'CLIP {model} has random weights (pretrained=None)', 'current'
         )
         return clip
-    tag = get_pretrained_cfg(model, pretrained)
+    tag = find_tag(source, pretrained) if pretrained else {}
     if tag:
         _check_activation(
-            model, pretrained, needs_quick=tag.get('quick_gelu', False)
+            source, pretrained, needs_quick=tag.get('quick_gelu', False)
         )
-    path = _resolve(model, pretrained, tag)
-    if not tag and _is_torchscript(path):
-        # Only OpenAI's own releases are TorchScript archives.
-        _check_activation(model, pretrained, needs_quick=True)
-    _load_strictly(clip, read_state_dict(path), model, path)
+    path = find_weights(source, pretrained)
+    if not tag:
+        _check_activation_of_file(source, path)
+    state = _fit(clip, read_state_dict(path), path)
+    _load_strictly(clip, state, model, path)
     return clip
 
 
-def _build(model: str) -> nn.Module:
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silence open_clip, and restore the caller's level of logging."""
+    level = logging.root.manager.disable
+    logging.disable(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(level)
+
+
+def _build(source: ClipSource) -> nn.Module:
     # open_clip warns about missing weights; load_clip logs that itself where
     # it is true. pretrained_text=False keeps open_clip from downloading the
     # language model of a tower that is not supported anyway.
-    logging.disable(logging.WARNING)
     try:
-        return open_clip.create_model(model, pretrained_text=False)
-    finally:
-        logging.disable(logging.NOTSET)
+        with _without_warnings():
+            return open_clip.create_model(
+                source.open_clip_name,
+                load_weights=False,
+                pretrained_text=False,
+            )
+    except Exception as error:
+        if source.folder is None:
+            raise
+        # A configuration from elsewhere may make open_clip fail anywhere.
+        raise ValueError(
+            f'{source.folder / CONFIG} describes no model that open_clip can '
+            f'build ({type(error).__name__}: {" ".join(str(error).split())})'
+        ) from error
 
 
 def _check_towers(model: str, clip: nn.Module) -> None:
@@ -100,140 +136,107 @@ def _check_towers(model: str, clip: nn.Module) -> None:
     if not plain:
         raise ValueError(
             f'{model} has no plain ViT with a class token (its vision tower '
-            f'is a {type(visual).__name__}); pick a model such as '
-            'ViT-B-16-quickgelu, ViT-B-32 or ViT-L-14'
+            f'is a {type(visual).__name__}); {PLAIN}'
         )
     if not hasattr(clip, 'token_embedding'):
         raise ValueError(
-            f"{model}'s text tower is not CLIP's own "
-            'transformer; pick a model such as ViT-B-16'
+            f"{model}'s text tower is not CLIP's own transformer; {PLAIN}"
         )
 
 
-def _resolve(model: str, pretrained: str, tag: dict) -> Path:
-    """Return the file of the weights, downloaded if necessary."""
-    local = local_weights(model, pretrained)
-    if local is not None:
-        return local
-    if tag:
-        cached = _cached_file(tag)
-        if cached is not None:
-            return cached
-        try:
-            require_host(
-                constants.ENDPOINT if tag.get('hf_hub') else tag['url']
-            )
-            return Path(open_clip.download_pretrained(tag))
-        except Exception as error:  # every hub and network has its own
-            cause = ' '.join(str(error).split())
-            raise RuntimeError(
-                f'the weights {pretrained!r} of {model} could not be '
-                f'downloaded. Without a network, fetch {_source_of(tag)} '
-                'elsewhere, put the file anywhere on this machine and give '
-                f'its path as `pretrained`. The error was: {cause}'
-            ) from error
-    path = Path(pretrained)
-    if path.is_file():
-        return path
-    tags = local_tags(model) + open_clip.list_pretrained_tags_by_model(model)
-    raise ValueError(
-        f'pretrained={pretrained!r} is neither a file nor a tag '
-        f'of {model}; its tags: {tags}'
-    )
-
-
-def _cached_file(tag: dict) -> Path | None:
-    """Return the file of a tag that the hub has in its cache, unasked."""
-    repository, _, file = tag.get('hf_hub', '').rpartition('/')
-    if not repository:
-        return None
-    for name in [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]:
-        found = try_to_load_from_cache(repository, name)
-        if isinstance(found, str):
-            return Path(found)
-    return None
-
-
-def _source_of(tag: dict) -> str:
-    """Describe the file behind a tag of open_clip."""
-    if tag.get('url'):
-        return tag['url']
-    # A repository alone means either of open_clip's two standard files.
-    repository, _, file = tag['hf_hub'].rpartition('/')
-    names = file or f'{HF_SAFE_WEIGHTS_NAME} or {HF_WEIGHTS_NAME}'
-    return f'{names} from https://huggingface.co/{repository}'
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(
-            name.endswith('constants.pkl') for name in archive.namelist()
-        )
+def _check_activation_of_file(source: ClipSource, path: Path) -> None:
+    config = path.parent / CONFIG
+    if path.parent == source.folder:
+        return
+    if is_archive_of_code(path):
+        # Only OpenAI's own releases are TorchScript archives.
+        _check_activation(source, str(path), needs_quick=True)
+    elif config.is_file():
+        quick = read_config(config).get('quick_gelu', False)
+        _check_activation(source, str(path), needs_quick=bool(quick))
 
 
 def _check_activation(
-    model: str, pretrained: str, *, needs_quick: bool
+    source: ClipSource, pretrained: str, *, needs_quick: bool
 ) -> None:
     """Check the activation: OpenAI's weights need QuickGELU, others GELU."""
-    uses_quick = open_clip.get_model_config(model).get('quick_gelu', False)
-    if uses_quick == needs_quick:
+    if source.quick_gelu == needs_quick:
         return
     names = {True: 'QuickGELU', False: 'GELU'}
-    plain = model.removesuffix('-quickgelu')
-    other = f'{plain}-quickgelu' if needs_quick else plain
+    if source.folder:
+        cure = f'set quick_gelu={needs_quick} in {source.folder / CONFIG}'
+    else:
+        plain = source.name.removesuffix('-quickgelu')
+        other = f'{plain}-quickgelu' if needs_quick else plain
+        cure = f'use model={other!r}'
     raise ValueError(
         f'the weights {pretrained!r} were trained with {names[needs_quick]}, '
-        f'{model} runs {names[uses_quick]}: use model={other!r}'
+        f'{source.name} runs {names[source.quick_gelu]}: {cure}'
     )
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read CLIP weights from a file without running code from it.
+def _fit(
+    clip: nn.Module, state: dict[str, Tensor], path: Path
+) -> dict[str, Tensor]:
+    """Adapt weights as open_clip does where it is harmless.
 
-    Args:
-        path: OpenAI's TorchScript archive, a (possibly nested, possibly
-            ``module.``-prefixed) state dict, or safetensors.
-
-    Returns:
-        Tensors by open_clip's names, on the CPU.
+    Position embeddings of another resolution or context are resized, the
+    logit's scale may have an axis, its bias may be missing or too many, and
+    buffers that the model computes are dropped.
     """
-    if path.suffix == '.safetensors':
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    elif _is_torchscript(path):
-        state = dict(torch.jit.load(path, map_location='cpu').state_dict())
-    else:
-        state = torch.load(path, map_location='cpu', weights_only=True)
-        state = state.get('state_dict', state)
-    state = {
-        name.removeprefix('module.'): value
-        for name, value in state.items()
-        if name not in ARCHIVE_SCALARS
-    }
-    return expand_token_table(state) if TOKEN_ROWS in state else state
-
-
-def expand_token_table(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Fill a token table that holds only its trained rows.
-
-    Tokens that were never trained get the zero vector, so unknown words add
-    nothing.
-
-    Args:
-        state: State dict in which ``TOKEN_TABLE`` holds (R, D) rows,
-            ``TOKEN_ROWS`` holds the R token ids followed by the size of the
-            vocabulary.
-    """
-    state = dict(state)
-    *rows, vocabulary = state.pop(TOKEN_ROWS).tolist()
-    values = state[TOKEN_TABLE]
-    table = values.new_zeros(vocabulary, values.shape[1])
-    table[rows] = values
-    state[TOKEN_TABLE] = table
+    state, own = dict(state), clip.state_dict()
+    computed = dict(clip.named_buffers()).keys() - own.keys()
+    for name in computed & state.keys():
+        del state[name]
+    for name in (SCALE, BIAS):
+        if name in own and name in state and state[name].numel() == 1:
+            state[name] = state[name].reshape(own[name].shape)
+    if BIAS in state and BIAS not in own:
+        del state[BIAS]
+        print_log(
+            f'{path}: {BIAS} is left out, which only sigmoid scores need',
+            'current',
+        )
+    if BIAS in own and BIAS not in state and SCALE in state:
+        state[BIAS] = state[SCALE].new_zeros(own[BIAS].shape)
+    if _can_resize(state, own, VISION_POSITION, is_square=True):
+        _log_resize(path, state, own, VISION_POSITION)
+        state[VISION_POSITION] = state[VISION_POSITION].float()
+        resize_pos_embed(state, clip)
+    if _can_resize(state, own, TEXT_POSITION, is_square=False):
+        _log_resize(path, state, own, TEXT_POSITION)
+        state[TEXT_POSITION] = state[TEXT_POSITION].float()
+        resize_text_pos_embed(state, clip)
     return state
+
+
+def _can_resize(
+    state: dict[str, Tensor],
+    own: dict[str, Tensor],
+    name: str,
+    *,
+    is_square: bool,
+) -> bool:
+    given, wanted = state.get(name), own[name]
+    if given is None or given.ndim != 2 or given.shape == wanted.shape:
+        return False
+    side = int(max(0, len(given) - 1) ** 0.5)
+    return given.shape[1] == wanted.shape[1] and (
+        (side > 0 and side * side == len(given) - 1)
+        if is_square
+        else len(given) > 0
+    )
+
+
+def _log_resize(
+    path: Path, state: dict[str, Tensor], own: dict[str, Tensor], name: str
+) -> None:
+    print_log(
+        f'{path}: {name} is resized from {len(state[name])} to '
+        f'{len(own[name])} rows',
+        'current',
+        level=logging.WARNING,
+    )
 
 
 def _load_strictly(
@@ -253,4 +256,7 @@ def _load_strictly(
             f'missing {json.dumps(missing)}, '
             f'unexpected {json.dumps(unexpected)}, wrong shape {shapes}'
         )
+    for name, value in state.items():
+        if own[name].is_floating_point() != value.is_floating_point():
+            raise ValueError(f'{path}: {name!r} holds {value.dtype} numbers')
     clip.load_state_dict(state)

@@ -1,0 +1,1 @@
+"""Weights in files of unknown origin, read without running their code."""
