@@ -1,8 +1,9 @@
 # The paper's version: background texts for boat and train only, three classes
-# weighted by three, no thresholds, bare logarithms, VOC's names as words,
-# CLIP's normalisation for the network too, corners aligned. Its CLIP was tuned
-# on sentences of VOC's labels, and its network has a bottleneck before the
-# maps; both left out.
+# weighted by three, no thresholds, logarithms without a tangent, VOC's names as
+# words, CLIP's normalisation for the network too, corners aligned. Its CLIP was
+# tuned on sentences of VOC's labels, and its network has a bottleneck before
+# the maps; both left out. Its logarithms have no clamp; here cosines below
+# 1e-4, where they would end in NaN, are clamped.
 _base_ = './clims_r50_1xb16-15e_voc12-512x512.py'
 
 model = dict(
@@ -17,10 +18,10 @@ model = dict(
             # Chair, dining table and sofa.
             dict(type='ObjectTextLoss', loss_weight=10.,
                  class_weights={8: 3., 10: 3., 17: 3.},
-                 tangent_below=None, eps=None),
+                 tangent_below=None),
             dict(type='BackgroundTextLoss', loss_weight=25.,
                  class_weights={8: 3., 10: 3., 17: 3.},
-                 tangent_below=None, eps=None),
+                 tangent_below=None),
             dict(type='BackgroundSuppressionLoss', threshold=None,
                  over_texts='mean', reduction='sum', loss_weight=29.5,
                  tangent_below=None),

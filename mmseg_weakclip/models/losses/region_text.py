@@ -30,9 +30,7 @@ class RegionTextLoss(nn.Module, metaclass=ABCMeta):
             dining table and sofa of VOC, ``{8: 3.0, 10: 3.0, 17: 3.0}``.
         tangent_below: See :func:`negative_log`; None clamps as published,
             which leaves regions outside the clamp without a gradient.
-        eps: Bound of the clamp; see :func:`negative_log`. None, with
-            ``tangent_below`` None, takes the bare logarithm, as the
-            camera-ready version does.
+        eps: Bound of the clamp; see :func:`negative_log`.
 
     Raises:
         ValueError: A value is out of its range.
@@ -44,7 +42,7 @@ class RegionTextLoss(nn.Module, metaclass=ABCMeta):
         loss_weight: float = 1.0,
         class_weights: Mapping[int, float] | None = None,
         tangent_below: float | None = 0.1,
-        eps: float | None = 1e-4,
+        eps: float = 1e-4,
     ) -> None:
         super().__init__()
         if tangent_below is not None and not 0 < tangent_below < 1:
@@ -52,7 +50,7 @@ class RegionTextLoss(nn.Module, metaclass=ABCMeta):
                 f'tangent_below={tangent_below} must be in (0, 1), or None '
                 'to clamp'
             )
-        if eps is not None and not 0 < eps < 0.5:
+        if not 0 < eps < 0.5:
             raise ValueError(f'eps={eps} must be in (0, 0.5)')
         self.class_weights = dict(class_weights or {})
         for label, factor in self.class_weights.items():
