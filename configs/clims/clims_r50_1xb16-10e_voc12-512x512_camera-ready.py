@@ -1,9 +1,9 @@
 # The paper's version: background texts for boat and train only, three classes
-# weighted by three, no thresholds, logarithms without a tangent, VOC's names as
-# words, CLIP's normalisation for the network too, corners aligned. Its CLIP was
-# tuned on sentences of VOC's labels, and its network has a bottleneck before
-# the maps; both left out. Its logarithms have no clamp; here cosines below
-# 1e-4, where they would end in NaN, are clamped.
+# weighted by three, no thresholds, logarithms without a tangent, VOC's names
+# as words, CLIP's normalisation for the network too, corners aligned. Its CLIP
+# was tuned on sentences of VOC's labels, and its network has a bottleneck
+# before the maps; both left out. Its logarithms have no clamp; here cosines
+# below 1e-4, where they would end in NaN, are clamped.
 _base_ = './clims_r50_1xb16-15e_voc12-512x512.py'
 
 model = dict(
