@@ -11,7 +11,9 @@ model = dict(
     # lr_mult=0 instead of frozen: the cosine's floor lifts 0 to 1e-6, which
     # moves every weight of CLIP; and the adapter, whose name begins with
     # `backbone`, is as good as untrained.
-    backbone=dict(frozen=False, class_embedding_repeats=2),
+    # The position table is that of a crop, 32 x 32 patches.
+    backbone=dict(
+        frozen=False, class_embedding_repeats=2, position_grid=(32, 32)),
     neck=dict(
         text=dict(frozen=False),
         # Only the last layer of each decoder stack has an effect.

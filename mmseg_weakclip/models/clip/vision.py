@@ -223,6 +223,21 @@ def interpolate_position(
     return torch.cat([position[:1], patches])
 
 
+def _fit_position_table(
+    visual: nn.Module, grid: tuple[int, ...], mode: str
+) -> None:
+    """Interpolate the position embedding that a tower holds."""
+    if len(grid) != 2 or grid[0] != grid[1] or grid[0] < 1:
+        raise ValueError(
+            f'position_grid={grid} must have as many rows as columns'
+        )
+    table = visual.positional_embedding.detach()
+    side = grid[0]
+    visual.positional_embedding = nn.Parameter(
+        interpolate_position(table, (side, side), mode).clone()
+    )
+
+
 class VisionTower(CLIPTower):
     """The image encoder of CLIP.
 
@@ -235,6 +250,14 @@ class VisionTower(CLIPTower):
         class_embedding_repeats: Number of times that the class embedding is
             added to the class token. DenseCLIP and WeakCLIP add it twice by
             mistake; their released weights need 2.
+        position_grid: Rows and columns, equal, to which the position
+            embedding is interpolated once, before it is fitted to an image;
+            None keeps the grid of the weights. WeakCLIP's code has (32, 32),
+            the grid of its crops of 512 pixels, and its released weights hold
+            that table.
+
+    Raises:
+        ValueError: ``position_grid`` is not a square.
     """
 
     def __init__(
@@ -245,7 +268,10 @@ class VisionTower(CLIPTower):
         reloadable: bool = False,
         position_mode: str = 'bilinear',
         class_embedding_repeats: int = 1,
+        position_grid: tuple[int, int] | None = None,
     ) -> None:
+        if position_grid is not None:
+            _fit_position_table(visual, tuple(position_grid), position_mode)
         super().__init__(visual, frozen=frozen, reloadable=reloadable)
         self.position_mode = position_mode
         self.class_embedding_repeats = class_embedding_repeats

@@ -56,12 +56,14 @@ class CLIPViT(BaseModule):
         attention_layers: Number of last blocks whose attention they hold.
         position_mode: ``'bilinear'`` or ``'bicubic'``.
         class_embedding_repeats: See :class:`VisionTower`.
+        position_grid: See :class:`VisionTower`.
         init_cfg: Initialisation of the adapter; CLIP's weights come from
             ``pretrained``.
 
     Raises:
         ValueError: An index or a number of layers exceeds the blocks of the
-            model, or the model cannot be loaded; see :func:`load_clip`.
+            model, ``position_grid`` is not a square, or the model cannot be
+            loaded; see :func:`load_clip`.
     """
 
     def __new__(
@@ -87,6 +89,7 @@ class CLIPViT(BaseModule):
         attention_layers: int = 0,
         position_mode: str = 'bilinear',
         class_embedding_repeats: int = 1,
+        position_grid: tuple[int, int] | None = None,
         init_cfg: ConfigType | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -96,6 +99,7 @@ class CLIPViT(BaseModule):
             reloadable=pretrained is not None,
             position_mode=position_mode,
             class_embedding_repeats=class_embedding_repeats,
+            position_grid=position_grid,
         )
         depth = len(self.tower.blocks)
         if not all(-depth <= index < depth for index in out_indices):

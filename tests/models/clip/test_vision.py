@@ -2,15 +2,17 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.runner.checkpoint import load_state_dict
 
+from mmseg_weakclip.models.clip.vision import VisionTower, interpolate_position
 from mmseg_weakclip.models.clip.vit import CLIPViT
+from mmseg_weakclip.models.clip.weights import load_clip
 
 
 @pytest.fixture
 def weights(tmp_path):
     """Some CLIP's weights as a file."""
-    from mmseg_weakclip.models.clip.weights import load_clip
 
     torch.manual_seed(1)
     path = tmp_path / 'clip.pt'
@@ -113,3 +115,47 @@ def test_frozen_tower_is_bit_identical_after_training(weights):
         for name in adapter
         if name.endswith('weight')
     )
+
+
+def test_position_table_in_two_steps():
+    """From the weights' grid to the stored one, then to the image's."""
+    torch.manual_seed(0)
+    clip = load_clip('toyclip', None).visual
+    table = clip.positional_embedding.detach().clone()
+    side = int((len(table) - 1) ** 0.5)
+
+    def fit(rows, old, new):
+        patches = rows[1:].T.reshape(1, -1, *old)
+        patches = F.interpolate(patches, new, mode='bilinear')
+        return torch.cat([rows[:1], patches.flatten(2)[0].T])
+
+    stored = (side + 4, side + 4)
+    tower = VisionTower(clip, position_grid=stored)
+    held = tower.module.positional_embedding
+    once = fit(table, (side, side), stored)
+    assert torch.allclose(held, once, atol=1e-6)
+    assert not held.requires_grad
+    twice = fit(once, stored, (5, 7))
+    found = interpolate_position(held, (5, 7))
+    assert torch.allclose(found, twice, atol=1e-6)
+    direct = fit(table, (side, side), (5, 7))
+    assert (found - direct).abs().max() > 1e-3
+    # On the stored grid there is a single step.
+    assert torch.equal(interpolate_position(held, stored), held)
+
+
+@pytest.mark.parametrize('grid', [(4, 5), (0, 0), (3,)])
+def test_position_table_that_is_no_square(grid):
+    visual = load_clip('toyclip', None).visual
+    with pytest.raises(ValueError, match='as many rows as columns'):
+        VisionTower(visual, position_grid=grid)
+
+
+def test_position_table_is_made_again_when_weights_are_loaded_by_name():
+    """A frozen tower is left out of checkpoints, and its table with it."""
+    vit = CLIPViT('toyclip', 'toyland', position_grid=(9, 9))
+    again = CLIPViT('toyclip', 'toyland', position_grid=(9, 9))
+    image = torch.randn(1, 3, 40, 56)
+    assert torch.equal(vit(image)[0], again(image)[0])
+    plain = CLIPViT('toyclip', 'toyland')
+    assert not torch.allclose(vit(image)[0], plain(image)[0], atol=1e-3)
