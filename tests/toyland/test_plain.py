@@ -1,4 +1,4 @@
-from mmseg_weakclip.apps.wsss.classes import read_classes
+from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
 from mmseg_weakclip.common.masks import read_mask
 from mmseg_weakclip.datasets.labels.tables.reader import read_label_table
 from mmseg_weakclip.toyland.objects import CLASSES

@@ -304,12 +304,13 @@ def run_pipeline(
     """
     from mmseg_weakclip.common.files import lock_folder
 
-    from .classes import read_classes
+    from .inputs.classes import read_classes
+    from .inputs.prepare import estimate_sizes, read_sources
+    from .inputs.understood import describe_sources
     from .execute import Launcher
     from .manifest import Manifest
     from .pipeline import Pipeline
     from .preflight import check_disk, check_folder
-    from .prepare import estimate_sizes, read_sources
     from .run import Run
     from .segmenter_configs import check_segmenter
     from .stages import (
@@ -318,7 +319,6 @@ def run_pipeline(
         stage_bytes,
         stages_of,
     )
-    from .understood import describe_sources
 
     folder = Path(options.work_dir)
     stages = stages_of(options.method)

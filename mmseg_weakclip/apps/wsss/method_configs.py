@@ -5,7 +5,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .classes import ClassInfo
 from .config_edits import (
     TEST_KEYS,
     TRAIN_KEYS,
@@ -18,6 +17,7 @@ from .config_edits import (
     set_names,
     set_short_side,
 )
+from .inputs.classes import ClassInfo
 from .options import RANDOM
 from .run import Run
 

@@ -29,9 +29,10 @@ from .config_files import (
     stage_command,
     write_config,
 )
+from .inputs.prepare import Sources, prepare_data
+from .inputs.understood import describe_prepared
 from .execute import Launcher, capture, run_tool
 from .manifest import Manifest
-from .prepare import Sources, prepare_data
 from .run import Run
 from .scoring import (
     RESULTS,
@@ -40,7 +41,6 @@ from .scoring import (
     write_scores,
 )
 from .stages import Stage, checkpoint_name
-from .understood import describe_prepared
 
 # Names of unfinished files that a killed process leaves.
 LEFTOVER = re.compile(r'^\..+\.(?:[a-z0-9_]{8}|part)$')

@@ -12,7 +12,7 @@ from mmseg_weakclip.apps.run_folder.schema import DATA, RunImage
 from mmseg_weakclip.apps.run_folder.store import load_images
 from mmseg_weakclip.common.resources import resource_root
 
-from .classes import ClassList
+from .inputs.classes import ClassList
 from .options import Options
 from .preflight import choose_gpus, choose_workers
 

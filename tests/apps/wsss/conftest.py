@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from mmseg_weakclip.apps.run_folder.schema import RunImage
-from mmseg_weakclip.apps.wsss.classes import read_classes
+from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
 from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.apps.wsss.run import Run
 from mmseg_weakclip.toyland.writer import write_toyland

@@ -3,8 +3,8 @@
 import pytest
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.wsss.classes import read_classes
-from mmseg_weakclip.apps.wsss.labels import read_labelling
+from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
+from mmseg_weakclip.apps.wsss.inputs.labels import read_labelling
 from mmseg_weakclip.datasets.labels.tables.options import (
     TableOptions,
     parse_table_options,

@@ -24,7 +24,7 @@ from .classes import ClassList
 from .copy_images import CopyResult, CopyTask, copy_image
 from .images import FoundImages, assign_ids, find_images
 from .labels import Labelling, read_labelling
-from .options import Options
+from mmseg_weakclip.apps.wsss.options import Options
 from .sources import find_truth, read_val_list, split_by_hash
 
 VAL_SHARE = 0.1

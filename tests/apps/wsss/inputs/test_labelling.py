@@ -3,8 +3,8 @@ import json
 import pytest
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.wsss.classes import read_classes
-from mmseg_weakclip.apps.wsss.labels import read_labelling
+from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
+from mmseg_weakclip.apps.wsss.inputs.labels import read_labelling
 
 IMAGES = ['a/1.jpg', 'b/1.jpg', '2.JPG', 'Zoë 3.png', '4.png']
 

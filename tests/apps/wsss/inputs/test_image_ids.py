@@ -1,7 +1,7 @@
 import pytest
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.wsss.images import (
+from mmseg_weakclip.apps.wsss.inputs.images import (
     assign_ids,
     find_images,
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_weakclip.apps.wsss.copy_images import CopyTask, copy_image
+from mmseg_weakclip.apps.wsss.inputs.copy_images import CopyTask, copy_image
 from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.common.masks import read_mask
 

@@ -1,7 +1,7 @@
 import pytest
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.wsss.classes import parse_classes, read_classes
+from mmseg_weakclip.apps.wsss.inputs.classes import parse_classes, read_classes
 from mmseg_weakclip.common.masks import label_colors
 
 FULL = """

@@ -7,9 +7,9 @@ from PIL import Image
 
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.run_folder.store import load_images
-from mmseg_weakclip.apps.wsss.classes import read_classes
+from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
 from mmseg_weakclip.apps.wsss.options import Options
-from mmseg_weakclip.apps.wsss.prepare import (
+from mmseg_weakclip.apps.wsss.inputs.prepare import (
     estimate_sizes,
     prepare_data,
     read_sources,

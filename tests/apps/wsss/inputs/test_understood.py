@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.wsss.classes import read_classes
+from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
 from mmseg_weakclip.apps.wsss.options import Options
-from mmseg_weakclip.apps.wsss.prepare import prepare_data, read_sources
+from mmseg_weakclip.apps.wsss.inputs.prepare import prepare_data, read_sources
 from mmseg_weakclip.apps.wsss.stages import describe_plan, stages_of
-from mmseg_weakclip.apps.wsss.understood import (
+from mmseg_weakclip.apps.wsss.inputs.understood import (
     describe_prepared,
     describe_sources,
 )

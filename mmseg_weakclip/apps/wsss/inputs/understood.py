@@ -8,7 +8,7 @@ from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.apps.run_folder.schema import RunImage
 
 from .classes import ClassList
-from .options import Options
+from mmseg_weakclip.apps.wsss.options import Options
 from .prepare import Prepared, Sources, list_images
 
 # A class with fewer training images than this is named.

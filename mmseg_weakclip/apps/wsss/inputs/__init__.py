@@ -1,0 +1,1 @@
+"""What the user gives: images, labels, classes and masks."""
