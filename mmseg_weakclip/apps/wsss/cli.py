@@ -304,10 +304,10 @@ def run_pipeline(
     """
     from mmseg_weakclip.common.files import lock_folder
 
+    from .execute import Launcher
     from .inputs.classes import read_classes
     from .inputs.prepare import estimate_sizes, read_sources
     from .inputs.understood import describe_sources
-    from .execute import Launcher
     from .manifest import Manifest
     from .pipeline import Pipeline
     from .preflight import check_disk, check_folder

@@ -29,9 +29,9 @@ from .config_files import (
     stage_command,
     write_config,
 )
+from .execute import Launcher, capture, run_tool
 from .inputs.prepare import Sources, prepare_data
 from .inputs.understood import describe_prepared
-from .execute import Launcher, capture, run_tool
 from .manifest import Manifest
 from .run import Run
 from .scoring import (

@@ -15,6 +15,7 @@ from mmseg_weakclip.apps.run_folder.schema import (
     RunImage,
 )
 from mmseg_weakclip.apps.run_folder.store import write_classes, write_images
+from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.images import read_image_size
 from mmseg_weakclip.common.workers import progress_bar
@@ -24,7 +25,6 @@ from .classes import ClassList
 from .copy_images import CopyResult, CopyTask, copy_image
 from .images import FoundImages, assign_ids, find_images
 from .labels import Labelling, read_labelling
-from mmseg_weakclip.apps.wsss.options import Options
 from .sources import find_truth, read_val_list, split_by_hash
 
 VAL_SHARE = 0.1

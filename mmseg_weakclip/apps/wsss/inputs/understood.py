@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.apps.run_folder.schema import RunImage
+from mmseg_weakclip.apps.wsss.options import Options
 
 from .classes import ClassList
-from mmseg_weakclip.apps.wsss.options import Options
 from .prepare import Prepared, Sources, list_images
 
 # A class with fewer training images than this is named.

@@ -1,7 +1,10 @@
 import pytest
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.wsss.inputs.sources import read_val_list, split_by_hash
+from mmseg_weakclip.apps.wsss.inputs.sources import (
+    read_val_list,
+    split_by_hash,
+)
 
 IMAGES = [f'{i:03d}.jpg' for i in range(200)]
 

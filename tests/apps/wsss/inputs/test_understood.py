@@ -8,13 +8,13 @@ from PIL import Image
 
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
-from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.apps.wsss.inputs.prepare import prepare_data, read_sources
-from mmseg_weakclip.apps.wsss.stages import describe_plan, stages_of
 from mmseg_weakclip.apps.wsss.inputs.understood import (
     describe_prepared,
     describe_sources,
 )
+from mmseg_weakclip.apps.wsss.options import Options
+from mmseg_weakclip.apps.wsss.stages import describe_plan, stages_of
 
 ROWS = 'image,by,labels\n' + ''.join(
     f'{name},me,{labels}\n'
