@@ -9,7 +9,7 @@ MAX_WEIGHTS = 20_000_000_000
 PLAIN = 'pick a model such as ViT-B-16-quickgelu, ViT-B-32 or ViT-L-14'
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_model_config(path: Path) -> dict[str, Any]:
     """Read an ``open_clip_config.json``.
 
     Args:
@@ -35,7 +35,7 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def check_config(model: str, config: dict[str, Any]) -> None:
+def check_model_config(model: str, config: dict[str, Any]) -> None:
     """Refuse models whose parts come from other libraries.
 
     Args:

@@ -25,7 +25,7 @@ from open_clip.pretrained import get_pretrained_cfg
 from mmseg_weakclip.common.network import require_host
 
 from .local_models import local_tags, local_weights
-from .model_config import check_config, read_config
+from .model_config import check_model_config, read_model_config
 
 HUB = 'hf-hub:'
 FOLDER = 'local-dir:'
@@ -74,7 +74,7 @@ def find_model(model: str) -> ClipSource:
 
     Raises:
         ValueError: The name is unknown, the folder has no configuration, or
-            the model cannot be used; see :func:`check_config`.
+            the model cannot be used; see :func:`check_model_config`.
         RuntimeError: The configuration cannot be downloaded.
     """
     if model.startswith(HUB):
@@ -84,19 +84,21 @@ def find_model(model: str) -> ClipSource:
                 f'{model!r} names no repository; write {HUB}ORGANISATION/NAME'
             )
         file = _from_hub(repository, (CONFIG,))
-        source = ClipSource(model, read_config(file), file.parent, repository)
+        source = ClipSource(
+            model, read_model_config(file), file.parent, repository
+        )
     elif model.startswith(FOLDER):
         folder = Path(model.removeprefix(FOLDER)).expanduser().absolute()
         if not (folder / CONFIG).is_file():
             raise ValueError(f'{model}: the folder has no {CONFIG}')
-        source = ClipSource(model, read_config(folder / CONFIG), folder)
+        source = ClipSource(model, read_model_config(folder / CONFIG), folder)
     else:
         name = model.replace('/', '-')
         config = open_clip.get_model_config(name)
         if config is None:
             raise ValueError(_unknown(model))
         source = ClipSource(name, config)
-    check_config(model, source.config)
+    check_model_config(model, source.config)
     return source
 
 

@@ -18,7 +18,7 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from .local_models import share_with_open_clip
-from .model_config import PLAIN, read_config
+from .model_config import PLAIN, read_model_config
 from .weight_files.reading import (
     TOKEN_ROWS,
     TOKEN_TABLE,
@@ -152,7 +152,7 @@ def _check_activation_of_file(source: ClipSource, path: Path) -> None:
         # Only OpenAI's own releases are TorchScript archives.
         _check_activation(source, str(path), needs_quick=True)
     elif config.is_file():
-        quick = read_config(config).get('quick_gelu', False)
+        quick = read_model_config(config).get('quick_gelu', False)
         _check_activation(source, str(path), needs_quick=bool(quick))
 
 

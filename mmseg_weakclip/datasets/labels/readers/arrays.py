@@ -139,12 +139,12 @@ def multi_hot_columns(
     return list(names), words
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a file has NumPy's suffix."""
     return content.suffix == '.npy'
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read labels from a pickled dict of image ids and multi-hot vectors.
 
     Ids are str or int. Vectors have one column per foreground class, or one
@@ -203,4 +203,6 @@ def _plain_key(key: object, path: str | Path) -> str | int:
     raise ValueError(f'{path}: {key!r} is not an image id.')
 
 
-FORMAT = LabelFormat('npy', 'pickled dict of multi-hot vectors', matches, read)
+FORMAT = LabelFormat(
+    'npy', 'pickled dict of multi-hot vectors', _matches, _read
+)

@@ -14,7 +14,7 @@ from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 LINE = re.compile(r'^\S+( +\d+)*\s*$')
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a text file holds images and ids."""
     if content.suffix != '.txt':
         return False
@@ -22,7 +22,7 @@ def matches(content: Content) -> bool:
     return all(LINE.match(line) for line in lines[:-1] or lines)
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read a list such as ``COCO_train2014_000000000009 49 50 55``.
 
     Raises:
@@ -53,4 +53,4 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     return LabelFile(str(path), FORMAT.title, tuple(rows), collector.classes)
 
 
-FORMAT = LabelFormat('clip-es', 'list of CLIP-ES', matches, read)
+FORMAT = LabelFormat('clip-es', 'list of CLIP-ES', _matches, _read)

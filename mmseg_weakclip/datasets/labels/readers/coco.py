@@ -16,14 +16,14 @@ from .values import as_list, as_name, as_object, shown
 KEYS = {'images', 'annotations', 'categories'}
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a JSON file has COCO's three lists."""
     if content.suffix != '.json':
         return False
     return isinstance(content.json, dict) and set(content.json) >= KEYS
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the classes of the instances, or of the panoptic segments.
 
     Raises:
@@ -136,4 +136,4 @@ def _root_category(categories: list[Any], used: set[Any]) -> Any:
     return None
 
 
-FORMAT = LabelFormat('coco-json', 'COCO JSON', matches, read)
+FORMAT = LabelFormat('coco-json', 'COCO JSON', _matches, _read)

@@ -29,7 +29,7 @@ INSTANCES = 'instances'
 DEEPEST = 2
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a folder holds such files."""
     return content.path.is_dir() and bool(_exports(content))
 
@@ -56,7 +56,7 @@ def _exports(content: Content) -> dict[str, LabelFormat]:
     return found
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read all label files of the folder; their labels add up.
 
     Raises:
@@ -118,4 +118,4 @@ def _below(file: LabelFile, name: str) -> LabelFile:
     return LabelFile(file.source, file.kind, rows, file.classes, file.notes)
 
 
-FORMAT = LabelFormat('export-folder', 'unpacked export', matches, read)
+FORMAT = LabelFormat('export-folder', 'unpacked export', _matches, _read)

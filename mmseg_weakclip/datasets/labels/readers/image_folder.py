@@ -16,7 +16,7 @@ from mmseg_weakclip.datasets.labels.content import (
 from mmseg_weakclip.datasets.labels.matching import looks_like_file
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
-from .values import count
+from .values import counted
 
 SPLITS = {'train', 'training', 'val', 'valid', 'validation', 'test',
           'testing', 'dev', 'eval'}  # fmt: skip
@@ -33,7 +33,7 @@ PARTS = {'image', 'images', 'img', 'imgs', 'jpegimages', 'photos', 'pictures',
 IDS = re.compile(r'^\d+$|^n\d{8}$')
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a folder holds images in folders with names."""
     if not content.path.is_dir():
         return False
@@ -53,7 +53,7 @@ def _images_by_class(content: Content) -> list[tuple[str, str]]:
     return found
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the class of each image from the folder that it lies in.
 
     The first folder counts, or the second below one such as ``train``; those
@@ -85,7 +85,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     ]
     loose = [image for name, image in pairs if not name]
     if loose:
-        words = count(len(loose), 'image')
+        words = counted(len(loose), 'image')
         notes.append(f'{words} in no folder of a class: {loose[0]}')
     folders = defaultdict(set)
     for name, image in pairs:
@@ -93,7 +93,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     shared = sorted(stem for stem, of in folders.items() if len(of) > 1)
     if shared:
         notes.append(
-            f'{count(len(shared), "file name")} in folders of several '
+            f'{counted(len(shared), "file name")} in folders of several '
             f'classes, such as {shared[0]!r}: an image of its own in each'
         )
     return LabelFile(
@@ -105,4 +105,4 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     )
 
 
-FORMAT = LabelFormat('image-folder', 'folder for each class', matches, read)
+FORMAT = LabelFormat('image-folder', 'folder for each class', _matches, _read)

@@ -25,12 +25,12 @@ from mmseg_weakclip.datasets.masks.coco_encoding import (
 )
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a folder holds PNGs and no other files of labels."""
     return set(content.suffixes) == {'.png'}
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read labels from masks, ``<id>.png``.
 
     Id 0 is the background, 1 the first class. COCO masks are read in either
@@ -68,4 +68,4 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     return LabelFile(str(folder), FORMAT.title, tuple(rows), foreground)
 
 
-FORMAT = LabelFormat('masks', 'index masks', matches, read)
+FORMAT = LabelFormat('masks', 'index masks', _matches, _read)

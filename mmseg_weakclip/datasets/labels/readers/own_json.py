@@ -19,12 +19,12 @@ KNOWN = (
 )
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a file is JSON; other formats of it are tried before."""
     return content.suffix == '.json'
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read our JSON, or the object of its ``labels`` alone.
 
     Items are class names, or 0-based ids of foreground classes.
@@ -95,4 +95,4 @@ def _names(
     )
 
 
-FORMAT = LabelFormat('json', 'JSON, image to class names', matches, read)
+FORMAT = LabelFormat('json', 'JSON, image to class names', _matches, _read)

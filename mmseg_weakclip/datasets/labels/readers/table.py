@@ -12,16 +12,16 @@ from mmseg_weakclip.datasets.labels.tables.reader import read_label_table
 SUFFIXES = ('.csv', '.tsv', '.tab', '.txt', *SPREADSHEETS)
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a file has the suffix of a table."""
     return content.suffix in SUFFIXES
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read a table; see :func:`read_label_table`."""
     return read_label_table(
         content.path, options.classes or (), options.table, options.finder
     )
 
 
-FORMAT = LabelFormat('csv', 'table', matches, read)
+FORMAT = LabelFormat('csv', 'table', _matches, _read)

@@ -13,12 +13,12 @@ from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 from .class_files import LINES
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a folder holds text files."""
     return '.txt' in content.suffixes
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read class names from text files.
 
     Raises:
@@ -41,4 +41,4 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     return LabelFile(str(content.path), FORMAT.title, tuple(rows), notes=notes)
 
 
-FORMAT = LabelFormat('txt', 'text file per image', matches, read)
+FORMAT = LabelFormat('txt', 'text file per image', _matches, _read)

@@ -90,6 +90,6 @@ def class_of_id(
     return names[value]
 
 
-def count(number: int, one: str, many: str = '') -> str:
+def counted(number: int, one: str, many: str = '') -> str:
     """Return a number with its noun: '1 box', '2 boxes'."""
     return f'{number} {one if number == 1 else many or one + "s"}'

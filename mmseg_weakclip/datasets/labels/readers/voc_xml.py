@@ -10,14 +10,14 @@ from mmseg_weakclip.datasets.labels.content import (
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
-from .values import count
+from .values import counted
 from .xml_files import read_root, root_tag
 
 ROOT = 'annotation'
 LOOKED_AT = 20
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a file is VOC's, or a folder holds such files."""
     if content.suffix == '.xml':
         return root_tag(content.path) == ROOT
@@ -33,7 +33,7 @@ def _xml_files(content: Content) -> list[str]:
     return [name for name in content.tree if name.lower().endswith('.xml')]
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the classes of the boxes.
 
     Raises:
@@ -59,7 +59,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         image = PurePosixPath(place or file.name).with_suffix('').as_posix()
         rows.append(LabelRow(place, image, names))
     notes = (
-        (f'{count(difficult, "difficult object")} left out',)
+        (f'{counted(difficult, "difficult object")} left out',)
         if difficult
         else ()
     )
@@ -94,4 +94,4 @@ def _names(file: Path, options: ReadOptions) -> tuple[tuple[str, ...], int]:
     return tuple(names), left
 
 
-FORMAT = LabelFormat('voc-xml', 'VOC XML', matches, read)
+FORMAT = LabelFormat('voc-xml', 'VOC XML', _matches, _read)

@@ -22,7 +22,7 @@ from .class_files import (
     find_class_names,
     read_class_names,
 )
-from .values import class_of_id, count, shown
+from .values import class_of_id, counted, shown
 
 # Files of lists and words that stand beside the labels.
 OTHERS = {*LINES, 'train.txt', 'val.txt', 'valid.txt', 'test.txt',
@@ -37,7 +37,7 @@ CURE = (
 LOOKED_AT = 50
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a folder, or that of a data.yaml, holds YOLO's labels.
 
     Without a list of classes, a line of numbers in one of the first text
@@ -98,7 +98,7 @@ def _image_path(label: str) -> str:
     return '/'.join(parts)
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the classes of the objects.
 
     An empty file is an image without objects.
@@ -137,8 +137,8 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         rows.append(LabelRow(name, _image_path(name), found))
     if scores['scored']:
         notes.append(
-            f'{count(scores["scored"], "object")} with a confidence, made by '
-            'a model, read like the others'
+            f'{counted(scores["scored"], "object")} with a confidence, made '
+            'by a model, read like the others'
         )
     return LabelFile(
         str(content.path), FORMAT.title, tuple(rows), names, tuple(notes)
@@ -176,4 +176,4 @@ def _read_file(
     return tuple(found)
 
 
-FORMAT = LabelFormat('yolo', 'YOLO labels', matches, read)
+FORMAT = LabelFormat('yolo', 'YOLO labels', _matches, _read)

@@ -14,7 +14,7 @@ from mmseg_weakclip.datasets.labels.content import (
     ReadOptions,
 )
 from mmseg_weakclip.datasets.labels.readers.csv_files import csv_rows
-from mmseg_weakclip.datasets.labels.readers.values import count, shown
+from mmseg_weakclip.datasets.labels.readers.values import counted, shown
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
 USES = {'', 'train', 'training', 'validation', 'validate', 'valid', 'test',
@@ -24,7 +24,7 @@ CORNERS = 8
 NUMBER = re.compile(r'^-?\d*\.?\d+(e-?\d+)?$', re.IGNORECASE)
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a CSV starts with an image in Google's storage."""
     if content.suffix != '.csv':
         return False
@@ -37,7 +37,7 @@ def matches(content: Content) -> bool:
     )
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the labels of rows of any length.
 
     A box without a label is an image without objects; a row of an image
@@ -59,7 +59,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         else:
             rows.append(LabelRow(place, image, names))
     notes = (
-        (f'{count(unlabelled, "image")} without a label',)
+        (f'{counted(unlabelled, "image")} without a label',)
         if unlabelled
         else ()
     )
@@ -88,4 +88,4 @@ def _names(cells: list[str], where: str) -> tuple[str, ...] | None:
     return names or None
 
 
-FORMAT = LabelFormat('automl-csv', 'AutoML CSV', matches, read)
+FORMAT = LabelFormat('automl-csv', 'AutoML CSV', _matches, _read)

@@ -15,7 +15,7 @@ from mmseg_weakclip.datasets.labels.readers.values import (
     as_list,
     as_name,
     as_object,
-    count,
+    counted,
     shown,
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
@@ -25,12 +25,12 @@ END = '-metadata'
 VERIFICATION = 'label-verification'
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether the first line is a line of a manifest."""
     return IMAGE in content.first_record
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the labels of all jobs; where one adjusts another, its alone.
 
     Raises:
@@ -55,7 +55,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         else:
             counts['image without a label'] += 1
     notes = [f'labels of the jobs {", ".join(jobs)}'] if len(jobs) > 1 else []
-    notes += [count(n, *_plural(what)) for what, n in counts.items()]
+    notes += [counted(n, *_plural(what)) for what, n in counts.items()]
     return LabelFile(path, FORMAT.title, tuple(rows), notes=tuple(notes))
 
 
@@ -117,4 +117,4 @@ def _class(classes: dict[str, Any], class_id: Any, where: str) -> str:
     return as_name(name, f'{where}: class-map')
 
 
-FORMAT = LabelFormat('ground-truth', 'Ground Truth manifest', matches, read)
+FORMAT = LabelFormat('ground-truth', 'Ground Truth manifest', _matches, _read)

@@ -14,7 +14,7 @@ from mmseg_weakclip.datasets.labels.readers.values import (
     as_list,
     as_name,
     as_object,
-    count,
+    counted,
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
@@ -25,12 +25,12 @@ SEVERAL = ('classificationAnnotations', 'classification_annotations',
 NAME = ('displayName', 'display_name')
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether the first line names an image in Google's storage."""
     return any(key in content.first_record for key in URI)
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the names of classes and boxes.
 
     An image without any of their keys has no labels; one with an empty list
@@ -70,7 +70,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         rows.append(LabelRow(place, image, tuple(dict.fromkeys(names))))
     notes = [f'not read: {key}' for key in others]
     if unlabelled:
-        notes.append(f'{count(unlabelled, "image")} without an annotation')
+        notes.append(f'{counted(unlabelled, "image")} without an annotation')
     return LabelFile(path, FORMAT.title, tuple(rows), notes=tuple(notes))
 
 
@@ -78,4 +78,4 @@ def _get(record: dict[str, Any], keys: tuple[str, ...]) -> Any:
     return next((record[key] for key in keys if key in record), None)
 
 
-FORMAT = LabelFormat('vertex', 'Vertex AI JSON lines', matches, read)
+FORMAT = LabelFormat('vertex', 'Vertex AI JSON lines', _matches, _read)

@@ -16,7 +16,7 @@ from mmseg_weakclip.datasets.labels.readers.values import (
     as_name,
     as_object,
     class_of_id,
-    count,
+    counted,
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
@@ -28,7 +28,7 @@ LABELS = {'Classification': '', 'Detection': '', 'Polyline': '',
           'Polylines': 'polylines'}  # fmt: skip
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a JSON file holds FiftyOne's labels or samples.
 
     Our own JSON is like it: there all images have lists of names or ids.
@@ -54,7 +54,7 @@ def _is_target(value: Any) -> bool:
     return value is None or isinstance(value, (int, str, dict))
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read classifications or detections.
 
     Samples may have several fields of labels: ``ground_truth`` counts, or
@@ -107,11 +107,11 @@ def _name(item: Any, classes: Sequence[str] | None, where: str) -> str:
 
 def _describe(unlabelled: int, scored: int) -> Iterator[str]:
     if unlabelled:
-        yield f'{count(unlabelled, "image")} without a label'
+        yield f'{counted(unlabelled, "image")} without a label'
     if scored:
         yield (
-            f'{count(scored, "label")} with a confidence, made by a model, '
-            'read like the others'
+            f'{counted(scored, "label")} with a confidence, made by a '
+            'model, read like the others'
         )
 
 
@@ -187,4 +187,4 @@ def _choose_field(path: str, fields: dict[str, bool]) -> tuple[str, list[str]]:
     return chosen, notes
 
 
-FORMAT = LabelFormat('fiftyone', 'FiftyOne JSON', matches, read)
+FORMAT = LabelFormat('fiftyone', 'FiftyOne JSON', _matches, _read)

@@ -20,7 +20,7 @@ from mmseg_weakclip.datasets.labels.readers.class_files import (
     find_class_names,
 )
 from mmseg_weakclip.datasets.labels.readers.csv_files import csv_records
-from mmseg_weakclip.datasets.labels.readers.values import count
+from mmseg_weakclip.datasets.labels.readers.values import counted
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 from mmseg_weakclip.datasets.labels.tables.options import TableOptions
 
@@ -41,7 +41,7 @@ CURE = (
 )
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a file is such metadata, or a folder holds some."""
     if content.path.is_dir():
         return bool(_metadata(content))
@@ -69,7 +69,7 @@ def _metadata(content: Content) -> list[str]:
     ]
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read names or ids of classes, or the categories of objects.
 
     Raises:
@@ -78,7 +78,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     """
     if content.suffix == '.csv' and options.table != TableOptions():
         # The user says how the table is to be read.
-        return table.read(content, options)
+        return table.FORMAT.read(content, options)
     if not content.path.is_dir():
         return _read_file(content, options)
     rows: list[LabelRow] = []
@@ -128,7 +128,7 @@ def _read_file(content: Content, options: ReadOptions) -> LabelFile:
     if keys.others:
         notes.append(f'not read: {", ".join(keys.others)}')
     if len(rows) < len(found):
-        words = count(len(found) - len(rows), 'image')
+        words = counted(len(found) - len(rows), 'image')
         notes.append(f'{words} without a label')
     return LabelFile(str(path), FORMAT.title, rows, notes=tuple(notes))
 
@@ -210,4 +210,4 @@ def _class_label(item: Any, depth: int = 6) -> tuple[str, ...] | None:
     return next((names for names in found if names), None)
 
 
-FORMAT = LabelFormat('hugging-face', 'HuggingFace metadata', matches, read)
+FORMAT = LabelFormat('hugging-face', 'HuggingFace metadata', _matches, _read)

@@ -11,7 +11,7 @@ from mmseg_weakclip.datasets.labels.content import (
     LabelFormat,
     ReadOptions,
 )
-from mmseg_weakclip.datasets.labels.readers.values import as_object, count
+from mmseg_weakclip.datasets.labels.readers.values import as_object, counted
 from mmseg_weakclip.datasets.labels.records import LabelFile
 
 from .record_labels import Record, find_keys, read_records
@@ -20,7 +20,7 @@ SUFFIXES = ('.jsonl', '.ndjson')
 CURE = 'write names, or list the classes in the order of ids with --classes'
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a file holds records with keys of images and labels."""
     if content.suffix in SUFFIXES:
         return find_keys(content.first_record) is not None
@@ -30,7 +30,7 @@ def matches(content: Content) -> bool:
     return isinstance(first, dict) and find_keys(first) is not None
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read names, lists of names, or ids of a class list that is known.
 
     Raises:
@@ -64,9 +64,9 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     if keys.others:
         notes.append(f'not read: {", ".join(keys.others)}')
     if len(rows) < len(found):
-        words = count(len(found) - len(rows), 'image')
+        words = counted(len(found) - len(rows), 'image')
         notes.append(f'{words} without a label')
     return LabelFile(path, FORMAT.title, rows, notes=tuple(notes))
 
 
-FORMAT = LabelFormat('json-records', 'JSON records', matches, read)
+FORMAT = LabelFormat('json-records', 'JSON records', _matches, _read)

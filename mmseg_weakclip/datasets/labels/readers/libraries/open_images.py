@@ -16,7 +16,7 @@ from mmseg_weakclip.datasets.labels.readers.csv_files import (
     csv_records,
     csv_rows,
 )
-from mmseg_weakclip.datasets.labels.readers.values import count, shown
+from mmseg_weakclip.datasets.labels.readers.values import counted, shown
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 from mmseg_weakclip.datasets.labels.tables.options import TableOptions
 
@@ -26,7 +26,7 @@ PLACES = {'XMin', 'MaskPath'}
 DESCRIPTIONS = '*class-descriptions*.csv'
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a CSV has the columns of Open Images."""
     if content.suffix != '.csv':
         return False
@@ -38,7 +38,7 @@ def _cells(line: str) -> list[str]:
     return [cell.strip().strip('"') for cell in line.split(',')]
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the labels that people have verified as present.
 
     Confidence 1 is present, 0 is verified as absent; what lies between is a
@@ -50,7 +50,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     """
     if options.table != TableOptions():
         # The user says how the table is to be read.
-        return table.read(content, options)
+        return table.FORMAT.read(content, options)
     path = content.path
     names = _descriptions(path)
     found: dict[str, dict[str, None]] = {}
@@ -75,10 +75,10 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     ]
     notes = []
     if absent:
-        notes.append(f'{count(absent, "label")} verified as absent')
+        notes.append(f'{counted(absent, "label")} verified as absent')
     if guessed:
         notes.append(
-            f'{count(guessed, "label")} guessed by a model '
+            f'{counted(guessed, "label")} guessed by a model '
             '(0 < Confidence < 1) not read'
         )
     return LabelFile(str(path), FORMAT.title, tuple(rows), notes=tuple(notes))
@@ -145,4 +145,4 @@ def _descriptions(path: Path) -> dict[str, str]:
     return names
 
 
-FORMAT = LabelFormat('open-images', 'Open Images CSV', matches, read)
+FORMAT = LabelFormat('open-images', 'Open Images CSV', _matches, _read)

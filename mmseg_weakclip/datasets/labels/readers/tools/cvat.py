@@ -11,7 +11,7 @@ from mmseg_weakclip.datasets.labels.content import (
     LabelFormat,
     ReadOptions,
 )
-from mmseg_weakclip.datasets.labels.readers.values import count
+from mmseg_weakclip.datasets.labels.readers.values import counted
 from mmseg_weakclip.datasets.labels.readers.xml_files import (
     read_children,
     root_tag,
@@ -23,12 +23,12 @@ SHAPES = ('tag', 'box', 'polygon', 'polyline', 'points', 'mask', 'ellipse',
 MACHINES = ('auto', 'semi-auto')
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether the root of an XML file is CVAT's."""
     return content.suffix == '.xml' and root_tag(content.path) == 'annotations'
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the labels of tags and shapes.
 
     The classes are those of ``<meta>``, in their order. An image without
@@ -64,11 +64,11 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     made = sum(sources[machine] for machine in MACHINES)
     if made:
         notes.append(
-            f'{made} of {count(sources.total(), "label")} made by a model '
+            f'{made} of {counted(sources.total(), "label")} made by a model '
             '(source="auto"), read like the others'
         )
     notes += [
-        f'not read: {count(number, f"<{tag}>")}'
+        f'not read: {counted(number, f"<{tag}>")}'
         for tag, number in sorted(others.items())
     ]
     return LabelFile(
@@ -114,4 +114,4 @@ def _row(
     return LabelRow(place, name, tuple(names))
 
 
-FORMAT = LabelFormat('cvat-xml', 'CVAT XML', matches, read)
+FORMAT = LabelFormat('cvat-xml', 'CVAT XML', _matches, _read)

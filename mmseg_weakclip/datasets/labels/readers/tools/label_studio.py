@@ -19,7 +19,7 @@ from mmseg_weakclip.datasets.labels.matching import (
 from mmseg_weakclip.datasets.labels.readers.values import (
     as_list,
     as_object,
-    count,
+    counted,
     shown,
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
@@ -40,7 +40,7 @@ class _Left:
     several: int = 0
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a JSON file is a list of tasks, or of their answers."""
     if content.suffix != '.json' or not isinstance(content.json, list):
         return False
@@ -56,7 +56,7 @@ def _is_task(item: dict[str, Any]) -> bool:
     )
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the answers of all annotations of each task; they add up.
 
     Skipped annotations, predictions and drafts are no labels, and a task
@@ -220,17 +220,17 @@ def _ends(value: str) -> Iterator[str]:
 
 def _describe(left: _Left) -> Iterator[str]:
     if left.cancelled:
-        yield f'{count(left.cancelled, "skipped annotation")} not read'
+        yield f'{counted(left.cancelled, "skipped annotation")} not read'
     if left.predictions:
-        words = count(left.predictions, 'prediction')
+        words = counted(left.predictions, 'prediction')
         yield f'{words} of a model not read'
     if left.drafts:
-        yield f'{count(left.drafts, "draft")} not read'
+        yield f'{counted(left.drafts, "draft")} not read'
     if left.without:
-        yield f'{count(left.without, "task")} without an annotation'
+        yield f'{counted(left.without, "task")} without an annotation'
     if left.several:
-        words = count(left.several, 'task')
+        words = counted(left.several, 'task')
         yield f'{words} with several annotations, whose labels add up'
 
 
-FORMAT = LabelFormat('label-studio', 'Label Studio JSON', matches, read)
+FORMAT = LabelFormat('label-studio', 'Label Studio JSON', _matches, _read)

@@ -36,7 +36,7 @@ NUMBER = re.compile(r'^[\d.,:TZ+-]+$')
 Rows = list[tuple[int, dict[str, str]]]
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a table has the columns that Label Studio adds."""
     if content.suffix not in ('.csv', '.tsv'):
         return False
@@ -45,7 +45,7 @@ def matches(content: Content) -> bool:
     return header >= SURE
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the answers of each row.
 
     Raises:
@@ -54,7 +54,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
     """
     if options.table != TableOptions():
         # The user says how the table is to be read.
-        return table.read(content, options)
+        return table.FORMAT.read(content, options)
     path = str(content.path)
     rows = _rows(content)
     columns = [key for key in (rows[0][1] if rows else {}) if key not in ABOUT]
@@ -149,4 +149,4 @@ def _value(cell: str) -> Any:
     return text
 
 
-FORMAT = LabelFormat('label-studio-csv', 'Label Studio CSV', matches, read)
+FORMAT = LabelFormat('label-studio-csv', 'Label Studio CSV', _matches, _read)

@@ -10,7 +10,7 @@ from mmseg_weakclip.datasets.labels.readers.values import (
     as_list,
     as_name,
     as_object,
-    count,
+    counted,
     shown,
 )
 
@@ -65,11 +65,11 @@ class Answers:
         """
         kept, notes = choose_groups(source, self.groups, classes)
         notes += [
-            f'not read: {count(number, "answer")} of kind {kind!r}'
+            f'not read: {counted(number, "answer")} of kind {kind!r}'
             for kind, number in sorted(self.others.items())
         ]
         if self.unnamed:
-            notes.append(f'{count(self.unnamed, "region")} without a label')
+            notes.append(f'{counted(self.unnamed, "region")} without a label')
         return kept, notes
 
 

@@ -17,7 +17,7 @@ from mmseg_weakclip.datasets.labels.readers.named_groups import choose_groups
 from mmseg_weakclip.datasets.labels.readers.values import (
     as_name,
     as_object,
-    count,
+    counted,
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
 
@@ -35,7 +35,7 @@ def is_labelme(data: Any) -> bool:
     )
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a file is labelme's, or one of the first of a folder."""
     if content.suffix == '.json':
         return is_labelme(content.json)
@@ -52,7 +52,7 @@ def matches(content: Content) -> bool:
     return False
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the labels of the shapes, and the flags of images that are set.
 
     Raises:
@@ -95,13 +95,13 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         kept, notes = choose_groups(str(content.path), groups, options.classes)
     if foreign:
         notes.append(
-            f'{count(len(foreign), "other JSON file")} not read: '
+            f'{counted(len(foreign), "other JSON file")} not read: '
             f'{", ".join(foreign[:3])}'
         )
     if renamed:
         notes.append(
-            f'{count(renamed, "image")} found by the name of the JSON file, '
-            'since imagePath names a file that is not there'
+            f'{counted(renamed, "image")} found by the name of the JSON '
+            'file, since imagePath names a file that is not there'
         )
     rows = [
         LabelRow(
@@ -156,4 +156,4 @@ def _names(file: Path, data: dict[str, Any]) -> dict[str, dict[str, None]]:
     return {title: names for title, names in groups.items() if names}
 
 
-FORMAT = LabelFormat('labelme', 'labelme JSON', matches, read)
+FORMAT = LabelFormat('labelme', 'labelme JSON', _matches, _read)

@@ -18,7 +18,7 @@ from mmseg_weakclip.datasets.labels.readers.named_groups import choose_groups
 from mmseg_weakclip.datasets.labels.readers.values import (
     as_name,
     as_object,
-    count,
+    counted,
     shown,
 )
 from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
@@ -37,7 +37,7 @@ CLASS_WORDS = {'class', 'label', 'labels', 'category', 'type', 'name',
 Item = tuple[str, str, dict[str, Any], list[dict[str, Any]]]
 
 
-def matches(content: Content) -> bool:
+def _matches(content: Content) -> bool:
     """Return whether a file is VIA's JSON or CSV."""
     if content.suffix == '.csv':
         first = content.head.lstrip('#').split('\n', 1)[0]
@@ -55,7 +55,7 @@ def matches(content: Content) -> bool:
     return METADATA in content.json or is_item
 
 
-def read(content: Content, options: ReadOptions) -> LabelFile:
+def _read(content: Content, options: ReadOptions) -> LabelFile:
     """Read the attribute of regions, or of files, that names the class.
 
     Raises:
@@ -92,7 +92,7 @@ def read(content: Content, options: ReadOptions) -> LabelFile:
         found.append((place, image, pairs))
     kept, notes = _choose(path, groups, keys, options)
     if bare:
-        notes.append(f'{count(bare, "region")} without a label')
+        notes.append(f'{counted(bare, "region")} without a label')
     rows = [
         LabelRow(
             place,
@@ -191,4 +191,4 @@ def _values(
             raise ValueError(f'{where}: {key} is {shown(value)}, not a name')
 
 
-FORMAT = LabelFormat('via', 'VGG Image Annotator', matches, read)
+FORMAT = LabelFormat('via', 'VGG Image Annotator', _matches, _read)
