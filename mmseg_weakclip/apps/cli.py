@@ -47,6 +47,7 @@ def usage() -> str:
             *rows,
             '',
             'weakclip COMMAND --help lists the options of a command.',
+            f'{TRACEBACK}=1 in the environment shows where errors come from.',
         ]
     )
 

@@ -20,9 +20,10 @@ class StageFailed(Exception):
 def mistake_of(error: BaseException) -> str | None:
     """Return the message of a user's mistake; None if it may be a bug.
 
-    A mistake is an error that this package raises itself, about a value or a
-    file, whatever has wrapped it since: a registry of mmengine, or a worker
-    that loads data.
+    A mistake is an error that this package raises by a statement of its own,
+    about a value or a file, or that opening a file raises here, whatever has
+    wrapped it since: a registry of mmengine, or a worker that loads data. What
+    PyTorch or Python raise inside a line of this package may be a bug.
 
     Args:
         error: Error that ended a command.
@@ -43,7 +44,10 @@ def mistake_of(error: BaseException) -> str | None:
 
 def _is_raised_here(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and Path(frames[-1].filename).is_relative_to(PACKAGE)
+    if not frames or not Path(frames[-1].filename).is_relative_to(PACKAGE):
+        return False
+    line = (frames[-1].line or '').strip()
+    return isinstance(error, OSError) or line.startswith('raise')
 
 
 def _message_of_worker(text: str) -> str | None:
@@ -57,6 +61,8 @@ def _message_of_worker(text: str) -> str | None:
     if not files or not Path(files[-1]).is_relative_to(PACKAGE):
         return None
     end = text[text.rindex('  File "') :].splitlines()
+    if len(end) < 2 or not end[1].strip().startswith('raise'):
+        return None
     last = next(
         (i for i, line in enumerate(end) if re.match(r'[\w.]+: ', line)), None
     )

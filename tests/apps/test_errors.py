@@ -4,8 +4,10 @@ from mmengine.registry import Registry
 
 from mmseg_weakclip.apps import cli
 from mmseg_weakclip.apps.errors import TRACEBACK, UserError, mistake_of
+from mmseg_weakclip.apps.wsss.stages import format_size
 from mmseg_weakclip.datasets.weak import WeakSegDataset
 from mmseg_weakclip.engine.loading import require_checkpoint
+from mmseg_weakclip.models.clims.critic import normalize_images
 
 
 def caught(function, *args, **kwargs):
@@ -36,6 +38,10 @@ def test_whatever_wraps_them():
     assert mistake_of(caught(wrap)) == 'the checkpoint gone.pth does not exist'
 
 
+def channels_of(_):
+    normalize_images(torch.zeros(1, 4, 2, 2), 'clip')
+
+
 class Failing(torch.utils.data.Dataset):
     def __init__(self, function):
         self.function = function
@@ -52,6 +58,7 @@ class Failing(torch.utils.data.Dataset):
     [
         (require_checkpoint, 'the checkpoint gone.pth does not exist'),
         (int, None),
+        (channels_of, None),
     ],
 )
 def test_errors_of_workers(function, message):
@@ -63,6 +70,15 @@ def test_others_may_be_bugs():
     assert mistake_of(caught(int, 'x')) is None
     assert mistake_of(caught(torch.zeros(2).view, 3)) is None
     assert mistake_of(caught(dict(a=1).__getitem__, 'b')) is None
+
+
+def test_errors_of_pytorch_in_a_line_of_this_package():
+    error = caught(normalize_images, torch.zeros(1, 4, 2, 2), 'clip')
+    assert isinstance(error, RuntimeError)
+    assert 'critic.py' in str(error.__traceback__.tb_next.tb_frame)
+    assert mistake_of(error) is None
+    error = caught(format_size, 'x')
+    assert mistake_of(error) is None
 
 
 def test_commands_end_with_one_line(capsys, monkeypatch):

@@ -12,13 +12,11 @@ own `fc`, are named and left out. What is unknown, missing or misshapen is an
 error, and nothing is written then. No code from the file is run.
 """
 
-import argparse
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+from converted_file import converter_parser, save_weights
 from mmengine.logging import print_log
 
 import mmseg_weakclip  # noqa: F401  (mmseg may not import without it)
@@ -27,7 +25,6 @@ import mmseg_weakclip  # noqa: F401  (mmseg may not import without it)
 from mmseg.models import ResNet
 from torch import Tensor
 
-from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.models.clip.weights import read_state_dict
 
 STEM, STEM_SHAPE = 'conv1.weight', (64, 3, 7, 7)
@@ -51,16 +48,6 @@ class Converted:
 
     weights: dict[str, Tensor]
     left_out: tuple[str, ...]
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('source', type=Path, metavar='IN')
-    parser.add_argument('out', type=Path, metavar='OUT')
-    return parser
 
 
 def find_prefix(state: Mapping[str, Tensor]) -> str:
@@ -142,7 +129,7 @@ def _repeats(value: Tensor, weights: Mapping[str, Tensor]) -> bool:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = build_parser()
+    parser = converter_parser(__doc__)
     args = parser.parse_args(argv)
     try:
         state = read_state_dict(args.source)
@@ -150,11 +137,7 @@ def main(argv: list[str] | None = None) -> None:
             converted = convert_weights(state)
         except ValueError as error:
             raise ValueError(f'{args.source}: {error}') from error
-        buffer = io.BytesIO()
-        meta = dict(converted_from=args.source.name)
-        torch.save(dict(meta=meta, state_dict=converted.weights), buffer)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(args.out, buffer.getvalue())
+        save_weights(args.out, args.source, converted.weights)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     print_log(

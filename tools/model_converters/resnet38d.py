@@ -10,11 +10,9 @@ Tensors that have no place in the network, such as the classifier's, are named;
 a tensor that is missing or of another shape is an error.
 """
 
-import argparse
-import io
 from pathlib import Path
 
-import torch
+from converted_file import converter_parser, save_weights
 from mmengine.logging import print_log
 from resnet38d_weights import (
     Placement,
@@ -23,17 +21,6 @@ from resnet38d_weights import (
 )
 
 import mmseg_weakclip  # noqa: F401  (mmseg may not import without it)
-from mmseg_weakclip.common.files import write_atomically
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('source', type=Path, metavar='IN')
-    parser.add_argument('out', type=Path, metavar='OUT')
-    return parser
 
 
 def read_weights(path: Path) -> Placement:
@@ -51,15 +38,11 @@ def read_weights(path: Path) -> Placement:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = build_parser()
+    parser = converter_parser(__doc__)
     args = parser.parse_args(argv)
     try:
         placed = read_weights(args.source)
-        buffer = io.BytesIO()
-        meta = dict(converted_from=args.source.name)
-        torch.save(dict(meta=meta, state_dict=placed.weights), buffer)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(args.out, buffer.getvalue())
+        save_weights(args.out, args.source, placed.weights)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     print_log(

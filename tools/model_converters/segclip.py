@@ -10,11 +10,9 @@ code from the file is run.
 """
 
 import argparse
-import io
-from pathlib import Path
 
 import open_clip
-import torch
+from converted_file import converter_parser, save_weights
 from mmengine.logging import print_log
 from segclip_names import check_weights, expected_shapes, sort_weights
 from segclip_reconstruction import (
@@ -25,17 +23,11 @@ from segclip_reconstruction import (
 from torch import Tensor
 
 import mmseg_weakclip  # noqa: F401  (makes its CLIP known)
-from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.models.clip.weights import read_state_dict
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('source', type=Path, metavar='IN')
-    parser.add_argument('out', type=Path, metavar='OUT')
+    parser = converter_parser(__doc__)
     parser.add_argument(
         '--reconstruction',
         action='store_true',
@@ -97,11 +89,7 @@ def main(argv: list[str] | None = None) -> None:
             weights, dropped, group_after = convert(args, state)
         except ValueError as error:
             raise ValueError(f'{args.source}: {error}') from error
-        buffer = io.BytesIO()
-        meta = dict(converted_from=args.source.name)
-        torch.save(dict(meta=meta, state_dict=weights), buffer)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(args.out, buffer.getvalue())
+        save_weights(args.out, args.source, weights)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     print_log(

@@ -11,16 +11,15 @@ optimizer is left out. No code from the file is run.
 """
 
 import argparse
-import io
 from pathlib import Path
 from typing import Any
 
 import torch
+from converted_file import converter_parser, save_weights
 from mmengine.logging import print_log
 from weakclip_names import Dimensions, convert_weights, count_classes
 
 import mmseg_weakclip  # noqa: F401  (mmseg may not import without it)
-from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.models.clip.weight_files.reading import (
     read_checkpoint,
     read_state_dict,
@@ -31,12 +30,7 @@ TEXT_POSITION = 'positional_embedding'
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument('source', type=Path, metavar='IN')
-    parser.add_argument('out', type=Path, metavar='OUT')
+    parser = converter_parser(__doc__)
     parser.add_argument(
         '--clip',
         type=Path,
@@ -73,8 +67,10 @@ def text_positions(path: Path | None) -> torch.Tensor | None:
     return state[TEXT_POSITION]
 
 
-def convert(source: Path, clip: Path | None) -> dict[str, Any]:
-    """Return the checkpoint that a released file becomes.
+def convert(
+    source: Path, clip: Path | None
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the weights of a released file by our names, and its classes.
 
     Raises:
         OSError: There is no such file.
@@ -87,27 +83,20 @@ def convert(source: Path, clip: Path | None) -> dict[str, Any]:
         weights = convert_weights(state, Dimensions(num_classes), positions)
     except ValueError as error:
         raise ValueError(f'{source}: {error}') from error
-    meta = dict(
-        converted_from=source.name,
-        dataset_meta=class_metadata(rest.get('meta'), num_classes),
-    )
-    return dict(meta=meta, state_dict=weights)
+    return weights, class_metadata(rest.get('meta'), num_classes)
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = build_parser()
     args = parser.parse_args(argv)
     try:
-        checkpoint = convert(args.source, args.clip)
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(args.out, buffer.getvalue())
+        weights, classes = convert(args.source, args.clip)
+        save_weights(args.out, args.source, weights, dataset_meta=classes)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    num_classes = count_classes(checkpoint['state_dict'])
+    num_classes = count_classes(weights)
     print_log(
-        f'{len(checkpoint["state_dict"])} tensors written to {args.out}, of a '
+        f'{len(weights)} tensors written to {args.out}, of a '
         f'model with {num_classes} classes '
         f'({DATA_SETS.get(num_classes, "neither VOC nor COCO as released")}).'
     )

@@ -110,6 +110,30 @@ def test_a_run_is_not_written_over(finished, call, data, small):
     assert 'holds a run already; add --resume' in stderr
 
 
+def test_a_run_of_which_only_the_data_was_checked(
+    call, photos, tmp_path, small
+):
+    """It may begin anew with a mended table; a later stage may not."""
+    out, table = tmp_path / 'out', tmp_path / 'labels.csv'
+    words = ['--images', photos / 'photos', '--labels', table]
+    words += ['--work-dir', out, *small, '--until', 'data']
+    rows = (photos / 'labels.csv').read_text().splitlines()
+    classes = []
+    for number in (4, 9):
+        table.write_text('\n'.join(rows[:number]))
+        stdout, _ = call(*words)
+        assert ('only the data was checked' in stdout) == (number == 9)
+        labels = json.loads((out / 'data/image_labels.json').read_text())
+        assert len(labels['labels']) == number - 1
+        classes.append(labels['classes'])
+    assert classes[0] != classes[1]
+    manifest = json.loads((out / 'manifest.json').read_text())
+    manifest['stages'][1]['started'] = '2026-01-01T00:00:00+00:00'
+    (out / 'manifest.json').write_text(json.dumps(manifest))
+    _, stderr = call(*words, code=2)
+    assert 'holds a run already' in stderr
+
+
 def test_plan_only(call, data, tmp_path, small):
     out = tmp_path / 'out'
     stdout, _ = call(*data, '--work-dir', out, *small, '--dry-run')

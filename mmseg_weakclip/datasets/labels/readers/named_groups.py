@@ -4,9 +4,10 @@ Annotation tools let a user ask several questions: which animal, and whether
 the picture is sharp. Both answers are names, but 'blurred' is not a class.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from mmseg_weakclip.common.names import NameIndex, split_background
+from mmseg_weakclip.datasets.labels.records import LabelRow
 
 
 def choose_groups(
@@ -49,6 +50,28 @@ def choose_groups(
         for title in groups
         if title not in kept
     ]
+
+
+def rows_of(
+    found: Iterable[tuple[str, str, Iterable[tuple[str, str]]]],
+    kept: Collection[str],
+) -> tuple[LabelRow, ...]:
+    """Return rows with the names of some groups, each name once.
+
+    Args:
+        found: Place, image, and pairs of a group and a name of it.
+        kept: Groups whose names are classes.
+    """
+    return tuple(
+        LabelRow(
+            place,
+            image,
+            tuple(
+                dict.fromkeys(name for group, name in pairs if group in kept)
+            ),
+        )
+        for place, image, pairs in found
+    )
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -143,22 +143,16 @@ def _labels_by_values(
     first = table.rows[0][1]
     layout = table.options.layout
     if known and layout in ('auto', 'one-hot'):
-        unknown = [
-            i
-            for i in others
-            if i not in known
-            and values[i].kind == 'flags'
-            and word_of(first[i]) not in OTHER_WORDS
-        ]
+        rest = [i for i in others if i not in known]
+        unknown = _flags_among(table, rest, values, OTHER_WORDS)
         if unknown:
             raise ValueError(
                 f'{table.source}: column {table.name(unknown[0])} holds 0 and '
                 '1 (or the like), and is not one of the classes; add the '
                 'class, or choose columns by --label-columns'
             )
-        left = [i for i in others if i not in known]
         found = _checked(table, known, values, one_hot=True, start=start)
-        return replace(found, notes=_left_out(table, left))
+        return replace(found, notes=_left_out(table, rest))
     free = [i for i in others if word_of(first[i]) not in OTHER_WORDS]
     kinds: dict[str, list[int]] = {
         kind: [i for i in free if values[i].kind == kind]
@@ -186,13 +180,8 @@ def _labels_by_values(
         )
     if flags:
         # "train" over 0 and 1 may be a class or a part of the data.
-        doubtful = [
-            i
-            for i in others
-            if i not in free
-            and values[i].kind == 'flags'
-            and word_of(first[i]) not in NEVER_CLASSES
-        ]
+        rest = [i for i in others if i not in free]
+        doubtful = _flags_among(table, rest, values, NEVER_CLASSES)
         if doubtful:
             raise ValueError(
                 f'{table.source}: column {table.name(doubtful[0])} holds 0 '
@@ -223,6 +212,21 @@ def _labels_by_values(
         "none of which is known to hold labels; call it 'labels', or say "
         'which by --label-columns. A column for each class holds 0 or 1'
     )
+
+
+def _flags_among(
+    table: Table,
+    columns: Sequence[int],
+    values: dict[int, Values],
+    words: set[str],
+) -> list[int]:
+    """Return the columns of flags whose header is none of some words."""
+    return [
+        i
+        for i in columns
+        if values[i].kind == 'flags'
+        and word_of(table.rows[0][1][i]) not in words
+    ]
 
 
 def _labels_without_header(

@@ -20,24 +20,6 @@ MODEL = dict(
 )
 
 
-class Archive(torch.nn.Module):
-    """The parameters of a model, as OpenAI's archives hold them."""
-
-    def __init__(self, state):
-        super().__init__()
-        for name, value in state.items():
-            *path, leaf = name.split('.')
-            module = self
-            for part in path:
-                if not hasattr(module, part):
-                    module.add_module(part, torch.nn.Module())
-                module = getattr(module, part)
-            module.register_parameter(leaf, torch.nn.Parameter(value))
-        self.register_buffer('input_resolution', torch.tensor(8))
-        self.register_buffer('context_length', torch.tensor(6))
-        self.register_buffer('vocab_size', torch.tensor(20))
-
-
 @pytest.fixture(scope='session')
 def write_clip_config():
     """Write a small model's configuration; returns its name."""
@@ -70,14 +52,15 @@ def small_state(small_model):
 
 
 @pytest.fixture(scope='session')
-def write_weights():
+def write_weights(write_archive):
     """Write a state dict in one of the kinds of files."""
 
     def write(state, path, kind):
         if kind == 'safetensors':
             save_file(state, path)
         elif kind == 'torchscript':
-            torch.jit.script(Archive(state)).save(path)
+            numbers = dict(input_resolution=8, context_length=6)
+            write_archive(path, state, **numbers, vocab_size=20)
         else:
             torch.save(state, path)
         return path

@@ -16,13 +16,14 @@ from mmseg_weakclip.datasets.labels.matching import (
     ImageFinder,
     looks_like_file,
 )
+from mmseg_weakclip.datasets.labels.readers.named_groups import rows_of
 from mmseg_weakclip.datasets.labels.readers.values import (
     as_list,
     as_object,
     counted,
     shown,
 )
-from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
+from mmseg_weakclip.datasets.labels.records import LabelFile
 
 from .label_studio_results import Answers, names_of_result, names_of_value
 
@@ -94,16 +95,9 @@ def _read(content: Content, options: ReadOptions) -> LabelFile:
         image = image_of(data, upload, where, options.finder)
         found.append((place, image, pairs))
     kept, notes = answers.choose(path, options.classes)
-    rows = [
-        LabelRow(
-            place,
-            image,
-            tuple(dict.fromkeys(n for control, n in pairs if control in kept)),
-        )
-        for place, image, pairs in found
-    ]
+    rows = rows_of(found, kept)
     return LabelFile(
-        path, FORMAT.title, tuple(rows), notes=(*notes, *_describe(left))
+        path, FORMAT.title, rows, notes=(*notes, *_describe(left))
     )
 
 

@@ -18,8 +18,11 @@ from mmseg_weakclip.datasets.labels.content import (
 )
 from mmseg_weakclip.datasets.labels.readers import table
 from mmseg_weakclip.datasets.labels.readers.csv_files import csv_records
-from mmseg_weakclip.datasets.labels.readers.named_groups import choose_groups
-from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
+from mmseg_weakclip.datasets.labels.readers.named_groups import (
+    choose_groups,
+    rows_of,
+)
+from mmseg_weakclip.datasets.labels.records import LabelFile
 from mmseg_weakclip.datasets.labels.tables.options import TableOptions
 
 from .label_studio import image_of, is_file
@@ -78,15 +81,8 @@ def _read(content: Content, options: ReadOptions) -> LabelFile:
             )
         found.append((f'line {line}', image, pairs))
     kept, notes = _choose(path, answers, options)
-    labels = [
-        LabelRow(
-            place,
-            image,
-            tuple(dict.fromkeys(n for control, n in pairs if control in kept)),
-        )
-        for place, image, pairs in found
-    ]
-    return LabelFile(path, FORMAT.title, tuple(labels), notes=tuple(notes))
+    labels = rows_of(found, kept)
+    return LabelFile(path, FORMAT.title, labels, notes=tuple(notes))
 
 
 def _choose(

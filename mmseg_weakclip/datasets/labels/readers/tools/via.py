@@ -14,14 +14,17 @@ from mmseg_weakclip.datasets.labels.content import (
     ReadOptions,
 )
 from mmseg_weakclip.datasets.labels.readers.csv_files import csv_records
-from mmseg_weakclip.datasets.labels.readers.named_groups import choose_groups
+from mmseg_weakclip.datasets.labels.readers.named_groups import (
+    choose_groups,
+    rows_of,
+)
 from mmseg_weakclip.datasets.labels.readers.values import (
     as_name,
     as_object,
     counted,
     shown,
 )
-from mmseg_weakclip.datasets.labels.records import LabelFile, LabelRow
+from mmseg_weakclip.datasets.labels.records import LabelFile
 
 HEADER = ('filename', 'file_size', 'file_attributes', 'region_count',
           'region_id', 'region_shape_attributes',
@@ -93,15 +96,8 @@ def _read(content: Content, options: ReadOptions) -> LabelFile:
     kept, notes = _choose(path, groups, keys, options)
     if bare:
         notes.append(f'{counted(bare, "region")} without a label')
-    rows = [
-        LabelRow(
-            place,
-            image,
-            tuple(dict.fromkeys(n for g, n in pairs if g in kept)),
-        )
-        for place, image, pairs in found
-    ]
-    return LabelFile(path, FORMAT.title, tuple(rows), notes=tuple(notes))
+    rows = rows_of(found, kept)
+    return LabelFile(path, FORMAT.title, rows, notes=tuple(notes))
 
 
 def _choose(
