@@ -24,7 +24,7 @@ class Match:
     Attributes:
         paths: Paths of the images; several if the name is ambiguous.
         whole: Whether the name is a whole file name, with its suffix.
-        way: What had to be changed to find it; '' for nothing but case.
+        way: What had to be ignored to find it; '' for nothing but case.
     """
 
     paths: tuple[str, ...]
@@ -79,7 +79,7 @@ class ImageFinder:
                     return Match(tuple(sorted(whole)), is_file, way)
                 bare = self._paths.get(_bare(tail))
                 if bare:
-                    way = way or 'another suffix'
+                    way = way or 'the suffix'
                     return Match(tuple(sorted(bare)), whole=False, way=way)
         stem = _bare(key.rpartition('/')[2])
         if stem.isdecimal():
@@ -133,7 +133,7 @@ def _key(name: str) -> str:
 def _spellings(key: str) -> Iterator[tuple[str, str]]:
     """Yield a name as it is, then without what tools add to it."""
     yield key, ''
-    way = 'a URL'
+    way = 'the rest of the URL'
     if '://' in key or '?' in key or '%' in key:
         # Label Studio keeps local files behind "?d=".
         path = key.split('?d=')[-1] if '?d=' in key else key.split('?')[0]

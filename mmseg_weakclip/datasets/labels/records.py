@@ -115,7 +115,7 @@ def clean_names(file: LabelFile, classes: Sequence[str] = ()) -> LabelFile:
     notes = file.notes
     if dropped:
         words = ', '.join(f'{word!r} ({n}x)' for word, n in dropped.items())
-        notes = (*notes, f'no class, but words for no label: {words}')
+        notes = (*notes, f'read as no label: {words}')
     return replace(file, rows=tuple(rows), classes=own, notes=notes)
 
 

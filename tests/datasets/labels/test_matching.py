@@ -25,18 +25,21 @@ def test_a_dot_is_no_suffix():
     assert ImageFinder(['v1.2.png']).find('v1', 'list') is None
 
 
+URL = 'the rest of the URL'
+
+
 @pytest.mark.parametrize(
     ('path', 'name', 'way'),
     [
         ('a.jpg', 'A.JPG', ''),
-        ('a.jpg', 'a.png', 'another suffix'),
+        ('a.jpg', 'a.png', 'the suffix'),
         ('caf\u00e9.jpg', unicodedata.normalize('NFD', 'caf\u00e9.jpg'), ''),
         (unicodedata.normalize('NFD', 'caf\u00e9.jpg'), 'CAF\u00c9', ''),
         ('cat.jpg', '1a2b3c4d-cat.jpg', 'the prefix of an upload'),
         ('cat.jpg', '/data/upload/3/1a2b3c4d-cat.jpg', 'the prefix of an '
          'upload'),
-        ('my cat.jpg', 'https://x.org/up/my%20cat.jpg?w=3', 'a URL'),
-        ('sub/cat.jpg', '/data/local-files/?d=sub%2Fcat.jpg', 'a URL'),
+        ('my cat.jpg', 'https://x.org/up/my%20cat.jpg?w=3', URL),
+        ('sub/cat.jpg', '/data/local-files/?d=sub%2Fcat.jpg', URL),
         ('cat.jpg', 'cat_jpg.rf.0a1b2c3d4e5f.jpg', "Roboflow's suffix"),
         ('7.jpg', '0007', 'leading zeros'),
         ('000012.png', '12.png', 'leading zeros'),

@@ -132,7 +132,7 @@ def _match(
         )
     for way, number in ways.items():
         notes.append(
-            f'{count(number, "name")} matched to an image but for {way}'
+            f'{count(number, "name")} matched to an image by ignoring {way}'
         )
     return Labelling(
         classes,

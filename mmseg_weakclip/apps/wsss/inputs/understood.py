@@ -39,7 +39,7 @@ def describe_sources(sources: Sources, options: Options) -> list[str]:
     for what, rest, paths in (
         ('image', 'not in the labels', labelling.unnamed),
         ('image', 'in the labels without a class', labelling.empty),
-        ('label', 'of images that are not there', labelling.absent),
+        ('image', 'in the labels but not in the folder', labelling.absent),
     ):
         if paths:
             lines.append(

@@ -50,9 +50,8 @@ def read_children(path: Path) -> Iterator[ElementTree.Element]:
                 yield element
                 root.remove(element)
     except (ValueError, LookupError, ElementTree.ParseError) as error:
-        raise ValueError(f'{path} is not valid XML: {error}. {CURE}') from (
-            error
-        )
+        message = f'{path} is not valid XML: {error}. {CURE}'
+        raise ValueError(message) from error
 
 
 def read_root(path: Path) -> ElementTree.Element:
@@ -65,9 +64,8 @@ def read_root(path: Path) -> ElementTree.Element:
     try:
         return ElementTree.parse(path).getroot()
     except (ValueError, LookupError, ElementTree.ParseError) as error:
-        raise ValueError(f'{path} is not valid XML: {error}. {CURE}') from (
-            error
-        )
+        message = f'{path} is not valid XML: {error}. {CURE}'
+        raise ValueError(message) from error
 
 
 def refuse_entities(path: Path) -> None:

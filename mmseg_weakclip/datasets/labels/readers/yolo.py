@@ -151,9 +151,7 @@ def _read_file(
     try:
         text = path.read_text(encoding='utf-8-sig')
     except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is not in UTF-8; export it again') from (
-            error
-        )
+        raise ValueError(f'{path} is not in UTF-8; export again') from error
     found: dict[str, None] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():

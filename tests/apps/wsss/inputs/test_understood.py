@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mmseg_weakclip.apps.errors import UserError
+from mmseg_weakclip.apps.wsss.inputs import images
 from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
 from mmseg_weakclip.apps.wsss.inputs.prepare import prepare_data, read_sources
 from mmseg_weakclip.apps.wsss.inputs.understood import (
@@ -63,19 +64,31 @@ def test_everything_is_said(options):
     assert 'read as table with several names in a cell' in text
     assert "images in column 'image', labels in 'labels'" in text
     assert "columns that are not read: 2 ('by')" in text
-    assert "words for no label: 'none' (1x)" in text
+    assert "read as no label: 'none' (1x)" in text
     assert 'one class each, spelled in several ways: cat (Cat)' in text
     assert 'for example b: dog, cat' in text
     assert 'images: 6, 4 to train on, 0 kept for validation, 2 without' in text
     assert '1 image not in the labels: f.jpg' in text
     assert 'in the labels without a class: e.jpg' in text
-    assert '2 labels of images that are not there: z1, z2' in text
+    assert '2 images in the labels but not in the folder: z1, z2' in text
     assert '2 .gif files not read: g.GIF, h.gif; convert' in text
     assert '1 .cr2 file not read: raw.CR2' in text
     assert '1 other file among the images: notes.txt' in text
     assert 'no image is kept for validation' in text
     assert 'classes: 2, with training images: cat 3, dog 2' in text
     assert 'fewer than 5 training images show cat (3), dog (2)' in text
+
+
+def test_heic_without_its_reader(options, tmp_path, monkeypatch):
+    for number in range(4):
+        (tmp_path / f'photos/IMG_{number}.HEIC').write_bytes(b'x')
+    monkeypatch.setattr(images, 'heif_is_read', lambda: False)
+    text = understood(options)
+    listed = 'IMG_0.HEIC, IMG_1.HEIC, IMG_2.HEIC, ...'
+    assert f'4 .heic files not read: {listed}; pip install' in text
+    assert 'images: 6,' in text
+    monkeypatch.setattr(images, 'heif_is_read', lambda: True)
+    assert 'images: 10,' in understood(options)
 
 
 def test_a_class_without_images(options):

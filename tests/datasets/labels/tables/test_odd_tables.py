@@ -62,7 +62,7 @@ COLUMNS = {
     ),
     'words for nothing': (
         'image,labels\na1.jpg,cat\na2.jpg,dog\na3.jpg,NaN\na4.jpg,N/A\n',
-        "words for no label: 'NaN' (1x), 'N/A' (1x)",
+        "read as no label: 'NaN' (1x), 'N/A' (1x)",
     ),
     'numbers beside flags': (
         'image,width,height,cat,dog,conf\na1.jpg,96,80,1,0,0.5\n'
@@ -87,7 +87,7 @@ COLUMNS = {
     ),
     'a column for the background': (
         'image,background,cat,dog\na1.jpg,1,1,0\na2.jpg,1,0,1\n',
-        "words for no label: 'background'",
+        "read as no label: 'background'",
     ),
     'boxes without a header': (
         'photos/a1.jpg,1,2,3,4,cat\nphotos/a2.jpg,1,2,3,4,dog\n',
@@ -145,7 +145,7 @@ def test_urls(read):
     text = 'image,labels\nhttps://x.org/p/b%C3%A4r.jpg?w=1,cat\n'
     labels, notes, _ = read(text, ['bär.jpg'])
     assert labels == {'bär': 'cat'}
-    assert 'a URL' in notes
+    assert 'the rest of the URL' in notes
 
 
 def test_spreadsheets_of_other_encodings(read):
