@@ -8,6 +8,9 @@ from mmseg.registry import MODELS, PARAM_SCHEDULERS
 
 DEFAULT = 'weakclip/weakclip_vit-b16-fpn_2xb8-20k_voc12-512x512.py'
 RELEASED = DEFAULT.replace('.py', '_released.py')
+RELEASED_COCO = (
+    'weakclip/weakclip_vit-b16-fpn_4xb6-40k_coco14-512x512_released.py'
+)
 # Four of the six decoder layers, of 1,051,904 parameters each.
 UNUSED = 4_207_616
 CLIP = ('backbone.', 'neck.text.tower.')
@@ -90,6 +93,57 @@ def test_schedule_lifts_the_frozen(build):
     assert frozen['lr'] == pytest.approx(1e-6)
     # What Adam may move each weight of CLIP by.
     assert sum(rate for rate, _ in history) == pytest.approx(1e-2, rel=0.02)
+
+
+@pytest.mark.parametrize('name', [RELEASED, RELEASED_COCO])
+def test_released_initial_weights(build, name):
+    """Deviations of what mmcv's and PyTorch's constructors draw, and of what
+    mmseg's init_weights() makes of it by default."""
+    published = dict(lateral=0.0884, fpn=0.0295, logits=0.0361)
+    ours = dict(lateral=0.0442, fpn=0.0208, logits=0.01)
+    for path, expected in ((name, published), (DEFAULT, ours)):
+        model, _, _ = build(path)
+        model.init_weights()
+        fpn = model.neck.neck
+        found = dict(
+            lateral=fpn.lateral_convs[0].conv.weight,
+            fpn=fpn.fpn_convs[0].conv.weight,
+            logits=model.decode_head.conv_seg.weight,
+        )
+        for part, deviation in expected.items():
+            # A ReLU's gain over the outputs; uniform within 1 / sqrt(256).
+            assert found[part].std().item() == pytest.approx(
+                deviation, rel=0.03
+            ), (path, part)
+        first = model.decode_head.scale_heads[0][0].conv.weight
+        assert first.std().item() == pytest.approx(0.0295, rel=0.03)
+
+
+def test_released_coco(load_small, train):
+    runner, witness = train(load_small(RELEASED_COCO, once=True))
+    assert all(math.isfinite(value) for value in witness.losses[0].values())
+    model = runner.model
+    assert model.decode_head.num_classes == 91
+    assert model.decode_head.conv_seg.weight.shape[0] == 91
+    assert len(model.neck.text()) == 91
+    assert model.backbone.tower.class_embedding_repeats == 2
+    assert not model.neck.co_attention.chained
+    assert model.decode_head.boundary_loss.align_corners
+    assert model.data_preprocessor.mean.flatten().tolist() == pytest.approx(
+        [123.675, 116.28, 103.53]
+    )
+    assert model.data_preprocessor.std.flatten().tolist() == pytest.approx(
+        [58.395, 57.12, 57.375]
+    )
+    dataset = runner.train_dataloader.dataset
+    assert len(dataset.metainfo['classes']) == 91
+    (crop,) = (
+        t for t in dataset.pipeline.transforms if hasattr(t, 'cat_max_ratio')
+    )
+    assert crop.cat_max_ratio == 0.75
+    # CLIP is not frozen; its rate is 0 times the others'.
+    rate = rates(model, runner.optim_wrapper.optimizer)
+    assert rate.keys() == {name for name, _ in model.named_parameters()}
 
 
 def test_released_step(load_small, train):

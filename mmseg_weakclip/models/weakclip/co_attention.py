@@ -21,13 +21,14 @@ from mmseg_weakclip.models.clip.tokens import CLIPTokens
 class Attention(nn.Module):
     """Multi-head attention without biases on queries, keys and values."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.q_proj = nn.Linear(width, width, bias=False)
         self.k_proj = nn.Linear(width, width, bias=False)
         self.v_proj = nn.Linear(width, width, bias=False)
         self.proj = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, query: Tensor, memory: Tensor) -> Tensor:
         """Attend from query (B, Q, D) to memory (B, M, D); (B, Q, D)."""
@@ -40,7 +41,7 @@ class Attention(nn.Module):
             )
         )
         mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(mixed.transpose(1, 2).flatten(2))
+        return self.dropout(self.proj(mixed.transpose(1, 2).flatten(2)))
 
 
 class DecoderLayer(nn.Module):
@@ -48,8 +49,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.self_attn = Attention(width, heads)
-        self.cross_attn = Attention(width, heads)
+        self.self_attn = Attention(width, heads, dropout)
+        self.cross_attn = Attention(width, heads, dropout)
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
         self.norm3 = nn.LayerNorm(width)
@@ -77,7 +78,7 @@ class CoAttention(BaseModule):
         width: Width of the layers.
         heads: Number of attention heads.
         layers: Number of layers of each stack.
-        dropout: Dropout ratio in the MLPs.
+        dropout: Dropout ratio after each attention and in the MLPs.
         chained: Whether a layer gets the output of the layer before. The
             published code gives every layer the first input, so that only
             the last layer of each stack has an effect.

@@ -4,8 +4,10 @@ import torch.nn.functional as F
 
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.weakclip.co_attention import (
+    Attention,
     CoAttention,
     CoAttentionNeck,
+    DecoderLayer,
 )
 
 NAMES = ('background', 'boat', 'bird')
@@ -66,6 +68,40 @@ def naive_layer(layer, x, memory):
     x = x + attend(layer.self_attn, layer.norm1(x), layer.norm1(x))
     x = x + attend(layer.cross_attn, layer.norm2(x), memory)
     return x + layer.mlp(layer.norm3(x))
+
+
+@torch.no_grad()
+def test_dropout_follows_each_projection(device):
+    """As published: values after the projection are doubled or zero at .5."""
+    torch.manual_seed(0)
+    attention = Attention(16, 2, 0.5).to(device)
+    query = torch.randn(4, 30, 16, device=device)
+    memory = torch.randn(4, 7, 16, device=device)
+    expected = attention.eval()(query, memory)
+    found = attention.train()(query, memory)
+    kept = found != 0
+    assert 0.4 < kept.float().mean() < 0.6
+    assert torch.allclose(found[kept], 2 * expected[kept], atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_layer_that_drops_all_changes_nothing(device):
+    """Both attentions and the MLP: no branch goes around the dropout."""
+    layer = DecoderLayer(16, 2, 1.0).to(device).train()
+    query = torch.randn(2, 5, 16, device=device)
+    memory = torch.randn(2, 7, 16, device=device)
+    assert torch.equal(layer(query, memory), query)
+    assert not torch.allclose(layer.eval()(query, memory), query, atol=1e-3)
+
+
+def test_ratio_of_the_dropout():
+    """Two in the attentions and two in the MLP of six layers, .1 each."""
+    ratios = [
+        module.p
+        for module in CoAttention(64, width=16, heads=2).modules()
+        if isinstance(module, torch.nn.Dropout)
+    ]
+    assert ratios == [0.1] * 24
 
 
 @torch.no_grad()
