@@ -21,6 +21,7 @@ from .datasets.coco import (
     WeakCOCO14Dataset91,
 )
 from .datasets.masks.transforms import LoadSeed, LoadTruthIfPresent
+from .datasets.placement import RandomPlacement
 from .datasets.preprocessor import WeakSegDataPreProcessor
 from .datasets.sampler import ResumableSampler
 from .datasets.transforms import LoadColorImage, LoadImageLabels
@@ -119,6 +120,7 @@ __all__ = [
     'PseudoMaskHook',
     'PseudoMaskWriter',
     'PyramidAdapter',
+    'RandomPlacement',
     'RandomResizedCrop',
     'RandomStateHook',
     'RegionTextHead',
