@@ -23,6 +23,7 @@ from .datasets.coco import (
 from .datasets.masks.transforms import LoadSeed, LoadTruthIfPresent
 from .datasets.placement import RandomPlacement
 from .datasets.preprocessor import WeakSegDataPreProcessor
+from .datasets.rescale import RandomRescale
 from .datasets.sampler import ResumableSampler
 from .datasets.transforms import LoadColorImage, LoadImageLabels
 from .datasets.voc import VOC20Dataset, WeakVOC12Dataset
@@ -121,6 +122,7 @@ __all__ = [
     'PseudoMaskWriter',
     'PyramidAdapter',
     'RandomPlacement',
+    'RandomRescale',
     'RandomResizedCrop',
     'RandomStateHook',
     'RegionTextHead',

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_weakclip.common.images import read_color_image
@@ -33,6 +34,8 @@ class RefineTask:
         palette: RGB triple of each of the K classes.
         num_classes: K.
         folder: Folder of the :class:`MaskStore`.
+        view: Colours of the image at another size, 0..255, (3, h, w), which
+            are enlarged; None takes those of the file.
     """
 
     image_path: str
@@ -42,6 +45,7 @@ class RefineTask:
     palette: list
     num_classes: int
     folder: str
+    view: Tensor | np.ndarray | None = None
 
 
 def set_up_worker() -> None:
@@ -105,7 +109,7 @@ class Refiner:
         record: dict[str, Any] = dict(id=image_id)
         stages = dict(raw=scores)
         if self.refines:
-            stages['refined'] = self._refine(task.image_path, scores)
+            stages['refined'] = self._refine(_colors(task, scores), scores)
         for stage, values in stages.items():
             mask = self._to_mask(values, task.classes)
             if task.truth is not None:
@@ -127,21 +131,14 @@ class Refiner:
         store.write_mask(image_id, mask, task.palette)
         return record
 
-    def _refine(self, path: str, scores: Tensor) -> Tensor:
-        pixels = read_color_image(path)[..., ::-1].copy()
-        if pixels.shape[:2] != scores.shape[1:]:
-            raise ValueError(
-                f'{path} has {pixels.shape[:2]} pixels, its scores '
-                f'{tuple(scores.shape[1:])}: the test pipeline must keep '
-                'ori_shape'
-            )
-        image = torch.from_numpy(pixels).permute(2, 0, 1).to(scores.device)
-        images, scores = image[None], scores[None]
+    def _refine(self, images: Tensor, scores: Tensor) -> Tensor:
+        scores = scores[None]
         if self.par is not None:
             scores = refine_by_pixels(images, scores, **self.par)
         if self.crf is not None:
+            colors = images.round().to(torch.uint8)
             scores = dense_crf(
-                images, scores, self.crf, backend=self.crf_backend
+                colors, scores, self.crf, backend=self.crf_backend
             )
         return scores[0]
 
@@ -152,6 +149,24 @@ class Refiner:
             unsure = best.cpu().numpy() < self.min_score
             mask[unsure] = self.ignore_index
         return mask
+
+
+def _colors(task: RefineTask, scores: Tensor) -> Tensor:
+    """Return the image to refine by, 0..255, (1, 3, H, W)."""
+    size = scores.shape[1:]
+    if task.view is not None:
+        # BGR or RGB, as the pipeline has it: no channel has a part of its own
+        # in PAR or in the CRF.
+        view = torch.as_tensor(task.view).to(scores.device).float()
+        return F.interpolate(view[None], size, mode='bilinear')
+    pixels = read_color_image(task.image_path)[..., ::-1].copy()
+    if pixels.shape[:2] != size:
+        raise ValueError(
+            f'{task.image_path} has {pixels.shape[:2]} pixels, its scores '
+            f'{tuple(size)}: the test pipeline must keep ori_shape'
+        )
+    image = torch.from_numpy(pixels).permute(2, 0, 1).to(scores.device)
+    return image[None]
 
 
 def _sparse(areas: np.ndarray) -> dict[str, list[int]]:

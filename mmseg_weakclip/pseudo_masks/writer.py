@@ -13,6 +13,7 @@ from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
+from torch import Tensor
 
 from mmseg_weakclip.common.masks import check_class_count
 from mmseg_weakclip.common.workers import worker_context
@@ -49,6 +50,9 @@ class PseudoMaskWriter(BaseMetric):
         min_score: Pixels whose best refined score is lower become
             ``ignore_index`` (CLIP-ES: 0.95). 0 ignores none.
         activation: ``'softmax'``, or ``'none'`` for CAM heads.
+        colors: Where PAR and CRF see the image: ``'file'``, its own pixels,
+            or ``'input'``, the network's input, enlarged to the image's size,
+            as in ExCEL's code. The latter needs a test with one view.
         score_stride: Side, in pixels, of the cells over which CAMs are
             averaged when they are stored beside the masks (``save_scores``);
             ``tools/refine_seeds.py`` makes other masks of stored CAMs without
@@ -73,12 +77,15 @@ class PseudoMaskWriter(BaseMetric):
         use_labels: bool = False,
         min_score: float = 0.0,
         activation: str = 'softmax',
+        colors: str = 'file',
         score_stride: int | None = None,
         workers: int | None = None,
         ignore_index: int = 255,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        if colors not in ('file', 'input'):
+            raise ValueError(f"colors={colors!r} must be 'file' or 'input'")
         self.settings = dict(
             par=par,
             crf=crf,
@@ -89,6 +96,10 @@ class PseudoMaskWriter(BaseMetric):
             ignore_index=ignore_index,
             score_stride=score_stride,
         )
+        # Folders begun before there was this choice go on.
+        if colors != 'file':
+            self.settings['colors'] = colors
+        self.colors = colors
         self.refiner = Refiner(
             par, crf, crf_backend, min_score, ignore_index, score_stride
         )
@@ -147,7 +158,8 @@ class PseudoMaskWriter(BaseMetric):
 
         Raises:
             RuntimeError: :meth:`open` was not called.
-            ValueError: Labels are asked for and a sample has none.
+            ValueError: Labels are asked for and a sample has none, or the
+                colours of an input and there are several views.
         """
         if self._finished is None:
             raise RuntimeError(
@@ -155,16 +167,30 @@ class PseudoMaskWriter(BaseMetric):
                 'test_evaluator of a Runner, where PseudoMaskHook opens it; '
                 'elsewhere call its open() first'
             )
-        for sample in data_samples:
+        inputs = [None] * len(data_samples)
+        if self.colors == 'input':
+            inputs = self._single_views(data_batch)
+        for sample, view in zip(data_samples, inputs):
             if Path(sample['img_path']).stem in self._finished:
                 continue
-            task = self._make_task(sample)
+            task = self._make_task(sample, view)
             if self._pool_size and self.refiner.refines:
                 self._submit(task)
             else:
                 self._keep(self.refiner(task))
 
-    def _make_task(self, sample: dict) -> RefineTask:
+    @staticmethod
+    def _single_views(data_batch: dict) -> list[Tensor]:
+        inputs = list(data_batch['inputs'])
+        if not all(isinstance(view, Tensor) for view in inputs):
+            raise ValueError(
+                "PseudoMaskWriter has colors='input', but the test makes "
+                "several views of an image: run it without --tta, or set "
+                "colors='file'"
+            )
+        return inputs
+
+    def _make_task(self, sample: dict, view: Tensor | None) -> RefineTask:
         scores = sample_scores(sample, self.activation)
         if self.use_labels:
             if 'image_labels' not in sample:
@@ -190,6 +216,7 @@ class PseudoMaskWriter(BaseMetric):
             palette=self.dataset_meta['palette'],
             num_classes=len(self.dataset_meta['classes']),
             folder=str(self.store.folder),
+            view=view,
         )
 
     def _submit(self, task: RefineTask) -> None:
@@ -199,6 +226,8 @@ class PseudoMaskWriter(BaseMetric):
                 self._pool_size, context, set_up_worker
             )
         task.scores = torch.as_tensor(task.scores).cpu().numpy()
+        if task.view is not None:
+            task.view = torch.as_tensor(task.view).cpu().numpy()
         self._waiting.append(self._pool.submit(self.refiner, task))
         # Bounds what waits in memory.
         while len(self._waiting) > 2 * self._pool_size:

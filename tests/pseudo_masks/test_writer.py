@@ -94,6 +94,43 @@ def test_par_and_what_follows(tmp_path, make_samples, workers, crf):
         assert np.array_equal(read(tmp_path / 'out', index), expected)
 
 
+@pytest.mark.parametrize('workers', [0, 1])
+def test_colors_of_the_input(tmp_path, make_samples, workers):
+    """The network's input, enlarged to the image; not the file's pixels."""
+    samples = make_samples()
+    torch.manual_seed(0)
+    inputs = list(torch.randint(0, 256, (3, 3, 12, 16)).to(torch.uint8))
+    par = dict(iterations=4, dilations=(1, 2))
+    writer = PseudoMaskWriter(
+        str(tmp_path / 'out'), par=par, colors='input', workers=workers
+    )
+    writer.dataset_meta = META
+    writer.open(dict(model='m'))
+    writer.process(dict(inputs=inputs), samples)
+    writer.evaluate(3)
+    run(tmp_path / 'other', samples, par=par)
+    for index, (sample, view) in enumerate(zip(samples, inputs)):
+        image = torch.nn.functional.interpolate(
+            view[None].float(), SIZE, mode='bilinear'
+        )
+        scores = sample['seg_logits']['data'].softmax(0)[None]
+        expected = refine_by_pixels(image, scores, **par)[0].argmax(0)
+        found = read(tmp_path / 'out', index)
+        assert np.array_equal(found, expected.numpy())
+        assert (found != read(tmp_path / 'other', index)).any()
+
+
+def test_colors_of_several_views(tmp_path, make_samples):
+    writer = PseudoMaskWriter(str(tmp_path / 'out'), colors='input')
+    writer.dataset_meta = META
+    writer.open(dict(model='m'))
+    views = [[torch.zeros(3, 4, 4)] * 3] * 2
+    with pytest.raises(ValueError, match='several views.*without --tta'):
+        writer.process(dict(inputs=views), make_samples())
+    with pytest.raises(ValueError, match="colors='other'"):
+        PseudoMaskWriter(str(tmp_path), colors='other')
+
+
 def test_crf_is_that_of_the_image(tmp_path, make_samples):
     samples = make_samples()
     run(tmp_path / 'out', samples, use_labels=True, crf='voc12')

@@ -4,9 +4,8 @@ _base_ = ['./voc12_seeds.py', './image_labels.py']
 crop_size = (320, 320)
 train_pipeline = [
     *_base_.load,
-    # About the published half to twice an image's own size.
-    dict(type='RandomResize', scale=(2048, 375), ratio_range=(.5, 2.),
-         keep_ratio=True),
+    # Of an image's own size.
+    dict(type='RandomRescale', ratio_range=(.5, 2.)),
     # cat_max_ratio=1: the published crops are chosen by pixel truth.
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.),
     dict(type='RandomFlip', prob=.5),

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.refine.affinity import (
+    LAYER_FILTERS,
     refine_by_affinity,
     select_layers,
     sinkhorn_affinity,
@@ -34,11 +35,13 @@ class AttentionAffinity(nn.Module):
             None weighs all the same. ExCEL's code has maps summed over 12
             heads in five blocks and averaged in the sixth: ``(1, 12, 12, 12,
             12, 12)``.
+        layer_filter: Rule by which layers are chosen with a learnt relation,
+            ``'published'`` or ``'agreement'``; see :func:`select_layers`.
         published_boxes: Whether boxes are those of the published code; see
             :func:`box_mask`.
 
     Raises:
-        ValueError: A number of blocks is below 1.
+        ValueError: A number of blocks is below 1, or there is no such rule.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class AttentionAffinity(nn.Module):
         layers: int | None = None,
         relation_layers: int | None = None,
         layer_weights: Sequence[float] | None = None,
+        layer_filter: str = 'published',
         *,
         published_boxes: bool = False,
     ) -> None:
@@ -58,9 +62,14 @@ class AttentionAffinity(nn.Module):
         ):
             if count is not None and count < 1:
                 raise ValueError(f'{name}={count} must be at least 1')
+        if layer_filter not in LAYER_FILTERS:
+            raise ValueError(
+                f'layer_filter={layer_filter!r} must be one of {LAYER_FILTERS}'
+            )
         self.layers = layers
         self.relation_layers = relation_layers
         self.layer_weights = layer_weights
+        self.layer_filter = layer_filter
         self.box_threshold = box_threshold
         self.rounds = rounds
         self.published_boxes = published_boxes
@@ -97,7 +106,9 @@ class AttentionAffinity(nn.Module):
             attention = self._last(attention, 'layers').float().mean(0)
         else:
             attention = select_layers(
-                self._last(attention, 'relation_layers'), relation
+                self._last(attention, 'relation_layers'),
+                relation,
+                self.layer_filter,
             )
         affinity = sinkhorn_affinity(attention, self.rounds)
         boxes = box_mask(

@@ -125,6 +125,15 @@ class TrainingFreeCAMHead(TrainingFreeHead):
             absent classes may have any finite values.
         """
 
+    def normalized_cams(
+        self,
+        tokens: CLIPTokens,
+        text: Tensor,
+        labels: Sequence[tuple[int, ...]],
+    ) -> Tensor:
+        """Compute :meth:`cams` and scale them to [0, 1]."""
+        return normalize_cam(self.cams(tokens, text, labels))
+
     def predict(
         self, inputs: tuple, batch_img_metas: list[dict], test_cfg: ConfigType
     ) -> Tensor:
@@ -156,7 +165,7 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         tokens = find_tokens(inputs, type(self).__name__)
         text = self._text()
         with torch.autocast(text.device.type, enabled=False):
-            cams = normalize_cam(self.cams(tokens, text.float(), labels))
+            cams = self.normalized_cams(tokens, text.float(), labels)
             if self.affinity is not None:
                 cams = normalize_cam(self.affinity(cams, tokens))
         return cams

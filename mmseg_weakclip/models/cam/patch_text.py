@@ -14,6 +14,7 @@ from mmseg_weakclip.models.clip.text_bank import (
     check_open_vocabulary,
 )
 from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
+from mmseg_weakclip.models.refine.cam import normalize_cam
 
 from .base import TrainingFreeCAMHead, TrainingFreeHead
 
@@ -40,14 +41,14 @@ def remove_redundancy(similarity: Tensor, class_similarity: Tensor) -> Tensor:
     return weighted - weighted.mean(-1, keepdim=True)
 
 
-def patch_text_similarity(
+def token_text_similarity(
     tokens: CLIPTokens,
     text: Tensor,
     norm_axis: str = 'channel',
     *,
     redundancy: bool = False,
-) -> Tensor:
-    """Return the similarity of each patch to each text.
+) -> tuple[Tensor, Tensor]:
+    """Return the similarities of patches and of the class token to texts.
 
     Args:
         tokens: Output of CLIP.
@@ -60,7 +61,8 @@ def patch_text_similarity(
             :func:`remove_redundancy`.
 
     Returns:
-        (B, M, h, w), float32.
+        Those of the patches, (B, M, h, w), and of the class token, (B, M, 1),
+        both float32.
 
     Raises:
         ValueError: ``norm_axis`` is not allowed.
@@ -72,8 +74,25 @@ def patch_text_similarity(
     similarity = features @ text.T
     if redundancy:
         similarity = remove_redundancy(similarity, similarity[:, 0])
+    similarity = similarity.transpose(1, 2)
     grid = tokens.patch_embeddings.shape[2:]
-    return similarity[:, 1:].transpose(1, 2).unflatten(2, grid)
+    return similarity[..., 1:].unflatten(2, grid), similarity[..., :1]
+
+
+def patch_text_similarity(
+    tokens: CLIPTokens,
+    text: Tensor,
+    norm_axis: str = 'channel',
+    *,
+    redundancy: bool = False,
+) -> Tensor:
+    """Return the similarity of each patch to each text, (B, M, h, w).
+
+    See :func:`token_text_similarity`.
+    """
+    return token_text_similarity(
+        tokens, text, norm_axis, redundancy=redundancy
+    )[0]
 
 
 def _check_axis(norm_axis: str) -> None:
@@ -93,6 +112,9 @@ class PatchTextCAMHead(TrainingFreeCAMHead):
         norm_axis: ``'channel'`` or ``'token'``; see
             :func:`patch_text_similarity`.
         redundancy: Whether the mean over all texts is subtracted.
+        class_token_extremes: Whether the class token's similarity counts
+            among the extremes by which a CAM is normalised, as in ExCEL's
+            code.
         kwargs: Other arguments of :class:`TrainingFreeCAMHead`.
     """
 
@@ -101,12 +123,14 @@ class PatchTextCAMHead(TrainingFreeCAMHead):
         *args,
         norm_axis: str = 'channel',
         redundancy: bool = True,
+        class_token_extremes: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
         _check_axis(norm_axis)
         self.norm_axis = norm_axis
         self.redundancy = redundancy
+        self.class_token_extremes = class_token_extremes
 
     def cams(
         self,
@@ -115,10 +139,28 @@ class PatchTextCAMHead(TrainingFreeCAMHead):
         labels: Sequence[tuple[int, ...]],
     ) -> Tensor:
         """Compute :func:`patch_text_similarity` of the classes."""
-        similarity = patch_text_similarity(
+        return self._similarities(tokens, text)[0]
+
+    def normalized_cams(
+        self,
+        tokens: CLIPTokens,
+        text: Tensor,
+        labels: Sequence[tuple[int, ...]],
+    ) -> Tensor:
+        """Compute :meth:`cams` and scale them to [0, 1]."""
+        maps, token = self._similarities(tokens, text)
+        return normalize_cam(
+            maps, others=token if self.class_token_extremes else None
+        )
+
+    def _similarities(
+        self, tokens: CLIPTokens, text: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        maps, token = token_text_similarity(
             tokens, text, self.norm_axis, redundancy=self.redundancy
         )
-        return similarity[:, : self.num_classes - 1]
+        count = self.num_classes - 1
+        return maps[:, :count], token[:, :count]
 
 
 @MODELS.register_module()

@@ -7,6 +7,9 @@ The words stand in ``words.json``. Sources of its tables:
     template was chosen there for its flat scores over the classes of one
     image. Its background words are ``voc`` and ``coco``; the list for COCO
     lacks the words that name a COCO class or a part of one.
+``clipes_coco_published``
+    The same words with the names of COCO's classes as the code of CLIP-ES,
+    WeCLIP and ExCEL spells them: VOC's for five of them, and ``sknowboard``.
 ``clims``, ``clims_released``
     CLIMS, CVPR 2022; its released code has ``player`` for ``person``,
     without a reason.

@@ -245,15 +245,27 @@ class IntraCorrelationHead(BaseDecodeHead):
 
     @torch.no_grad()
     def _relation_target(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return class ids of patches, (B, h, w)."""
+        """Return class ids of patches, (B, h, w).
+
+        The network's own prediction is that of pixels, as published, of which
+        the grid takes its share: it has the labels' place.
+        """
         size = logits.shape[2:]
-        small = F.interpolate(labels[:, None].float(), size, mode='nearest')
-        small = small[:, 0].long()
+        small = _sample_grid(labels, size)
         start = self.self_target_start
         if start is None or _iteration() < start:
             return small
         padding = small == self.ignore_index
-        return logits.argmax(1).masked_fill(padding, self.ignore_index)
+        pixels = F.interpolate(logits, labels.shape[1:], mode='bilinear')
+        own = _sample_grid(pixels.argmax(1), size)
+        return own.masked_fill(padding, self.ignore_index)
+
+
+def _sample_grid(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the nearest class ids of a grid, (B, h, w)."""
+    # In float32 all ids below 2^24 are exact.
+    small = F.interpolate(labels[:, None].float(), size, mode='nearest')
+    return small[:, 0].long()
 
 
 def _iteration() -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mmseg_weakclip.models.cam.attention_affinity import AttentionAffinity
 from mmseg_weakclip.models.cam.grad_cam import softmax_grad_cam
-from mmseg_weakclip.models.cam.patch_text import patch_text_similarity
+from mmseg_weakclip.models.cam.patch_text import token_text_similarity
 from mmseg_weakclip.models.clip.similarity import positive_softmax
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.clip.vit import to_map
@@ -33,12 +33,15 @@ class ClassMaps(nn.Module):
         norm_axis: ``'channel'`` or ``'token'``, as in ExCEL's code; see
             :func:`patch_text_similarity`.
         redundancy: Whether the mean over all texts is subtracted.
+        class_token_extremes: Whether the class token's similarity counts
+            among the extremes by which a map is normalised, as in ExCEL's
+            code.
         min_support: A present class whose similarity does not exceed this on
             any patch is treated as absent: crops can lose objects, and
             min-max would amplify the remaining noise. With ``redundancy``, 0
             is the mean over all texts. None keeps all, as published.
         grad_cam: Arguments of :func:`softmax_grad_cam`, which then replaces
-            patch-text similarity (WeCLIP); the three options above do not
+            patch-text similarity (WeCLIP); the four options above do not
             apply to it.
         calibrate: Whether a learnt relation changes the dense stream, as in
             ExCEL; else it only selects the attention maps, as in WeCLIP.
@@ -51,6 +54,7 @@ class ClassMaps(nn.Module):
         affinity: ConfigType | None = None,
         norm_axis: str = 'channel',
         redundancy: bool = True,
+        class_token_extremes: bool = False,
         min_support: float | None = 0.0,
         grad_cam: ConfigType | None = None,
         calibrate: bool = True,
@@ -62,6 +66,7 @@ class ClassMaps(nn.Module):
         )
         self.norm_axis = norm_axis
         self.redundancy = redundancy
+        self.class_token_extremes = class_token_extremes
         self.min_support = min_support
         self.grad_cam = grad_cam
         self.calibrate = calibrate
@@ -113,12 +118,16 @@ class ClassMaps(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         ids = pad_labels(labels, text.device)
         rows = torch.arange(len(ids), device=ids.device)[:, None]
-        maps = self._every_map(tokens, text, labels)[rows, ids.clamp(min=0)]
+        chosen = rows, ids.clamp(min=0)
+        every, token = self._every_map(tokens, text, labels)
+        maps = every[chosen]
         checked = self.grad_cam is None and not in_view
         if self.min_support is not None and checked:
             support = maps.amax((-2, -1)) > self.min_support
             ids = ids.masked_fill(~support, -1)
-        maps = normalize_cam(maps)
+        maps = normalize_cam(
+            maps, others=None if token is None else token[chosen]
+        )
         if self.affinity is not None:
             maps = normalize_cam(self.affinity(maps, tokens, relation))
         return maps * (ids >= 0)[..., None, None], ids
@@ -128,15 +137,21 @@ class ClassMaps(nn.Module):
         tokens: CLIPTokens,
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
-    ) -> Tensor:
-        """Return maps of all texts, not normalised, (B, M, h, w)."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return maps of all texts, not normalised, (B, M, h, w).
+
+        With ``class_token_extremes`` the values of the class token follow,
+        (B, M, 1).
+        """
         if self.grad_cam is None:
-            return patch_text_similarity(
+            maps, token = token_text_similarity(
                 tokens, text, self.norm_axis, redundancy=self.redundancy
             )
-        return softmax_grad_cam(
+            return maps, token if self.class_token_extremes else None
+        maps = softmax_grad_cam(
             tokens, text, labels, self.num_foreground, **self.grad_cam
         )
+        return maps, None
 
 
 def pad_labels(

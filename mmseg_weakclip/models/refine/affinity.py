@@ -52,24 +52,42 @@ def sinkhorn_affinity(
         return torch.linalg.matrix_power(affinity, power)
 
 
-def select_layers(attention: Tensor, relation: Tensor) -> Tensor:
-    """Keep the attention maps that agree with a learnt relation.
+LAYER_FILTERS = ('published', 'agreement')
 
-    Refinement module of WeCLIP (CVPR 2024), image by image: with d_l =
-    sum_ij (G_ij - A_l,ij), the layers with d_l at most the mean of all d are
-    averaged, and the mean is weighted by G, element by element.
+
+def select_layers(
+    attention: Tensor, relation: Tensor, layer_filter: str = 'published'
+) -> Tensor:
+    """Average some attention maps, and weigh them by a learnt relation.
+
+    Refinement module of WeCLIP (CVPR 2024), image by image: the mean of the
+    chosen layers is weighted by the relation G, element by element. Two rules
+    choose among the maps A_l:
+
+    - ``'published'``: with d_l = sum_ij (G_ij - A_l,ij), the layers with d_l
+      at most the mean of all d. G cancels on both sides, so it has no say:
+      these are the layers whose patches attend to patches, rather than to the
+      class token, at least as much as the layers do on average.
+    - ``'agreement'``: what the paper describes, layers that agree with G.
+      With a_l the mean over i of the cosine between rows i of A_l and G, the
+      layers with a_l at least the mean of all a.
 
     Args:
         attention: Attention maps of k layers without the class token,
             (k, B, N, N).
         relation: Learnt relation G in [0, 1], (B, N, N).
+        layer_filter: The rule.
 
     Returns:
         float32, (B, N, N), for :func:`sinkhorn_affinity`.
 
     Raises:
-        ValueError: The shapes do not match.
+        ValueError: The shapes do not match, or there is no such rule.
     """
+    if layer_filter not in LAYER_FILTERS:
+        raise ValueError(
+            f'layer_filter={layer_filter!r} must be one of {LAYER_FILTERS}'
+        )
     if attention.shape[1:] != relation.shape:
         raise ValueError(
             f'attention of layers {tuple(attention.shape)} and a relation '
@@ -77,11 +95,25 @@ def select_layers(attention: Tensor, relation: Tensor) -> Tensor:
         )
     with torch.autocast(attention.device.type, enabled=False):
         attention, relation = attention.float(), relation.float()
-        distance = (relation - attention).sum((2, 3))  # (k, B)
-        # One layer is always at most the mean, but for rounding: the least.
-        bound = distance.mean(0).maximum(distance.amin(0))
-        kept = (distance <= bound).float()[..., None, None]
+        worth = torch.stack(  # (k, B)
+            [
+                _row_agreement(layer, relation)
+                if layer_filter == 'agreement'
+                else layer.sum((1, 2))
+                for layer in attention
+            ]
+        )
+        # One layer always has the mean or more, but for rounding: the best.
+        bound = worth.mean(0).minimum(worth.amax(0))
+        kept = (worth >= bound).float()[..., None, None]
         return (attention * kept).sum(0) / kept.sum(0) * relation
+
+
+def _row_agreement(attention: Tensor, relation: Tensor) -> Tensor:
+    """Return the mean cosine between rows of two maps (B, N, N), (B,)."""
+    products = (attention * relation).sum(2)
+    lengths = attention.norm(dim=2) * relation.norm(dim=2)
+    return (products / lengths.clamp(min=EPS)).mean(1)
 
 
 def refine_by_affinity(

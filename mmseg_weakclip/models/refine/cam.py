@@ -10,7 +10,10 @@ from torch import Tensor
 
 
 def normalize_cam(
-    cam: Tensor, mode: str = 'minmax', eps: float = 1e-6
+    cam: Tensor,
+    mode: str = 'minmax',
+    eps: float = 1e-6,
+    others: Tensor | None = None,
 ) -> Tensor:
     """Scale each map to [0, 1] by its own extremes.
 
@@ -23,6 +26,8 @@ def normalize_cam(
             (Relative, since gradients of a confident class are tiny.) In mode
             ``'max'`` the range starts at 0, so a positive constant becomes
             one.
+        others: Further values of each map that count among its extremes,
+            such as that of the class token, shape (..., n).
 
     Returns:
         Shape of ``cam``. NaN stays NaN.
@@ -30,14 +35,18 @@ def normalize_cam(
     Raises:
         ValueError: ``mode`` is unknown.
     """
-    scale = cam.abs().amax((-2, -1), keepdim=True)
+    values = cam.flatten(-2)
+    if others is not None:
+        values = torch.cat([values, others], -1)
+    top = values.amax(-1)[..., None, None]
+    scale = values.abs().amax(-1)[..., None, None]
     if mode == 'minmax':
-        cam = cam - cam.amin((-2, -1), keepdim=True)
+        least = values.amin(-1)[..., None, None]
+        cam, top = cam - least, top - least
     elif mode == 'max':
-        cam = cam.clamp(min=0)
+        cam, top = cam.clamp(min=0), top.clamp(min=0)
     else:
         raise ValueError(f"mode must be 'minmax' or 'max', got {mode!r}")
-    top = cam.amax((-2, -1), keepdim=True)
     flat = top <= eps * scale
     return torch.where(flat, 0, cam / torch.where(flat, 1, top))
 

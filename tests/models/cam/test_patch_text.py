@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -39,19 +41,34 @@ def test_redundancy_removal_equals_feature_surgery(device):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('with_class', [False, True])
 @pytest.mark.parametrize('axis', ['channel', 'token'])
-def test_scores_by_hand(device, text_cfg, make_features, make_metas, axis):
-    head = make_head(device, text_cfg, norm_axis=axis, redundancy=False)
-    features = make_features(dense='maskclip')
+def test_scores_by_hand(
+    device, text_cfg, make_features, make_metas, axis, with_class
+):
+    head = make_head(
+        device,
+        text_cfg,
+        norm_axis=axis,
+        redundancy=False,
+        class_token_extremes=with_class,
+    )
+    *levels, tokens = make_features(dense='maskclip')
+    # Of class 0, and so above all patches there.
+    token = 20 * head.text()[:1].expand(2, -1)
+    features = *levels, replace(tokens, class_embedding=token)
     scores = head.predict(features, make_metas((1, 3), (2,)), None)
     assert scores.shape == (2, 4, 40, 56)
     tokens = features[-1]
     patches = tokens.patch_embeddings.flatten(2).transpose(1, 2)
     whole = torch.cat([tokens.class_embedding[:, None], patches], 1)
     unit = F.normalize(whole, dim=-1 if axis == 'channel' else 1)
-    cams = (unit @ head.text().T)[:, 1:, :3].transpose(1, 2)
-    low, high = cams.amin(-1, keepdim=True), cams.amax(-1, keepdim=True)
+    every = (unit @ head.text().T)[..., :3].transpose(1, 2)
+    cams = every[..., 1:]
+    among = every if with_class else cams
+    low, high = among.amin(-1, keepdim=True), among.amax(-1, keepdim=True)
     cams = ((cams - low) / (high - low)).unflatten(2, (5, 7))
+    assert (cams[:, 0].amax() < 0.999) == with_class
     expected = F.interpolate(cams, (40, 56), mode='bilinear')
     assert torch.allclose(scores[0, 1], expected[0, 0], atol=1e-5)
     assert torch.allclose(scores[0, 3], expected[0, 2], atol=1e-5)

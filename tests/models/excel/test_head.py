@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.logging import MessageHub
 
 from mmseg_weakclip.models.clip.similarity import (
@@ -206,7 +207,11 @@ def test_own_prediction_becomes_the_target(
             losses_of(head, features, make_samples((1, 3), (2,)))['loss_div']
         )
     assert losses[0] != losses[1]
-    own = head(features).argmax(1)
+    # Of pixels, then every eighth of them: not the argmax at the patches.
+    logits = head(features)
+    pixels = F.interpolate(logits, (40, 56), mode='bilinear').argmax(1)
+    own = pixels[:, ::8, ::8]
+    assert (own != logits.argmax(1)).any()
     scores = head._relation_scores(head.adapter(features[-1]))
     expected = head.diversity_loss(scores.sigmoid(), own)
     assert torch.allclose(losses[1], expected)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -49,6 +51,40 @@ def test_maps_are_those_of_all_classes(make_features, text):
     assert torch.allclose(maps[0], every[0, [0, 2]])
     assert torch.allclose(maps[1, 0], every[1, 1])
     assert (maps[1, 1] == 0).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('axis', ['channel', 'token'])
+def test_class_token_among_the_extremes(make_features, text, axis):
+    """ExCEL's code: min-max over all tokens, then the class token goes."""
+    tokens = make_features()[-1]
+    # Of the text of class 0, and so above all patches there.
+    token = 20 * text[:1].expand(2, -1)
+    tokens = replace(tokens, class_embedding=token)
+    patches = tokens.patch_embeddings.flatten(2).transpose(1, 2)
+    features = torch.cat([tokens.class_embedding[:, None], patches], 1)
+    features = features / features.norm(
+        dim=2 if axis == 'channel' else 1, keepdim=True
+    )
+    similarity = features @ text.T
+    weights = (2 * similarity[:, :1]).softmax(-1)
+    similarity = similarity * weights / weights.mean(-1, keepdim=True)
+    similarity = similarity - similarity.mean(-1, keepdim=True)
+    low, high = similarity.amin(1, True), similarity.amax(1, True)
+    expected = ((similarity - low) / (high - low))[:, 1:]
+    module = ClassMaps(
+        3, norm_axis=axis, class_token_extremes=True, **KEEP_ALL
+    )
+    maps, _ = module(tokens, text, LABELS)
+    for image, own in enumerate(LABELS):
+        for place, label in enumerate(own):
+            assert torch.allclose(
+                maps[image, place].flatten(),
+                expected[image, :, label],
+                atol=1e-5,
+            )
+    plain, _ = ClassMaps(3, norm_axis=axis, **KEEP_ALL)(tokens, text, LABELS)
+    assert not torch.allclose(maps, plain, atol=1e-2)
 
 
 @torch.no_grad()

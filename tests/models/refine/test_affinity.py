@@ -162,18 +162,73 @@ def test_select_layers_by_hand(device):
     assert torch.allclose(ours[0].cpu(), expected)
 
 
-def test_select_layers_image_by_image(device):
+RULES = pytest.mark.parametrize('rule', ['published', 'agreement'])
+
+
+@RULES
+def test_select_layers_image_by_image(device, rule):
     attention = torch.rand(4, 3, 6, 6, device=device)
     relation = torch.rand(3, 6, 6, device=device)
-    together = select_layers(attention, relation)
+    together = select_layers(attention, relation, rule)
     for index in range(3):
         part = slice(index, index + 1)
-        alone = select_layers(attention[:, part], relation[part])
+        alone = select_layers(attention[:, part], relation[part], rule)
         assert torch.allclose(alone[0], together[index], atol=1e-6)
     same = attention[:1].expand(4, -1, -1, -1)
     assert torch.allclose(
-        select_layers(same, relation), attention[0] * relation, atol=1e-6
+        select_layers(same, relation, rule),
+        attention[0] * relation,
+        atol=1e-6,
     )
+
+
+@torch.no_grad()
+def test_the_relation_has_no_say_in_the_published_rule(device):
+    """It weighs the mean, but whichever it is, the same layers are chosen."""
+    attention = torch.rand(5, 1, 6, 6, device=device)
+    chosen = [
+        select_layers(attention, relation) / relation
+        for relation in torch.rand(4, 1, 6, 6, device=device) + 0.5
+    ]
+    for other in chosen[1:]:
+        assert torch.allclose(other, chosen[0], atol=1e-6)
+    heavy = [k for k in range(5) if attention[k].sum() >= attention.sum() / 5]
+    assert torch.allclose(chosen[0], attention[heavy].mean(0), atol=1e-6)
+
+
+def test_agreement_by_hand(device):
+    """Cosines of rows: alike (1, 1), crossed (0, 0) and half (1, 0)."""
+    relation = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    alike = torch.tensor([[0.2, 0.0], [0.0, 0.4]])
+    crossed = torch.tensor([[0.0, 9.0], [9.0, 0.0]])
+    half = torch.tensor([[0.3, 0.0], [0.6, 0.0]])
+    attention = torch.stack([alike, crossed, half])[:, None].to(device)
+    ours = select_layers(attention, relation[None].to(device), 'agreement')
+    # The mean is 0.5, so half of the rows are enough.
+    expected = (alike + half) / 2 * relation
+    assert torch.allclose(ours[0].cpu(), expected)
+    # By mass alone, as published, the crossed one would be the only one.
+    other = select_layers(attention, relation[None].to(device))
+    assert torch.allclose(other[0].cpu(), crossed * relation)
+
+
+def test_agreement_is_blind_to_the_scale_of_a_layer(device):
+    attention = torch.rand(4, 2, 6, 6, device=device)
+    relation = torch.rand(2, 6, 6, device=device)
+    scale = torch.tensor([0.1, 2.0, 12.0, 1.0], device=device)
+    rows = torch.nn.functional.cosine_similarity(
+        attention, relation.expand_as(attention), dim=-1
+    ).mean(-1)
+    kept = (rows >= rows.mean(0)).float()[..., None, None]
+    scaled = attention * scale[:, None, None, None]
+    expected = (scaled * kept).sum(0) / kept.sum(0) * relation
+    ours = select_layers(scaled, relation, 'agreement')
+    assert torch.allclose(ours, expected, atol=1e-5)
+
+
+def test_unknown_rule_is_named():
+    with pytest.raises(ValueError, match="layer_filter='best'"):
+        select_layers(torch.rand(2, 1, 3, 3), torch.rand(1, 3, 3), 'best')
 
 
 def test_select_layers_wants_one_relation_an_image(device):

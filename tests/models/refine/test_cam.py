@@ -44,6 +44,21 @@ def test_constant_maps_become_zero(device):
     assert (normalize_cam(-cam.abs(), mode='max') == 0).all()
 
 
+def test_other_values_count_among_the_extremes(device):
+    """A class token of 10 or -2 beside a map in 0..6, by hand."""
+    cam = torch.tensor([[[0.0, 3.0]], [[0.0, 6.0]]], device=device)
+    others = torch.tensor([[10.0], [-2.0]], device=device)
+    expected = torch.tensor([[[0.0, 0.3]], [[0.25, 1.0]]], device=device)
+    found = normalize_cam(cam, others=others)
+    torch.testing.assert_close(found, expected)
+    largest = torch.tensor([[[0.0, 0.3]], [[0.0, 1.0]]], device=device)
+    found = normalize_cam(cam, 'max', others=others)
+    torch.testing.assert_close(found, largest)
+    # Between the extremes of a map they change nothing.
+    found = normalize_cam(cam, others=torch.ones_like(others))
+    assert torch.equal(found, normalize_cam(cam))
+
+
 def test_nan_is_not_hidden():
     cam = torch.rand(1, 2, 3, 3)
     cam[0, 1, 1, 1] = float('nan')
