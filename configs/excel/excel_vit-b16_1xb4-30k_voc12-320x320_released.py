@@ -1,10 +1,10 @@
 # The published code where it departs from the paper, or from what was meant:
 # channels normalised over tokens, the class token among the extremes of a map,
-# maps of classes that a crop has lost kept, attention maps summed over heads in
-# five blocks of six, boxes from maps of 8 bits and without their last row and
-# column, similarity centred over the batch, black and supervised padding. Left
-# out: the hidden states that in-place sums overwrite before the adapter sees
-# them, and crops chosen by pixel truth.
+# maps of classes that a crop has lost kept, attention maps summed over heads
+# in five blocks of six, boxes from maps of 8 bits and without their last row
+# and column, similarity centred over the batch, black and supervised padding.
+# Left out: the hidden states that in-place sums overwrite before the adapter
+# sees them, and crops chosen by pixel truth.
 _base_ = './excel_vit-b16_1xb4-30k_voc12-320x320.py'
 
 model = dict(

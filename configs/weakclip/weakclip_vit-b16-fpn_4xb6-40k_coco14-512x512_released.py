@@ -1,5 +1,5 @@
-# The behaviour of the published code for COCO: the head over COCO's 91 ids, and
-# what the released config of VOC has.
+# The behaviour of the published code for COCO: the head over COCO's 91 ids,
+# and what the released config of VOC has.
 _base_ = [
     '../_base_/models/weakclip_vit-b16_released.py',
     '../_base_/datasets/coco14_seeds.py',

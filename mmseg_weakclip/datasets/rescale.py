@@ -26,7 +26,9 @@ class RandomRescale(BaseTransform):
         ValueError: The range is empty or not positive.
     """
 
-    def __init__(self, ratio_range: tuple[float, float], **kwargs: Any) -> None:
+    def __init__(
+        self, ratio_range: tuple[float, float], **kwargs: Any
+    ) -> None:
         least, largest = ratio_range
         if not 0 < least <= largest:
             raise ValueError(

@@ -185,7 +185,7 @@ class PseudoMaskWriter(BaseMetric):
         if not all(isinstance(view, Tensor) for view in inputs):
             raise ValueError(
                 "PseudoMaskWriter has colors='input', but the test makes "
-                "several views of an image: run it without --tta, or set "
+                'several views of an image: run it without --tta, or set '
                 "colors='file'"
             )
         return inputs

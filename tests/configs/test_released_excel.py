@@ -102,9 +102,7 @@ def views(cfg, shape=(375, 500)):
     loads = [t for t in cfg.tta_pipeline if t['type'] == 'TestTimeAug']
     loads[0]['transforms'][2:] = []
     image = np.zeros((*shape, 3), np.uint8)
-    results = Compose(loads)(
-        dict(img=image, img_shape=shape, ori_shape=shape)
-    )
+    results = Compose(loads)(dict(img=image, img_shape=shape, ori_shape=shape))
     return [
         (*size, bool(flip))
         for size, flip in zip(results['img_shape'], results['flip'])
@@ -215,10 +213,12 @@ def spoken(cfg, names):
     ],
 )
 def test_names_of_coco(load, name, folder):
-    """As the published prompts spell them, slip among them; ours in English."""
+    """As the published prompts spell them, slip and all; ours in English."""
     ours = spoken(load(name, folder), COCO_NAMES)
     published = spoken(load(f'{name}_released', folder), COCO_NAMES)
-    differ = {key: published[key] for key in ours if ours[key] != published[key]}
+    differ = {
+        key: words for key, words in published.items() if words != ours[key]
+    }
     assert differ == {
         'motorcycle': ('motorbike',),
         'airplane': ('aeroplane',),

@@ -1,6 +1,6 @@
 # CLIP's rate is multiplied by 0 instead of freezing it: the cosine's floor
-# lifts 0 to 1e-6, which moves every weight of CLIP; and the adapter, whose name
-# begins with `backbone`, is as good as untrained.
+# lifts 0 to 1e-6, which moves every weight of CLIP; and the adapter, whose
+# name begins with `backbone`, is as good as untrained.
 _base_ = './weakclip_20k.py'
 
 optim_wrapper = dict(
