@@ -18,7 +18,7 @@ model = dict(
 train_cfg = dict(max_iters=100000, val_interval=10000)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, end=201, by_epoch=False),
-    dict(type='ConstantLR', factor=1 - 200 / 100000, begin=200,
+    dict(type='ConstantLR', factor=1 - 200 / 100000, begin=200, end=100001,
          by_epoch=False),
     dict(type='PolyLR', eta_min=0., power=1., begin=200, end=100001,
          by_epoch=False),

@@ -25,7 +25,8 @@ optim_wrapper = dict(optimizer=dict(lr=2e-3))
 train_cfg = dict(max_iters=80000)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, end=51, by_epoch=False),
-    dict(type='ConstantLR', factor=1 - 50 / 80000, begin=50, by_epoch=False),
+    dict(type='ConstantLR', factor=1 - 50 / 80000, begin=50, end=80001,
+         by_epoch=False),
     dict(type='PolyLR', eta_min=0., power=1., begin=50, end=80001,
          by_epoch=False),
 ]

@@ -60,8 +60,11 @@ def test_learning_rates(load, name, form, warm_up, length, rate):
         optimizer.step()
         for scheduler in schedulers:
             scheduler.step()
-    poly = cfg.param_scheduler[-1]
+    constant, poly = cfg.param_scheduler[1:]
     assert (poly.begin, poly.end, poly.power) == (warm_up, length + 1, 1)
+    # Without an end the runner would give it the training's, and take the
+    # factor back in the last iteration.
+    assert constant.end == poly.end
 
 
 @pytest.mark.parametrize('name', TRAINED)

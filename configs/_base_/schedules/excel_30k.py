@@ -11,7 +11,8 @@ optim_wrapper = dict(
 # its end on. mmengine's schedules reach their last value at end - 1.
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, end=51, by_epoch=False),
-    dict(type='ConstantLR', factor=1 - 50 / 30000, begin=50, by_epoch=False),
+    dict(type='ConstantLR', factor=1 - 50 / 30000, begin=50, end=30001,
+         by_epoch=False),
     dict(type='PolyLR', eta_min=0., power=1., begin=50, end=30001,
          by_epoch=False),
 ]
