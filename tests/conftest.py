@@ -23,6 +23,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from pretend_cuda import pretend_cuda
 from yapf.yapflib.yapf_api import FormatCode
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
@@ -34,8 +35,6 @@ from mmseg_weakclip.common.workers import may_have_gpus
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get('MMSEG_WEAKCLIP_DATA', ROOT / '../shared/data'))
-
-DEVICES = ['cpu', *['cuda'] * torch.cuda.is_available()]
 
 # Processes of pytest-xdist share the processors; so do the tools they call.
 PROCESSES = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
@@ -92,10 +91,13 @@ def _scope_and_seed():
     MMLogger._instance_dict.clear()
 
 
-@pytest.fixture(params=DEVICES)
-def device(request) -> torch.device:
-    """Each device that there is."""
-    return torch.device(request.param)
+@pytest.fixture(params=['cpu', 'cuda'])
+def device(request) -> Iterator[torch.device]:
+    """The CPU, then CUDA: where there is none, a device that pretends."""
+    with contextlib.ExitStack() as stack:
+        if request.param == 'cuda' and not torch.cuda.is_available():
+            stack.enter_context(pretend_cuda())
+        yield torch.device(request.param)
 
 
 @pytest.fixture(scope='session')

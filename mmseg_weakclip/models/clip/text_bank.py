@@ -118,16 +118,27 @@ class TextBank(BaseModule):
             p.requires_grad for p in self.parameters()
         ):
             return self.encode()
-        device = self.name_bytes.device
-        if self._kept is None or self._kept.device != device:
-            with torch.no_grad():
+        if self._kept is None:
+            # They outlive this call, and must not depend on its precision.
+            device = self.name_bytes.device.type
+            with torch.no_grad(), torch.autocast(device, enabled=False):
                 self._kept = self.encode()
         return self._kept
 
     def train(self, mode: bool = True) -> 'TextBank':  # noqa: FBT001, FBT002
-        """Set the mode and drop the cached embeddings."""
-        self._kept = None
+        """Set the mode; embeddings of a trained bank are not kept.
+
+        A training loop calls this in every iteration, between which a frozen
+        bank does not change.
+        """
+        if any(p.requires_grad for p in self.parameters()):
+            self._kept = None
         return super().train(mode)
+
+    def _apply(self, *args, **kwargs) -> 'TextBank':
+        """Move or convert the bank, as ``to`` and ``half`` do."""
+        self._kept = None
+        return super()._apply(*args, **kwargs)
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args

@@ -118,9 +118,50 @@ def test_kept_until_something_changes(clip_file):
     assert bank().requires_grad  # with gradients nothing is kept
 
 
-def test_template_text_is_kept_while_others_train(clip_file):
-    bank = TemplateText(MODEL, clip_file, names=NAMES).train()
-    assert bank() is bank()
+def count_encodings(bank, monkeypatch) -> list:
+    """A list that grows with every encoding."""
+    calls, encode = [], bank.encode
+
+    def counted():
+        calls.append(bank.training)
+        return encode()
+
+    monkeypatch.setattr(bank, 'encode', counted)
+    return calls
+
+
+def test_template_text_is_kept_while_others_train(clip_file, monkeypatch):
+    """Through mmengine's loop, which calls train() in every iteration."""
+    bank = TemplateText(MODEL, clip_file, names=NAMES)
+    calls = count_encodings(bank, monkeypatch)
+    for _ in range(3):
+        bank.train()
+        bank()
+    bank.eval()
+    bank()
+    assert len(calls) == 1
+    bank.to(torch.float64)
+    assert bank().dtype == torch.float64
+    assert len(calls) == 2
+
+
+def test_trained_prompts_are_not_kept(clip_file, monkeypatch):
+    bank = PromptText(MODEL, clip_file, names=NAMES)
+    calls = count_encodings(bank, monkeypatch)
+    for _ in range(3):
+        bank.train()
+        bank()
+    assert len(calls) == 3
+
+
+def test_what_is_kept_has_full_precision(clip_file):
+    """It is used after the autocast in which it was first needed."""
+    bank = TemplateText(MODEL, clip_file, names=NAMES)
+    with torch.autocast('cpu', torch.bfloat16):
+        kept = bank()
+    assert kept.dtype == torch.float32
+    other = TemplateText(MODEL, clip_file, names=NAMES)
+    assert torch.equal(kept, other())
 
 
 def test_names_travel_with_checkpoints(clip_file):

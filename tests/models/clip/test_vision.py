@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.runner.checkpoint import load_state_dict
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from mmseg_weakclip.models.clip import vision
 from mmseg_weakclip.models.clip.vision import VisionTower, interpolate_position
 from mmseg_weakclip.models.clip.vit import CLIPViT
 from mmseg_weakclip.models.clip.weights import load_clip
@@ -159,3 +161,32 @@ def test_position_table_is_made_again_when_weights_are_loaded_by_name():
     assert torch.equal(vit(image)[0], again(image)[0])
     plain = CLIPViT('toyclip', 'toyland')
     assert not torch.allclose(vit(image)[0], plain(image)[0], atol=1e-3)
+
+
+@pytest.mark.parametrize('most', [1, 2 * 3 * 25, 5 * 3 * 25, 2**26])
+def test_mean_attention_in_parts(device, monkeypatch, most):
+    """Whatever fits at a time; the last part may be smaller."""
+    monkeypatch.setattr(vision, 'MOST_SCORES', most)
+    qkv = vision.Projected(*torch.randn(3, 3, 12, 25, 8, device=device))
+    scores = torch.einsum('bhnd,bhmd->bhnm', qkv.query, qkv.key) / 8**0.5
+    expected = scores.softmax(-1).mean(1)
+    assert torch.allclose(vision.mean_attention(qkv), expected, atol=1e-6)
+
+
+class Largest(TorchDispatchMode):
+    """Knows the largest tensor that is made."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        self.numel = max(self.numel, getattr(made, 'numel', int)())
+        return made
+
+
+def test_mean_attention_of_large_images_is_small():
+    """Twelve heads of 3,000 patches are twelve times a head's nine million."""
+    qkv = vision.Projected(*torch.randn(3, 1, 12, 3000, 8))
+    with Largest() as largest:
+        vision.mean_attention(qkv)
+    assert largest.numel == 7 * 3000**2 <= vision.MOST_SCORES

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from pretend_cuda import pretend_cuda
 
 from mmseg_weakclip.models.refine.boxes import box_mask
 
@@ -79,8 +80,25 @@ def test_longest_path_is_walked_to_its_end(device, backend, size):
     assert box_mask(cam.to(device), 0.4, backend).all()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason='CUDA has no steps')
+def test_looks_of_a_device_are_rare():
+    """2,399 steps may be needed at 60 x 80, but 20 are enough here."""
+    cam = torch.zeros(1, 60, 80)
+    cam[:, 10:30, 10:21] = 1
+    with pretend_cuda() as events:
+        boxes = box_mask(cam.to('cuda'), 0.4)
+        looks = sum(
+            count
+            for (line, what), count in events.waits.items()
+            if line.startswith('models/refine/boxes.py')
+        )
+        assert torch.equal(boxes.cpu(), box_mask(cam, 0.4))
+    assert looks == 2
+    assert events.of_package('launches').total() < 150
+
+
 def test_number_of_steps_is_enough_without_an_early_end(monkeypatch):
-    """As on a GPU, where nobody looks whether the boxes still grow."""
+    """A box that grows to the last step is not cut short by a look."""
     monkeypatch.setattr(torch, 'equal', lambda a, b: False)
     cam = torch.zeros(1, 11, 11)
     cam[:, ::2] = 1
