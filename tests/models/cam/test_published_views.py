@@ -85,9 +85,7 @@ def test_scores_are_those_of_the_published_steps(model, tmp_path, size):
     pipeline = read_config(RELEASED).tta_pipeline
     # Their place is taken by labels that are there.
     views = Compose([pipeline[0], pipeline[-1]])
-    sample = views(
-        dict(img_path=str(tmp_path / 'a.png'), image_labels=LABELS)
-    )
+    sample = views(dict(img_path=str(tmp_path / 'a.png'), image_labels=LABELS))
     data = pseudo_collate([sample])
     (found,) = CAMTTAModel(module=model).test_step(data)
     expected = naive(model, image)

@@ -80,9 +80,7 @@ def test_coco():
             loss_weight=1.25,
             tangent_below=None,
         ),
-        'ActivationAreaLoss': dict(
-            type='ActivationAreaLoss', loss_weight=0.2
-        ),
+        'ActivationAreaLoss': dict(type='ActivationAreaLoss', loss_weight=0.2),
     }
     assert cfg.optim_wrapper.optimizer.lr == 5e-4
     assert cfg.train_dataloader.batch_size == 16
