@@ -22,8 +22,9 @@ def sincos_position(
     """Return a fixed code of the column and the row of each patch.
 
     The first half of the channels codes the column, the other the row, as in
-    the published code of MAE and SegCLIP. Of D' channels of a half, the first D' / 2 are ``sin(place / 10000^(2 i / D'))``
-    and the others the cosines of the same.
+    the published code of MAE and SegCLIP. Of D' channels of a half, the first
+    D' / 2 are ``sin(place / 10000^(2 i / D'))`` and the others the cosines of
+    the same.
 
     Args:
         grid: Rows and columns (h, w).

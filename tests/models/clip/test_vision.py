@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from mmengine.runner.checkpoint import load_state_dict
 
-from mmseg_weakclip.models.clip.vision import VisionTower, interpolate_position
+from mmseg_weakclip.models.clip.position import interpolate_position
+from mmseg_weakclip.models.clip.vision import VisionTower
 from mmseg_weakclip.models.clip.vit import CLIPViT
 from mmseg_weakclip.models.clip.weights import load_clip
 
