@@ -258,13 +258,16 @@ class PatchTextHead(TrainingFreeHead):
             (B, K, H, W).
         """
         owners = iter(self._owners())
-        result, everything = None, None
+        result, everything, begun = None, None, set()
         for part in parts:
             if result is None:
                 shape = (len(part), self.num_classes, *part.shape[2:])
-                result = part.new_full(shape, -torch.inf)
+                result = part.new_empty(shape)
             for row, owner in zip(part.unbind(1), owners):
-                result[:, owner] = torch.maximum(result[:, owner], row)
+                if owner in begun:
+                    row = torch.maximum(result[:, owner], row)
+                result[:, owner] = row
+                begun.add(owner)
             if self.threshold is not None:
                 total = part.logsumexp(1)
                 if everything is not None:
@@ -274,8 +277,11 @@ class PatchTextHead(TrainingFreeHead):
             # log p = logit - logsumexp, so the best text is below the
             # threshold where it is below this. Finite, since resizing maps
             # would turn -inf into NaN.
-            bar = math.log(max(self.threshold, sys.float_info.min))
-            result[:, 0] = torch.maximum(result[:, 0], everything + bar)
+            lowest = max(self.threshold, sys.float_info.min)
+            bar = everything + math.log(lowest)
+            if 0 in begun:
+                bar = torch.maximum(result[:, 0], bar)
+            result[:, 0] = bar
         return result
 
     def _owners(self) -> list[int]:
