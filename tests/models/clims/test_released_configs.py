@@ -2,14 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
-from mmseg.registry import MODELS
+from mmseg.datasets.transforms import PackSegInputs
+from mmseg.registry import MODELS, TRANSFORMS
 
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.models.cam.classifier import CAMHead
 from mmseg_weakclip.models.clims.background_lists import background_lists
+from mmseg_weakclip.models.clims.critic import mask_regions, normalize_images
 
 CAM = 'cam/cam_r50_1xb16-5e_voc12-512x512_released'
 VOC = 'clims/clims_r50_1xb16-15e_voc12-512x512_released'
@@ -56,6 +59,35 @@ def test_critic_and_starting_point(name):
     assert head.critic.normalization == shown
     voc = name != COCO
     assert ('_released/' in cfg.load_from) == voc
+
+
+@CLIMS
+def test_padding_is_exactly_zero_for_the_network_and_the_critic(name):
+    cfg = read_config(name)
+    model = MODELS.build(cfg.model.data_preprocessor)
+    place = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[-2])
+    place.draw_offsets = lambda shape: (100, 40)
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (300, 400, 3), np.uint8)
+    packed = PackSegInputs()(place(dict(img=image)))
+    output = model({k: [v] for k, v in packed.items()}, training=True)
+    shown = output['data_samples'][0].img.data[None]
+    critic = cfg.model.decode_head.critic
+    seen = normalize_images(shown, critic.normalization)
+    for found in (output['inputs'], seen):
+        assert found[:, :, 100:400, 40:440].abs().mean() > 0.5
+        found[:, :, 100:400, 40:440] = 0
+        assert (found == 0).all()
+    # Resized as the critic does, padding is still 0.
+    inside, rest = mask_regions(
+        seen,
+        torch.rand(1, 1, 32, 32),
+        (torch.tensor([0]), torch.tensor([0])),
+        (224, 224),
+        align_corners=critic.align_corners,
+    )
+    assert (inside == 0).all()
+    assert (rest == 0).all()
 
 
 def test_coco():
