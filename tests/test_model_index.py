@@ -19,7 +19,7 @@ RESULT = {'Task', 'Dataset', 'Metrics', 'Source', 'Origin'}
 # Where a result stands in the tables of tools/make_tables.py.
 PLACE = {'Setting', 'Tables'}
 PUBLISHED = re.compile(
-    r'paper(; .+)?|summaries of the papers?'
+    r'paper(; .+)?|report|summaries of the papers?'
     r'|(README of|logs in) the published code'
     r"|issues? \d+( and \d+)? of (its|CLIMS's) repository"
 )

@@ -10,7 +10,7 @@ model = dict(
     backbone=dict(dense='sclip'),
     decode_head=dict(
         num_classes=60,
-        # Of a patch's best text; set by hand, no truth was looked at.
+        # Of a pixel's best text; NACLIP's for this data set.
         threshold=.1,
         text=dict(aliases='context', foreground_only=True)))
 test_dataloader = dict(

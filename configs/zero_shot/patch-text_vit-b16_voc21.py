@@ -10,6 +10,9 @@ model = dict(
     backbone=dict(dense='sclip'),
     decode_head=dict(
         num_classes=21,
+        # SCLIP's for this data set.
+        logit_scale=65.,
+        threshold=.1,
         text=dict(
             aliases='voc',
             background_words='voc',

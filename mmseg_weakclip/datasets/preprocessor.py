@@ -20,9 +20,11 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
     """mmseg's preprocessor that adds the image to training samples.
 
     ``sample.img`` is a PixelData whose ``data`` is the RGB image that the
-    network sees, augmented and padded, uint8, (3, H, W), in 0..255, on the
+    network sees, augmented and padded, (3, H, W), in 0..255, on the
     network's device. It is recovered from the normalised batch, so padding
     has the colour that stands for ``pad_val`` there: the mean colour for 0.
+    In uint8 that colour is rounded; in float32 it is exact, and normalises
+    to exactly 0 again.
 
     Superpixels of a sample are padded like its image, with -1.
 
@@ -31,11 +33,26 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
 
     Args:
         bgr_to_rgb: Whether to turn BGR images into RGB.
+        image_dtype: Type of ``sample.img``, ``'uint8'`` or ``'float32'``.
         kwargs: Further arguments of mmseg's SegDataPreProcessor.
+
+    Raises:
+        ValueError: ``image_dtype`` has another value.
     """
 
-    def __init__(self, *, bgr_to_rgb: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        bgr_to_rgb: bool = False,
+        image_dtype: str = 'uint8',
+        **kwargs: Any,
+    ) -> None:
         super().__init__(bgr_to_rgb=bgr_to_rgb, **kwargs)
+        if image_dtype not in ('uint8', 'float32'):
+            raise ValueError(
+                f"image_dtype={image_dtype!r} must be 'uint8' or 'float32'"
+            )
+        self.image_dtype = image_dtype
         self._network_is_bgr = not bgr_to_rgb
 
     def forward(  # its base's signature
@@ -72,7 +89,7 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
 
     @torch.no_grad()
     def _recover(self, inputs: Tensor) -> Tensor:
-        """Turn normalised images into RGB, uint8, both (B, 3, H, W)."""
+        """Turn normalised images into RGB in 0..255, both (B, 3, H, W)."""
         if inputs.shape[1] != CHANNELS:
             raise ValueError(
                 f'Colour images are needed, the batch has {inputs.shape[1]} '
@@ -82,4 +99,7 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
             inputs = inputs * self.std + self.mean
         if self._network_is_bgr:
             inputs = inputs.flip(1)
-        return inputs.round().clamp(0, 255).to(torch.uint8)
+        inputs = inputs.clamp(0, 255)
+        if self.image_dtype == 'float32':
+            return inputs
+        return inputs.round().to(torch.uint8)

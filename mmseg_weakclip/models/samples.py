@@ -19,7 +19,7 @@ def stack_images(batch_data_samples: SampleList) -> Tensor:
         batch_data_samples: Samples with ``img``.
 
     Returns:
-        uint8, (B, 3, H, W).
+        In 0..255, uint8 or float32 as the preprocessor says, (B, 3, H, W).
 
     Raises:
         ValueError: The samples have no images.

@@ -1,5 +1,6 @@
 """Every config of a zero-shot benchmark scores images it has never seen."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from mmseg_weakclip.models.cam.patch_text import PatchTextHead
 from mmseg_weakclip.models.clip.vocabulary import word_tables
 
 # Ids as they stand in the files: the first class, the last, no class.
@@ -22,7 +24,10 @@ IDS = {
     'ade20k': (1, 150, 0),
     'cityscapes': (0, 18, 255),
 }
-BENCHMARKS = [f'patch-text_vit-b16_{name}.py' for name in IDS]
+NACLIP = ('voc21', 'voc20', 'coco-object', 'coco-stuff')
+SCLIP_CONFIGS = [f'patch-text_vit-b16_{name}.py' for name in IDS]
+NACLIP_CONFIGS = [f'naclip_vit-b16_{name}.py' for name in NACLIP]
+BENCHMARKS = [*SCLIP_CONFIGS, *NACLIP_CONFIGS]
 
 
 def test_all_are_tested(configs):
@@ -114,10 +119,61 @@ def test_background_words_name_no_class(aliases, words, dataset):
 
 
 def test_one_preset_a_file(configs):
-    for name in BENCHMARKS:
+    for name in SCLIP_CONFIGS:
         text = Path(configs / 'zero_shot' / name).read_text()
         assert text.count("dense='sclip'") == 1
         cfg = Config.fromfile(configs / 'zero_shot' / name)
         assert cfg.model.test_cfg == dict(
             mode='slide', crop_size=(224, 224), stride=(112, 112)
         )
+
+
+def _values(configs, name) -> tuple:
+    """Scale, threshold, short side, mode and position mode of a config."""
+    cfg = Config.fromfile(configs / 'zero_shot' / name)
+    head, backbone = cfg.model.decode_head, cfg.model.backbone
+    (resize,) = (
+        step
+        for step in cfg.test_dataloader.dataset.pipeline
+        if step.type == 'Resize'
+    )
+    return (
+        backbone.dense,
+        head.get('logit_scale', 40),
+        head.get('threshold'),
+        resize.scale[1],
+        cfg.model.test_cfg.mode,
+        backbone.get('position_mode', 'bilinear'),
+    )
+
+
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [
+        ('patch-text_vit-b16_voc21', ('sclip', 65, 0.1, 336)),
+        ('patch-text_vit-b16_voc20', ('sclip', 40, None, 336)),
+        ('patch-text_vit-b16_context60', ('sclip', 40, 0.1, 336)),
+        ('patch-text_vit-b16_cityscapes', ('sclip', 40, None, 560)),
+        ('naclip_vit-b16_coco-object', ('naclip', 40, 0.1, 336)),
+        ('naclip_vit-b16_coco-stuff', ('naclip', 40, None, 448)),
+    ],
+)
+def test_published_values_in_windows(configs, name, expected):
+    found = _values(configs, f'{name}.py')
+    # In windows of 224 the position embedding is used as it is.
+    assert found == (*expected, 'slide', 'bilinear')
+
+
+@pytest.mark.parametrize(
+    ('name', 'threshold'), [('voc21', 0.1), ('voc20', None)]
+)
+def test_published_values_of_whole_images(configs, name, threshold):
+    found = _values(configs, f'naclip_vit-b16_{name}.py')
+    expected = ('naclip', 40, threshold, 336, 'whole', 'bicubic-offset')
+    assert found == expected
+
+
+def test_default_scale_of_the_head():
+    """What configs without a value have."""
+    parameters = inspect.signature(PatchTextHead.__init__).parameters
+    assert parameters['logit_scale'].default == 40

@@ -112,3 +112,28 @@ def test_images_need_three_channels(device):
     model = build(device, mean=[1.0], std=[1.0])
     with pytest.raises(ValueError, match='1 channels'):
         model(data, training=True)
+
+
+def test_float_images_have_the_exact_mean_colour(device):
+    """Normalised again, padding is 0 to the last bit, and pixels are back."""
+    data = batch((13, 17))
+    bgr = data['inputs'][0].clone()
+    model = build(device, bgr_to_rgb=True, image_dtype='float32')
+    output = model(data, training=True)
+    shown = output['data_samples'][0].img.data
+    assert shown.dtype == torch.float32
+    assert (output['inputs'][0, :, 13:] == 0).all()
+    again = (shown - model.mean) / model.std
+    assert (again[:, 13:] == 0).all()
+    assert (again[:, :, 17:] == 0).all()
+    rgb = bgr.flip(0).to(shown)
+    assert torch.allclose(shown[:, :13, :17], rgb, atol=1e-4)
+    # The bytes are up to half a level off: .5 / 57 at ImageNet's deviation.
+    rounded = build(device, bgr_to_rgb=True)(batch((13, 17)), training=True)
+    off = (rounded['data_samples'][0].img.data - shown)[:, 13:].abs().max()
+    assert 0.2 < off < 0.5
+
+
+def test_types_of_images_are_named():
+    with pytest.raises(ValueError, match="image_dtype='half'"):
+        build('cpu', image_dtype='half')

@@ -158,7 +158,7 @@ def test_as_separate_runs(make_model, batch, parts, test_cfg, windows):
         shares.add(background.float().mean().item())
     assert len(calls) == windows
     # Were the threshold without effect, all of this would pass.
-    assert len(shares) > 2
+    assert len(shares) > 1
 
 
 @torch.no_grad()

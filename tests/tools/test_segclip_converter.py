@@ -10,7 +10,6 @@ from torch import nn
 
 from mmseg_weakclip.models.clip import text_bank, vit
 from mmseg_weakclip.models.clip.weights import load_clip
-from mmseg_weakclip.models.segclip import patch_decoder
 
 OPTIONS = ['--model', 'toyclip', '--num-centers', '5']
 GROUP_AFTER = 4
@@ -132,11 +131,19 @@ def publish(model, group_after) -> dict[str, torch.Tensor]:
     return state
 
 
-def swapped_code(grid, channels, device='cpu'):
-    """The code of positions with rows and columns exchanged."""
-    rows, columns = grid
-    code = patch_decoder.sincos_position((columns, rows), channels, device)
-    return code.unflatten(0, (columns, rows)).transpose(0, 1).flatten(0, 1)
+def published_code(side, channels) -> torch.Tensor:
+    """MAE's code of positions of a square: the column first, then the row."""
+    wave = 10_000 ** -(torch.arange(channels // 4) / (channels // 4))
+    halves = [
+        torch.cat(
+            [(place[:, None] * wave).sin(), (place[:, None] * wave).cos()], 1
+        )
+        for place in (
+            torch.arange(side).repeat(side),
+            torch.arange(side).repeat_interleave(side),
+        )
+    ]
+    return torch.cat(halves, 1)
 
 
 def stored(code) -> torch.Tensor:
@@ -146,7 +153,7 @@ def stored(code) -> torch.Tensor:
 
 @pytest.fixture(scope='module')
 def released(model):
-    position = stored(swapped_code((SIDE, SIDE), 32))
+    position = stored(published_code(SIDE, 32))
     return {**publish(model, GROUP_AFTER), POSITION: position}
 
 
@@ -186,23 +193,17 @@ def test_everything_comes_back(tool, model, source, released, tmp_path, capfd):
     assert POSITION in text
 
 
-@pytest.mark.parametrize('is_swapped', [True, False])
-def test_the_reconstruction_on_request(
-    tool, model, released, tmp_path, monkeypatch, is_swapped
-):
-    """Its decoder computes the same, whichever half has the rows."""
-    source, out = tmp_path / 'segclip.bin', tmp_path / 'segclip.pth'
-    code = swapped_code if is_swapped else patch_decoder.sincos_position
-    position = stored(code((SIDE, SIDE), 32))
-    torch.save({**released, POSITION: position}, source)
+def test_the_reconstruction_on_request(tool, model, source, tmp_path):
+    """Tensor by tensor, and its decoder computes the same."""
+    out = tmp_path / 'segclip.pth'
     tool.main([str(source), str(out), '--reconstruction', *OPTIONS])
     other = build_model(2)
     other.load_state_dict(load(out))  # strictly
     visible = torch.randn(2, 5, WIDTH)
     order = torch.stack([torch.randperm(12) for _ in range(2)])
     found = other.auxiliary_head.decoder(visible, order, (3, 4))
-    fixed = code((3, 4), 32)
-    monkeypatch.setattr(patch_decoder, 'sincos_position', lambda *_: fixed)
+    for name, value in model.auxiliary_head.state_dict().items():
+        assert torch.equal(other.auxiliary_head.state_dict()[name], value)
     expected = model.auxiliary_head.decoder(visible, order, (3, 4))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
@@ -211,6 +212,8 @@ def test_codes_of_positions_that_are_unknown(released):
     part = {n: v for n, v in released.items() if 'mae' in n}
     for value, message in (
         (released[POSITION] + 1, 'not the code that is computed here'),
+        # The halves exchanged: the row first.
+        (released[POSITION].roll(16, -1), 'not the code that is computed'),
         (released[POSITION][:, :-1], 'no square of patches'),
     ):
         with pytest.raises(ValueError, match=message):
@@ -247,8 +250,7 @@ def test_real_names_fit_the_released_config(tool, repo, monkeypatch):
         name: torch.zeros(()).expand(value.shape)
         for name, value in publish(model, 10).items()
     }
-    code = swapped_code((14, 14), 384)
-    state[POSITION] = stored(code)
+    state[POSITION] = stored(published_code(14, 384))
     assert len(state) == 415
     names = {
         *(n for i in range(10) for n in block_names(f'{LAYERS}layers0.{i}.')),

@@ -1,12 +1,9 @@
 """The reconstruction of SegCLIP's released weights, as an auxiliary head.
 
 It is needed to go on with training only. The file also holds its code of the
-patches' positions, which is computed here; its halves tell rows and columns.
-Where ours has them the other way round, the decoder's channels are reordered
-so that it computes the same.
+patches' positions, which is computed here, and must be the same.
 """
 
-import re
 from collections.abc import Mapping
 
 import torch
@@ -30,13 +27,6 @@ RENAMED = (
     ('vis_mae_decoder.decoder_norm.', 'decoder.norm.'),
     ('vis_mae_decoder.decoder_pred.', 'decoder.predict.'),
 )
-# Tensors of the decoder by the axis that runs over its channels.
-OUTPUTS = re.compile(
-    r'(?:mask_token|embed\.(?:weight|bias)|norm\.(?:weight|bias)'
-    r'|blocks\.\d+\.norm\d\.(?:weight|bias)'
-    r'|blocks\.\d+\.(?:attn\.proj|mlp\.fc2)\.(?:weight|bias))'
-)
-INPUTS = re.compile(r'(?:predict|blocks\.\d+\.(?:attn\.qkv|mlp\.fc1))\.weight')
 
 
 def head_shapes(
@@ -64,7 +54,7 @@ def convert_reconstruction(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises:
         ValueError: A name is unknown, or the code of the positions is missing
-            or neither ours nor ours with its halves swapped.
+            or not ours.
     """
     if POSITION not in state or MASK_TOKEN not in state:
         raise ValueError(f'there is no {POSITION} or no {MASK_TOKEN}')
@@ -79,13 +69,12 @@ def convert_reconstruction(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             raise ValueError(f'nothing is known of {name!r}')
     weights['decoder.mask_token'] = weights['decoder.mask_token'].flatten()
-    if _is_swapped(state[POSITION]):
-        weights = {n: _swap_channels(n, v) for n, v in weights.items()}
+    _check_position(state[POSITION])
     return {HEAD + name: value for name, value in weights.items()}
 
 
-def _is_swapped(position: Tensor) -> bool:
-    """Tell whether the file's code has the halves of ours swapped."""
+def _check_position(position: Tensor) -> None:
+    """Check that the file's code of positions is the one of the decoder."""
     rows = position.flatten(0, -2)[1:].float()
     side = round(len(rows) ** 0.5)
     if side * side != len(rows) or rows.shape[1] % 4:
@@ -93,22 +82,5 @@ def _is_swapped(position: Tensor) -> bool:
             f'{POSITION} is {tuple(position.shape)}: no square of patches'
         )
     ours = sincos_position((side, side), rows.shape[1])
-    if torch.allclose(rows, ours, atol=1e-4):
-        return False
-    if torch.allclose(rows, _swap(ours, 1), atol=1e-4):
-        return True
-    raise ValueError(f'{POSITION} is not the code that is computed here')
-
-
-def _swap(value: Tensor, axis: int) -> Tensor:
-    """Swap the halves along an axis."""
-    return value.roll(value.shape[axis] // 2, axis)
-
-
-def _swap_channels(name: str, value: Tensor) -> Tensor:
-    short = name.removeprefix('decoder.')
-    if short == name:
-        return value
-    if OUTPUTS.fullmatch(short):
-        return _swap(value, 0)
-    return _swap(value, 1) if INPUTS.fullmatch(short) else value
+    if not torch.allclose(rows, ours, atol=1e-4):
+        raise ValueError(f'{POSITION} is not the code that is computed here')

@@ -3,6 +3,8 @@ _base_ = './cam_r50.py'
 
 clip = dict(model='ViT-B-32-quickgelu', pretrained='openai')
 model = dict(
+    # For the critic, to which padding is the exact mean colour.
+    data_preprocessor=dict(image_dtype='float32'),
     # All but the first layer's statistics move, unlike the classifier's.
     backbone=dict(norm_eval=False),
     decode_head=dict(

@@ -33,6 +33,55 @@ def multi_hot(
     return table.to(device)
 
 
+def resize_to_image(
+    maps: Tensor, metas: Sequence[dict], multiple: int
+) -> Tensor:
+    """Resize the maps of views once, and cut them to the image's own size.
+
+    As in the code of IRNet and CLIMS, where the position of a map within the
+    image is that of a feature map of the next multiple of its size. A
+    flipped view is resized as the unflipped one, and flipped again.
+
+    Args:
+        maps: Maps of views of a batch, (B, K, h, w).
+        metas: Meta information with ``ori_shape``.
+        multiple: The size before the cut is a multiple of this number.
+
+    Returns:
+        (B, K, H, W) of the original images.
+
+    Raises:
+        ValueError: A view is padded, or images of the batch have different
+            sizes.
+    """
+    shapes = {tuple(meta['ori_shape'][:2]) for meta in metas}
+    if len(shapes) > 1:
+        raise ValueError(
+            f'image_multiple={multiple} needs images of one size in a batch, '
+            f'not {sorted(shapes)}: test with batch_size=1'
+        )
+    for meta in metas:
+        if any(meta.get('img_padding_size', meta.get('padding_size', ()))):
+            raise ValueError(
+                f'{meta.get("img_path")} is padded, but image_multiple='
+                f'{multiple} needs views as they are: set '
+                'data_preprocessor=dict(test_cfg=None)'
+            )
+    ((height, width),) = shapes
+    size = [-(-side // multiple) * multiple for side in (height, width)]
+    axes = [
+        {'horizontal': (-1,), 'vertical': (-2,)}[meta['flip_direction']]
+        if meta.get('flip')
+        else ()
+        for meta in metas
+    ]
+    straight = torch.stack([m.flip(axis) for m, axis in zip(maps, axes)])
+    resized = F.interpolate(
+        straight, size, mode='bilinear', align_corners=False
+    )[..., :height, :width]
+    return torch.stack([m.flip(axis) for m, axis in zip(resized, axes)])
+
+
 @MODELS.register_module()
 class CAMHead(BaseDecodeHead):
     """Image classifier whose last layer gives a map of each class (CAM).
@@ -55,6 +104,12 @@ class CAMHead(BaseDecodeHead):
             CLIMS has a threshold of 0.15 for VOC.
         dropout_ratio: Dropout ratio of the features in training.
         loss_weight: Factor of the loss.
+        image_multiple: How maps get the size of the image. None resizes them
+            to the network's input, which mmseg resizes to the image. A
+            number, 16 in the code of IRNet and CLIMS, resizes them once, to
+            the next multiple of the image's own size, and cuts off what is
+            over. It needs views without padding, and
+            ``test_cfg=dict(mode='whole')``.
         init_cfg: Initialisation of the head.
 
     Attributes:
@@ -70,6 +125,7 @@ class CAMHead(BaseDecodeHead):
         background: dict[str, float] | None = None,
         dropout_ratio: float = 0.0,
         loss_weight: float = 1.0,
+        image_multiple: int | None = None,
         init_cfg: ConfigType | None = None,
     ) -> None:
         super().__init__(
@@ -87,6 +143,7 @@ class CAMHead(BaseDecodeHead):
         self.conv_seg = nn.Conv2d(in_channels, num_classes - 1, 1, bias=False)
         self.background = dict(background or dict(threshold=0.15))
         self.loss_weight = loss_weight
+        self.image_multiple = image_multiple
         self.predicts = 'scores'
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -130,7 +187,7 @@ class CAMHead(BaseDecodeHead):
     def predict_maps(
         self, inputs: tuple[Tensor, ...], batch_img_metas: list[dict]
     ) -> Tensor:
-        """Predict positive maps at the size of the network's input.
+        """Predict positive maps at the size of the input, or of the image.
 
         Args:
             inputs: Features of the backbone.
@@ -141,13 +198,17 @@ class CAMHead(BaseDecodeHead):
 
         Raises:
             ValueError: An image has no labels, or one that is not a
-                foreground class.
+                foreground class; or ``image_multiple`` does not go with the
+                padding or the sizes of the batch.
         """
         labels = foreground_labels(
             batch_img_metas, self.num_classes, type(self).__name__
         )
         maps = self.forward(inputs).float().relu()
-        maps = self.predict_by_feat(maps, batch_img_metas)
+        if self.image_multiple is None:
+            maps = self.predict_by_feat(maps, batch_img_metas)
+        else:
+            maps = resize_to_image(maps, batch_img_metas, self.image_multiple)
         return gate_by_labels(maps, labels)
 
     def to_scores(self, maps: Tensor) -> Tensor:
@@ -166,12 +227,18 @@ class CAMHead(BaseDecodeHead):
         Args:
             inputs: Features of the backbone.
             batch_img_metas: Meta information with ``image_labels``.
-            test_cfg: Not used.
+            test_cfg: Its mode; may be None.
 
         Raises:
-            ValueError: An image has no labels, or one that is not a
-                foreground class.
+            ValueError: See :meth:`predict_maps`; or ``image_multiple`` with
+                sliding windows.
         """
+        mode = (test_cfg or {}).get('mode', 'whole')
+        if self.image_multiple is not None and mode != 'whole':
+            raise ValueError(
+                f'image_multiple={self.image_multiple} resizes maps to the '
+                f"whole image: set test_cfg=dict(mode='whole'), not {mode!r}"
+            )
         maps = self.predict_maps(inputs, batch_img_metas)
         if self.predicts == 'maps':
             return torch.cat([torch.zeros_like(maps[:, :1]), maps], 1)

@@ -2,23 +2,24 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
+from mmseg.utils import ConfigType
 from torch import Tensor
 
-from mmseg_weakclip.models.clip.text_bank import (
-    best_of_class,
-    check_open_vocabulary,
-)
+from mmseg_weakclip.models.clip.text_bank import check_open_vocabulary
 from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
 from mmseg_weakclip.models.refine.cam import normalize_cam
 
 from .base import TrainingFreeCAMHead, TrainingFreeHead
 
 NORM_AXES = {'channel': -1, 'token': 1}
+# Values of resized text logits at a time: 64 MB in single precision.
+ROOM = 2**24
 
 
 def remove_redundancy(similarity: Tensor, class_similarity: Tensor) -> Tensor:
@@ -102,6 +103,26 @@ def _check_axis(norm_axis: str) -> None:
         )
 
 
+def resized_parts(
+    logits: Tensor, resize: Callable[[Tensor], Tensor], room: int = ROOM
+) -> Iterator[Tensor]:
+    """Resize logits a few texts at a time.
+
+    Args:
+        logits: Logits of M texts, (B, M, h, w).
+        resize: Function that resizes maps (B, m, h, w) to (B, m, H, W).
+        room: Number of values that a part may have; one text at least.
+
+    Yields:
+        Parts (B, m, H, W) of all texts in order, the first of one text.
+    """
+    first = resize(logits[:, :1])
+    yield first
+    step = max(1, room // first.numel())
+    for part in logits[:, 1:].split(step, 1):
+        yield resize(part)
+
+
 @MODELS.register_module()
 class PatchTextCAMHead(TrainingFreeCAMHead):
     """Patch-text similarity of any dense path as CAMs.
@@ -174,7 +195,7 @@ class PatchTextHead(TrainingFreeHead):
 
     The bank names either all K classes or all but a background, class 0.
     Then the background's logit is the maximum over the bank's background
-    words and, if given, ``threshold``: patches whose best text has a lower
+    words and, if given, ``threshold``: pixels whose best text has a lower
     probability (softmax over all texts) are background.
 
     Args:
@@ -182,7 +203,7 @@ class PatchTextHead(TrainingFreeHead):
             config of a text bank.
         logit_scale: Factor of the similarities: 40, as in SCLIP and later
             methods; CLIP's own is 100.
-        threshold: Probability in [0, 1] below which patches are background,
+        threshold: Probability in [0, 1] below which pixels are background,
             or None.
         norm_axis: ``'channel'`` or ``'token'``; see
             :func:`patch_text_similarity`.
@@ -216,7 +237,7 @@ class PatchTextHead(TrainingFreeHead):
         self.redundancy = redundancy
 
     def forward(self, inputs: tuple) -> Tensor:
-        """Return logits of all classes, (B, K, h, w).
+        """Return logits of all classes at the patches, (B, K, h, w).
 
         Args:
             inputs: Output of the backbone, tokens last.
@@ -225,30 +246,92 @@ class PatchTextHead(TrainingFreeHead):
             ValueError: CLIP's tokens are missing, or the names do not match
                 the classes; see :func:`check_open_vocabulary`.
         """
+        logits = self._text_logits(inputs)
+        with torch.autocast(logits.device.type, enabled=False):
+            return self._by_class([logits])
+
+    def predict(
+        self, inputs: tuple, batch_img_metas: list[dict], test_cfg: ConfigType
+    ) -> Tensor:
+        """Predict logits at the size of the network's input, (B, K, H, W).
+
+        Logits of texts are resized before the best text of a class and the
+        background are found, pixel by pixel, as in the code of SCLIP and
+        later methods. (Between two patches, the best text may be one that is
+        best at neither.) A few texts at a time: besides the result, the
+        memory does not grow with their number.
+
+        Args:
+            inputs: Output of the backbone, tokens last.
+            batch_img_metas: Meta information with the size of the input.
+            test_cfg: Not used.
+
+        Raises:
+            ValueError: See :meth:`forward`.
+        """
+        logits = self._text_logits(inputs)
+        resize = partial(self.predict_by_feat, batch_img_metas=batch_img_metas)
+        with torch.autocast(logits.device.type, enabled=False):
+            return self._by_class(resized_parts(logits, resize))
+
+    def _text_logits(self, inputs: tuple) -> Tensor:
+        """Return logits of the M texts at the patches, (B, M, h, w)."""
         tokens = find_tokens(inputs, type(self).__name__)
         check_open_vocabulary(
             self.text, self.num_classes, self.threshold, type(self).__name__
         )
         text = self.text()
         with torch.autocast(text.device.type, enabled=False):
-            logits = self.logit_scale * patch_text_similarity(
+            return self.logit_scale * patch_text_similarity(
                 tokens,
                 text.float(),
                 self.norm_axis,
                 redundancy=self.redundancy,
             )
-            return self._by_class(logits)
 
-    def _by_class(self, logits: Tensor) -> Tensor:
-        """Turn logits of texts into logits of classes."""
-        names, background = best_of_class(logits, self.text)
-        if len(names) == self.num_classes:
-            return torch.stack(names, 1)
-        if self.threshold is not None:
+    def _by_class(self, parts: Iterable[Tensor]) -> Tensor:
+        """Turn logits of texts into logits of classes.
+
+        Args:
+            parts: The logits of all texts in order, some at a time,
+                (B, m, H, W).
+
+        Returns:
+            (B, K, H, W).
+        """
+        owners = iter(self._owners())
+        result, everything, begun = None, None, set()
+        for part in parts:
+            if result is None:
+                shape = (len(part), self.num_classes, *part.shape[2:])
+                result = part.new_empty(shape)
+            for row, owner in zip(part.unbind(1), owners):
+                if owner in begun:
+                    row = torch.maximum(result[:, owner], row)
+                result[:, owner] = row
+                begun.add(owner)
+            if self.threshold is not None:
+                total = part.logsumexp(1)
+                if everything is not None:
+                    total = torch.logaddexp(everything, total)
+                everything = total
+        if everything is not None:
             # log p = logit - logsumexp, so the best text is below the
             # threshold where it is below this. Finite, since resizing maps
             # would turn -inf into NaN.
-            bar = math.log(max(self.threshold, sys.float_info.min))
-            background.append(logits.logsumexp(1) + bar)
-        background = torch.stack(background, 1).amax(1)
-        return torch.stack([background, *names], 1)
+            lowest = max(self.threshold, sys.float_info.min)
+            bar = everything + math.log(lowest)
+            if 0 in begun:
+                bar = torch.maximum(result[:, 0], bar)
+            result[:, 0] = bar
+        return result
+
+    def _owners(self) -> list[int]:
+        """Return the class of each text; background words belong to 0."""
+        names = len(self.text)
+        first = self.num_classes - names
+        return [
+            first + index if index < names else 0
+            for index, rows in enumerate(self.text.rows_per_class)
+            for _ in range(rows)
+        ]

@@ -41,7 +41,7 @@ class BackgroundTexts(TextBank):
         top: Number of texts of a pair that are used, the first ones; None
             for all.
         fallback: Texts of pairs without a text in the cache: a list, a
-            mapping or the name of a list.
+            mapping or the name of a list. With None such pairs have none.
         foreground_only: Whether a class called ``background`` is left out of
             the names, to match the labels.
         frozen: Whether the text tower is frozen.

@@ -56,7 +56,8 @@ class ExtractionSettings:
         hit: Least z at which an image counts as showing a text.
         smoothing: Number of added images; see :func:`co_occurrence`.
         present: Least z of a chosen text.
-        top: Largest number of texts of a class in an image.
+        top: Largest number of texts of a class in an image; CLIMS+ has more
+            of them than CLIMS's fixed list, which has 10 for VOC.
         floor: Least score of a chosen text.
         other_labels: ``'keep'`` or ``'drop'`` texts that name, or are denied
             for, another class of the image.
@@ -72,7 +73,7 @@ class ExtractionSettings:
     hit: float = 1.0
     smoothing: float = 5.0
     present: float = 1.0
-    top: int = 10
+    top: int = 16
     floor: float = 2.0
     other_labels: str = 'keep'
 

@@ -13,6 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .position import (
+    POSITION_MODES,
+    fit_position_table,
+    interpolate_position,
+)
+
 # Attention scores of all heads that are held at a time; 256 MiB in float32.
 MOST_SCORES = 2**26
 # Mean and deviation of images for CLIP, RGB, 0..255.
@@ -213,43 +219,6 @@ def mean_attention(qkv: Projected) -> Tensor:
     return total / heads
 
 
-def interpolate_position(
-    position: Tensor, grid: tuple[int, int], mode: str = 'bilinear'
-) -> Tensor:
-    """Fit a position embedding of a square grid to another grid.
-
-    Args:
-        position: Position embedding, class row first, (1 + n * n, D).
-        grid: Rows and columns (h, w) of the new grid.
-        mode: ``'bilinear'`` or ``'bicubic'``.
-
-    Returns:
-        (1 + h * w, D); the class row is unchanged.
-    """
-    side = int((len(position) - 1) ** 0.5)
-    if (side, side) == grid:
-        return position
-    patches = position[1:].T.unflatten(1, (side, side))[None].float()
-    patches = F.interpolate(patches, grid, mode=mode, align_corners=False)
-    patches = patches[0].flatten(1).T.to(position.dtype)
-    return torch.cat([position[:1], patches])
-
-
-def _fit_position_table(
-    visual: nn.Module, grid: tuple[int, ...], mode: str
-) -> None:
-    """Interpolate the position embedding that a tower holds."""
-    if len(grid) != 2 or grid[0] != grid[1] or grid[0] < 1:
-        raise ValueError(
-            f'position_grid={grid} must have as many rows as columns'
-        )
-    table = visual.positional_embedding.detach()
-    side = grid[0]
-    visual.positional_embedding = nn.Parameter(
-        interpolate_position(table, (side, side), mode).clone()
-    )
-
-
 class VisionTower(CLIPTower):
     """The image encoder of CLIP.
 
@@ -257,8 +226,8 @@ class VisionTower(CLIPTower):
         visual: open_clip's ``VisionTransformer``.
         frozen: Whether the tower is frozen, or names of its frozen parts.
         reloadable: Whether the same weights can be loaded again by name.
-        position_mode: Interpolation of the position embedding,
-            ``'bilinear'`` or ``'bicubic'``.
+        position_mode: Interpolation of the position embedding, one of
+            :data:`POSITION_MODES`; see :func:`interpolate_position`.
         class_embedding_repeats: Number of times that the class embedding is
             added to the class token. DenseCLIP and WeakCLIP add it twice by
             mistake; their released weights need 2.
@@ -269,7 +238,8 @@ class VisionTower(CLIPTower):
             that table.
 
     Raises:
-        ValueError: ``position_grid`` is not a square.
+        ValueError: ``position_grid`` is not a square, or ``position_mode``
+            is unknown.
     """
 
     def __init__(
@@ -282,8 +252,13 @@ class VisionTower(CLIPTower):
         class_embedding_repeats: int = 1,
         position_grid: tuple[int, int] | None = None,
     ) -> None:
+        if position_mode not in POSITION_MODES:
+            raise ValueError(
+                f'position_mode={position_mode!r} must be one of '
+                f'{POSITION_MODES}'
+            )
         if position_grid is not None:
-            _fit_position_table(visual, tuple(position_grid), position_mode)
+            fit_position_table(visual, tuple(position_grid), position_mode)
         super().__init__(visual, frozen=frozen, reloadable=reloadable)
         self.position_mode = position_mode
         self.class_embedding_repeats = class_embedding_repeats

@@ -54,7 +54,7 @@ class CLIPViT(BaseModule):
         with_tokens: Whether a :class:`CLIPTokens` follows as last element.
         hidden_states: Whether the tokens hold all hidden states.
         attention_layers: Number of last blocks whose attention they hold.
-        position_mode: ``'bilinear'`` or ``'bicubic'``.
+        position_mode: See :class:`VisionTower`.
         class_embedding_repeats: See :class:`VisionTower`.
         position_grid: See :class:`VisionTower`.
         init_cfg: Initialisation of the adapter; CLIP's weights come from
@@ -62,8 +62,8 @@ class CLIPViT(BaseModule):
 
     Raises:
         ValueError: An index or a number of layers exceeds the blocks of the
-            model, ``position_grid`` is not a square, or the model cannot be
-            loaded; see :func:`load_clip`.
+            model, ``position_grid`` or ``position_mode`` is not allowed, or
+            the model cannot be loaded; see :func:`load_clip`.
     """
 
     def __new__(

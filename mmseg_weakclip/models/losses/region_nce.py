@@ -128,10 +128,12 @@ def two_sided_contrast(
     *,
     include_positive: bool = True,
     background_reduction: str = 'sum',
+    weights: tuple[float, float] = (1.0, 1.0),
 ) -> Tensor:
     """Add a contrast of the object region and one of the rest (QA-CLIMS).
 
-    For each pair that has background texts, FRC + BRC, with::
+    For each pair that has background texts, ``weights[0] * FRC + weights[1] *
+    BRC``, with::
 
         FRC = -log [ exp(oo / t) / (exp(oo / t) + sum_l exp(ob_l / t)) ]
         BRC = -log [ m / (m + exp(bo / t)) ],  m = mean_l exp(bb_l / t)
@@ -155,15 +157,17 @@ def two_sided_contrast(
     rest_background = background_logits(
         regions.rest_background[kept], mask, temperature, 'mean'
     )
-    return contrast(
+    object_side = contrast(
         regions.object_text[kept].float() / temperature,
         background.logsumexp(1),
         include_positive=include_positive,
-    ) + contrast(
+    )
+    rest_side = contrast(
         rest_background.logsumexp(1),
         regions.rest_text[kept].float() / temperature,
         include_positive=include_positive,
     )
+    return weights[0] * object_side + weights[1] * rest_side
 
 
 FORMS = {
@@ -186,7 +190,8 @@ class InfoNCERegionLoss(nn.Module):
             have pairs; ``'per_class'``, :func:`pair_contrast`, over pairs;
             ``'frc_brc'``, :func:`two_sided_contrast`, over pairs that have
             texts. The first two are equal for images of one class.
-        temperature: Temperature t; CLIMS+ states none, QA-CLIMS has 0.7.
+        temperature: Temperature t. The report on CLIMS+ states none, and
+            cites MoCo; 0.7 is that of QA-CLIMS, by the same author.
         include_positive: See :func:`contrast`; None follows the paper of the
             form: False for the first two, True for ``'frc_brc'``.
         background_reduction: ``'sum'`` of exponentials over a pair's texts,
@@ -195,6 +200,8 @@ class InfoNCERegionLoss(nn.Module):
             one.
         loss_weight: Factor of the loss; CLIMS+ states none.
         loss_name: Key in the head's losses.
+        weights: Factors of FRC and BRC in ``'frc_brc'``; QA-CLIMS has 10 and
+            8. None is 1 and 1.
 
     Raises:
         ValueError: A value is not allowed.
@@ -209,6 +216,7 @@ class InfoNCERegionLoss(nn.Module):
         background_reduction: str = 'sum',
         loss_weight: float = 1.0,
         loss_name: str = 'loss_nce',
+        weights: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
         if form not in FORMS:
@@ -220,6 +228,11 @@ class InfoNCERegionLoss(nn.Module):
                 f'background_reduction={background_reduction!r} must be '
                 "'sum' or 'mean'"
             )
+        if weights is not None and (form != 'frc_brc' or len(weights) != 2):
+            raise ValueError(
+                f"weights={weights} must be two factors, of form='frc_brc' "
+                f'only, not of {form!r}; use loss_weight for the others'
+            )
         if include_positive is None:
             include_positive = form == 'frc_brc'
         self.form = form
@@ -228,6 +241,8 @@ class InfoNCERegionLoss(nn.Module):
         self.background_reduction = background_reduction
         self.loss_weight = loss_weight
         self.loss_name = loss_name
+        # Only one form has factors.
+        self._factors = {} if weights is None else dict(weights=weights)
 
     def forward(self, regions: RegionSimilarities) -> Tensor:
         """Return the loss of a batch.
@@ -243,5 +258,6 @@ class InfoNCERegionLoss(nn.Module):
             self.temperature,
             include_positive=self.include_positive,
             background_reduction=self.background_reduction,
+            **self._factors,
         )
         return self.loss_weight * mean_or_zero(values, regions.maps)

@@ -19,11 +19,12 @@ STD = 0.02
 def sincos_position(
     grid: tuple[int, int], channels: int, device: torch.device | str = 'cpu'
 ) -> Tensor:
-    """Return a fixed code of the row and the column of each patch.
+    """Return a fixed code of the column and the row of each patch.
 
-    The first half of the channels codes the row, the other the column. Of D'
-    channels of a half, the first D' / 2 are ``sin(place / 10000^(2 i / D'))``
-    and the others the cosines of the same.
+    The first half of the channels codes the column, the other the row, as in
+    the published code of MAE and SegCLIP. Of D' channels of a half, the first
+    D' / 2 are ``sin(place / 10000^(2 i / D'))`` and the others the cosines of
+    the same.
 
     Args:
         grid: Rows and columns (h, w).
@@ -44,13 +45,16 @@ def sincos_position(
     )
     row = row[:, None].expand(*grid, -1)
     column = column[None].expand(*grid, -1)
-    return torch.cat([row, column], -1).flatten(0, 1)
+    return torch.cat([column, row], -1).flatten(0, 1)
 
 
 def init_linear(module: nn.Module) -> None:
     """Initialise all linear layers with N(0, 0.02) and zero bias.
 
-    Those inside attention are included.
+    The output layers of attention are included. Its joint projection of
+    queries, keys and values is a plain parameter, which keeps the initial
+    values of PyTorch (Xavier: standard deviation .0255 at a width of 768), as
+    in the published code.
 
     Args:
         module: Module whose layers are initialised.
@@ -59,8 +63,6 @@ def init_linear(module: nn.Module) -> None:
         if isinstance(part, nn.Linear):
             nn.init.normal_(part.weight, std=STD)
             nn.init.zeros_(part.bias)
-        elif isinstance(part, nn.MultiheadAttention):
-            nn.init.normal_(part.in_proj_weight, std=STD)
 
 
 class PatchDecoder(nn.Module):

@@ -1,6 +1,7 @@
 """PatchTextHead: any list of names, no labels."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,11 @@ import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 
-from mmseg_weakclip.models.cam.patch_text import PatchTextHead
+from mmseg_weakclip.models.cam.patch_text import (
+    ROOM,
+    PatchTextHead,
+    resized_parts,
+)
 
 NAMES = ('boat', ('bird', 'fish', 'tree'), 'car')
 
@@ -154,6 +159,124 @@ def test_in_a_stock_segmentor(device, text_cfg, size):
     assert torch.allclose(found[0], whole, atol=1e-4)
     assert found[1].shape == whole.shape
     assert not torch.allclose(found[1], whole, atol=1e-2)
+
+
+def by_pixel(head, features, size, threshold=None):
+    """Classes of pixels as published: resize, softmax, best text, threshold.
+
+    Background words come last, and are class 0.
+    """
+    patches = F.normalize(features[-1].patch_embeddings, dim=1)
+    logits = torch.einsum('behw,me->bmhw', patches, head.text())
+    logits = F.interpolate(
+        head.logit_scale * logits, size, mode='bilinear', align_corners=False
+    )
+    every = logits.softmax(1)
+    groups = every.split(head.text.rows_per_class, 1)
+    names = [group.amax(1) for group in groups[: len(head.text)]]
+    words = [group.amax(1) for group in groups[len(head.text) :]]
+    nothing = torch.zeros_like(names[0])
+    words = torch.stack([nothing, *words]).amax(0)
+    best, found = torch.stack([words, *names], 1).max(1)
+    if threshold is not None:
+        found[best < threshold] = 0
+    return found
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('with_threshold', [False, True])
+@pytest.mark.parametrize('words', [('sky', ('water', 'sand')), ()])
+def test_class_of_a_pixel(make_head, make_features, with_threshold, words):
+    """Best text and threshold of each pixel, not of the patches around."""
+    head = make_head(
+        head=dict(threshold=0.0, logit_scale=15.0),
+        synonyms='keep',
+        background_words=words,
+    )
+    features, size = make_features(), (80, 112)
+    threshold = None
+    if with_threshold or not words:
+        every = probabilities(features, head.text(), scale=15.0)
+        threshold = every.amax(1).quantile(0.4).item()
+    head.threshold = threshold
+    metas = [dict(img_shape=size)] * 2
+    logits = head.predict(features, metas, None)
+    expected = by_pixel(head, features, size, threshold)
+    assert logits.shape == (2, 4, *size)
+    assert torch.isfinite(logits).all()
+    assert (logits.argmax(1) == expected).all()
+    assert len(expected.unique()) > 2
+    alone = head.predict(
+        (replace(features[-1], **first_of(features[-1])),), metas[:1], None
+    )
+    assert torch.allclose(alone, logits[:1], atol=1e-4)
+
+
+def first_of(tokens):
+    return dict(
+        class_embedding=tokens.class_embedding[:1],
+        patch_embeddings=tokens.patch_embeddings[:1],
+    )
+
+
+@torch.no_grad()
+def test_a_class_may_win_between_two_patches(make_head, make_features):
+    """Two synonyms, each strong at one patch, are weaker between them."""
+    head = make_head(2, names=(('bird', 'fish'), 'car'), synonyms='keep')
+    text = torch.eye(3)
+    head.text.forward = lambda: text
+    # cos with bird, fish, car: (.8, 0, .6), then (0, .8, .6).
+    patches = torch.tensor([[0.8, 0, 0.6], [0, 0.8, 0.6]]).T[None, :, None]
+    tokens = replace(
+        make_features(batch=1)[-1],
+        patch_embeddings=patches,
+        class_embedding=patches[..., 0, 0],
+    )
+    # A pixel right between the two: bird .4, fish .4, car .6.
+    logits = head.predict((tokens,), [dict(img_shape=(1, 3))], None)
+    assert logits[0, :, 0].argmax(0).tolist() == [0, 1, 0]
+    middle = torch.tensor([16.0, 24.0])
+    assert torch.allclose(logits[0, :, 0, 1], middle, atol=1e-4)
+    # Resized classes would have said .8 against .6.
+    assert head((tokens,))[0, :, 0].argmax(0).tolist() == [0, 0]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ('room', 'number'), [(1, 7), (20_000, 7), (50_000, 4), (10**9, 2)]
+)
+def test_parts_change_nothing(make_head, make_features, room, number):
+    head = make_head(
+        head=dict(threshold=0.3),
+        synonyms='keep',
+        background_words=('sky', 'sand'),
+    )
+    logits = head._text_logits(make_features())
+
+    def resize(maps):
+        # Exact: that of bilinear maps depends on their number, by 1e-6.
+        return maps.repeat_interleave(16, 2).repeat_interleave(16, 3)
+
+    whole = head._by_class([resize(logits)])
+    parts = list(resized_parts(logits, resize, room))
+    assert len(parts) == number
+    found = head._by_class(parts)
+    assert torch.equal(found[:, 1:], whole[:, 1:])
+    assert torch.allclose(found[:, 0], whole[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize('side', [224, 2048])
+def test_parts_are_bounded(side):
+    """COCO-Stuff's 171 texts, without that many pixels being made."""
+    logits = torch.zeros(1, 171, 2, 2)
+
+    def resize(maps):
+        return maps[..., :1, :1].expand(-1, -1, side, side)
+
+    parts = [part.shape for part in resized_parts(logits, resize)]
+    assert sum(shape[1] for shape in parts) == 171
+    assert max(shape.numel() for shape in parts) <= ROOM
+    assert len(parts) == {224: 2, 2048: 1 + 43}[side]
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmseg_weakclip.models.clims.background_lists import background_lists
 from mmseg_weakclip.models.clims.extraction import (
     allowed_texts,
     calibrate,
@@ -225,6 +226,11 @@ def test_top(planted):
         for found in entry.values():
             assert len(found) == 2
             assert found[0][1] >= found[1][1]
+
+
+def test_more_texts_than_the_fixed_list():
+    """As the report on CLIMS+ has it."""
+    assert ExtractionSettings().top > len(background_lists()['voc'])
 
 
 @pytest.mark.parametrize(

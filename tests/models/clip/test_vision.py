@@ -7,7 +7,8 @@ from mmengine.runner.checkpoint import load_state_dict
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmseg_weakclip.models.clip import vision
-from mmseg_weakclip.models.clip.vision import VisionTower, interpolate_position
+from mmseg_weakclip.models.clip.position import interpolate_position
+from mmseg_weakclip.models.clip.vision import VisionTower
 from mmseg_weakclip.models.clip.vit import CLIPViT
 from mmseg_weakclip.models.clip.weights import load_clip
 

@@ -1,10 +1,12 @@
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 
+from mmseg_weakclip.models.clip.position import interpolate_position
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
-from mmseg_weakclip.models.clip.vision import interpolate_position
 
 
 def test_native_size_equals_open_clip(make_vit, device):
@@ -40,6 +42,73 @@ def test_other_sizes_interpolate_the_position_embedding(make_vit, mode):
         cut = images[..., : 7 * 8, : 16 * 8]
         expected = visual.forward_intermediates(cut, indices=[5])
     assert torch.allclose(ours, expected['image_intermediates'][0], atol=1e-5)
+
+
+def cubic(distance, a=-0.75):
+    """Keys's kernel, as PyTorch has it."""
+    x = abs(distance)
+    if x <= 1:
+        return ((a + 2) * x - (a + 3)) * x * x + 1
+    return ((a * x - 5 * a) * x + 8 * a) * x - 4 * a if x < 2 else 0.0
+
+
+def test_offset_is_that_of_a_slightly_larger_grid():
+    """Source of row i: (i + .5) * n / (h + .1) - .5; borders repeat."""
+    torch.manual_seed(0)
+    position = torch.randn(1 + 16, 3)
+    grid = (6, 3)
+    found = interpolate_position(position, grid, 'bicubic-offset')
+    table = position[1:].view(4, 4, 3)
+
+    def weights(new):
+        rows = torch.zeros(new, 4)
+        for i in range(new):
+            source = (i + 0.5) * 4 / (new + 0.1) - 0.5
+            for k in range(math.floor(source) - 1, math.floor(source) + 3):
+                rows[i, min(max(k, 0), 3)] += cubic(source - k)
+        return rows
+
+    expected = torch.einsum(
+        'ia,jb,abd->ijd', weights(grid[0]), weights(grid[1]), table
+    )
+    assert torch.equal(found[0], position[0])
+    assert torch.allclose(found[1:], expected.flatten(0, 1), atol=1e-5)
+    by_size = interpolate_position(position, grid, 'bicubic')
+    assert not torch.allclose(found, by_size, atol=1e-3)
+
+
+@pytest.mark.parametrize('grid', [(n, n + 7) for n in range(1, 60, 4)])
+def test_offset_never_misses_the_grid(grid):
+    position = torch.zeros(1 + 14 * 14, 2)
+    found = interpolate_position(position, grid, 'bicubic-offset')
+    assert found.shape == (1 + grid[0] * grid[1], 2)
+
+
+def test_antialiasing_smooths_a_smaller_grid_only():
+    """A chessboard becomes its mean inside, where bicubic keeps a pattern."""
+    board = torch.arange(144).view(12, 12)
+    board = ((board // 12 + board % 12) % 2).float()
+    position = torch.cat([torch.zeros(1, 1), board.view(-1, 1)])
+
+    def spread(mode, side):
+        rows = interpolate_position(position, (side, side), mode)[1:]
+        return (rows.view(side, side)[1:-1, 1:-1] - 0.5).abs().max()
+
+    assert spread('bicubic-antialias', 5) < 0.05 < spread('bicubic', 5)
+    fine = [
+        interpolate_position(position, (20, 20), mode)
+        for mode in ('bicubic-antialias', 'bicubic')
+    ]
+    # PyTorch's antialiasing has Pillow's kernel, with a = -.5.
+    assert (fine[0] - fine[1]).abs().max() < 0.1
+
+
+def test_modes_have_names(make_vit):
+    for mode in ('bicubic-offset', 'bicubic-antialias'):
+        maps = make_vit(position_mode=mode)(torch.randn(1, 3, 59, 133))
+        assert maps[0].shape == (1, 128, 7, 16)
+    with pytest.raises(ValueError, match="position_mode='cubic'.*bicubic-off"):
+        make_vit(position_mode='cubic')
 
 
 def test_interpolation_keeps_class_row_and_native_grid():

@@ -144,6 +144,23 @@ def test_two_sided_by_hand(make_regions):
     assert loss(regions).item() == pytest.approx(expected)
 
 
+def test_two_weights(make_regions):
+    """The 10 : 8 of QA-CLIMS, for each of the two contrasts alone."""
+    regions = make_regions()
+
+    def loss(**options):
+        return InfoNCERegionLoss(form='frc_brc', **options)(regions)
+
+    frc, brc = loss(weights=(1.0, 0.0)), loss(weights=(0.0, 1.0))
+    assert torch.allclose(loss(), frc + brc)
+    weighted = loss(weights=(10.0, 8.0), loss_weight=0.5)
+    assert torch.allclose(weighted, 5 * frc + 4 * brc)
+    with pytest.raises(ValueError, match=r"\(10, 8\).*'frc_brc'.*'eq9'"):
+        InfoNCERegionLoss(weights=(10, 8))
+    with pytest.raises(ValueError, match=r'weights=\(1,\)'):
+        InfoNCERegionLoss(form='frc_brc', weights=(1,))
+
+
 def test_positives_of_an_image_multiply(make_regions):
     """Two classes of one image: sum of cosines above, all below."""
     regions = make_regions(

@@ -6,6 +6,7 @@ import torch
 from mmseg_weakclip.models.segclip.masking import random_order
 from mmseg_weakclip.models.segclip.patch_decoder import (
     PatchDecoder,
+    init_linear,
     sincos_position,
 )
 
@@ -26,11 +27,34 @@ def test_position_against_the_formula():
     assert table.shape == (15, 16)
     for place in range(15):
         expected = []
-        for coordinate in divmod(place, columns):
+        for coordinate in reversed(divmod(place, columns)):
             angles = [coordinate / 10_000 ** (2 * i / 8) for i in range(4)]
             expected += [math.sin(a) for a in angles]
             expected += [math.cos(a) for a in angles]
         torch.testing.assert_close(table[place], torch.tensor(expected))
+
+
+def test_the_column_comes_first():
+    """As in released weights: along a row only the first half changes."""
+    table = sincos_position(GRID, 16).unflatten(0, GRID)
+    first, second = table.chunk(2, -1)
+    assert (first == first[:1]).all()
+    assert (second == second[:, :1]).all()
+    assert (first[:, 1:] != first[:, :-1]).any(-1).all()
+
+
+def test_initial_weights_of_attention():
+    """Linear layers N(0, .02); the joint projection as PyTorch has it."""
+    torch.manual_seed(0)
+    attention = torch.nn.MultiheadAttention(256, 4)
+    before = attention.in_proj_weight.clone()
+    init_linear(attention)
+    assert torch.equal(attention.in_proj_weight, before)
+    # Xavier's: the root of 2 / (256 + 3 * 256).
+    assert before.std().item() == pytest.approx(1024**-0.5 * 2**0.5, rel=0.02)
+    weight = attention.out_proj.weight
+    assert weight.std().item() == pytest.approx(0.02, rel=0.02)
+    assert (attention.out_proj.bias == 0).all()
 
 
 def test_places_differ_in_a_large_grid():
