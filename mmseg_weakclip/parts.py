@@ -26,6 +26,7 @@ from .datasets.sampler import ResumableSampler
 from .datasets.transforms import LoadColorImage, LoadImageLabels
 from .datasets.voc import VOC20Dataset, WeakVOC12Dataset
 from .datasets.weak import WeakSegDataset
+from .engine import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .engine.checkpoints import WholeFileBackend
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
