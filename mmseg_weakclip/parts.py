@@ -61,6 +61,7 @@ from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
 from .models.segclip.head import RegionTextHead
 from .models.segclip.reconstruction import MaskedReconstructionHead
 from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
+from .models.segmenters.multi_scale import MultiScaleSegmentor
 from .models.segmenters.resnet38d import ResNet38d
 from .models.weakclip.co_attention import CoAttentionNeck
 from .models.weakclip.head import TextGuidedHead, TextScoreHead
@@ -111,6 +112,7 @@ __all__ = [
     'LoadTruthIfPresent',
     'MaskedReconstructionHead',
     'MultiLayerAdapter',
+    'MultiScaleSegmentor',
     'ObjectTextLoss',
     'PackCaptionInputs',
     'PartialIoUMetric',

@@ -17,7 +17,7 @@ RANDOM_NOTE = 'CLIP has random weights: masks and scores mean nothing.'
 
 
 METHODS = ('excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip')
-CRFS = ('none', 'voc12', 'coco14')
+CRFS = ('none', 'voc12', 'deeplab')
 # Value of --segmenter -> file in configs/segmenters.
 SEGMENTERS = {
     'deeplabv1_resnet38d': 'deeplabv1_resnet38d_4xb4-40k_voc12-448x448',
