@@ -30,6 +30,7 @@ from .engine import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .engine.checkpoints import WholeFileBackend
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
+from .engine.protocol import ProtocolMetric, SingleAndViews
 from .engine.resume import CaptionStreamHook, RandomStateHook
 from .evaluation.cam_metric import CAMMetric
 from .evaluation.iou import IoUWhereTruth, PartialIoUMetric
@@ -67,7 +68,11 @@ from .models.weakclip.co_attention import CoAttentionNeck
 from .models.weakclip.head import TextGuidedHead, TextScoreHead
 from .models.weakclip.pyramid import PyramidAdapter
 from .pseudo_masks.hook import PseudoMaskHook
-from .pseudo_masks.tta import CAMTTAModel, RunningTTAModel
+from .pseudo_masks.tta import (
+    CAMTTAModel,
+    ProtocolTTAModel,
+    RunningTTAModel,
+)
 from .pseudo_masks.writer import PseudoMaskWriter
 from .toyland.dataset import ToylandDataset
 
@@ -119,6 +124,8 @@ __all__ = [
     'PatchTextCAMHead',
     'PatchTextHead',
     'PromptText',
+    'ProtocolMetric',
+    'ProtocolTTAModel',
     'PseudoMaskHook',
     'PseudoMaskWriter',
     'PyramidAdapter',
@@ -130,6 +137,7 @@ __all__ = [
     'RunningTTAModel',
     'SemanticGroup',
     'SemanticGroupNeck',
+    'SingleAndViews',
     'SuperpixelKLLoss',
     'TemplateText',
     'TextGuidedHead',

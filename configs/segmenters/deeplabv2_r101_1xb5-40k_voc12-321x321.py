@@ -1,8 +1,8 @@
 # DeepLabV2 with ResNet-101 on pseudo masks of VOC 2012: the field's standard.
 #   tools/train.py THIS --pseudo-masks DIR
 # As most papers train it: 20k steps of 10 images, each two batches of 5. From
-# ImageNet's weights of torchvision, so with their mean and deviation; a file of
-# DeepLabV1 on COCO has others, see configs/segmenters/README.md.
+# ImageNet's weights of torchvision, so with their mean and deviation; weights
+# of Caffe have others, see configs/segmenters/README.md.
 _base_ = './deeplabv2_r101_2xb10-30k_voc12-321x321.py'
 
 train_pipeline = _base_.train_pipeline

@@ -25,8 +25,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
             'decode_head': dict(lr_mult=10.),
-            **{f'decode_head.conv_seg.{i}.bias': dict(lr_mult=20., decay_mult=0.)
-               for i in range(4)},
+            **{f'decode_head.conv_seg.{i}.bias':
+               dict(lr_mult=20., decay_mult=0.) for i in range(4)},
         }))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0]['eta_min'] = 0.

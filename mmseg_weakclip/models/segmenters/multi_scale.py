@@ -1,9 +1,9 @@
 """A network that sees an image at several scales, in training and in tests.
 
-DeepLabV2 (Chen et al., TPAMI 2018, Section 4.1 "Multi-scale processing") as the
-field trains it: the shared network sees the image at its own size and smaller,
-and the pixelwise maximum of all outputs is one output more. The loss is the
-sum over the outputs, for which the learning rate is tuned; it is not averaged.
+DeepLabV2 (Chen et al., "DeepLab", TPAMI 2018) as the field trains it: the
+shared network sees the image at its own size and smaller, and the pixelwise
+maximum of all outputs is one output more. The loss is the sum over the
+outputs, for which the learning rate is tuned; it is not averaged.
 """
 
 from collections.abc import Sequence

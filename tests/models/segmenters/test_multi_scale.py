@@ -59,7 +59,9 @@ def make_batch(height, width, number=2):
     samples = [
         SegDataSample(
             gt_sem_seg=PixelData(data=mask),
-            metainfo=dict(img_shape=(height, width), ori_shape=(height, width)),
+            metainfo=dict(
+                img_shape=(height, width), ori_shape=(height, width)
+            ),
         )
         for mask in labels
     ]
