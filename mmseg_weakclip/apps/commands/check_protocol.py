@@ -54,7 +54,7 @@ def describe_config(cfg: Config) -> dict[str, str]:
             'test_dataloader and its pipeline'
         )
     views = list(_views(cfg.get('tta_pipeline')))
-    size, base = _size_of(found.pipeline)
+    size, base = _size_of(found['pipeline'])
     scales = sorted({_relative(scale, base) for scale, _ in views})
     flips = [flip for _, flip in views]
     averaged = (cfg.get('tta_model') or {}).get('activation', 'softmax')
