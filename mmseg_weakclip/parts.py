@@ -28,9 +28,11 @@ from .datasets.sampler import ResumableSampler
 from .datasets.transforms import LoadColorImage, LoadImageLabels
 from .datasets.voc import VOC20Dataset, WeakVOC12Dataset
 from .datasets.weak import WeakSegDataset
+from .engine import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .engine.checkpoints import WholeFileBackend
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
+from .engine.protocol import ProtocolMetric, SingleAndViews
 from .engine.resume import CaptionStreamHook, RandomStateHook
 from .evaluation.cam_metric import CAMMetric
 from .evaluation.iou import IoUWhereTruth, PartialIoUMetric
@@ -62,12 +64,17 @@ from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
 from .models.segclip.head import RegionTextHead
 from .models.segclip.reconstruction import MaskedReconstructionHead
 from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
+from .models.segmenters.multi_scale import MultiScaleSegmentor
 from .models.segmenters.resnet38d import ResNet38d
 from .models.weakclip.co_attention import CoAttentionNeck
 from .models.weakclip.head import TextGuidedHead, TextScoreHead
 from .models.weakclip.pyramid import PyramidAdapter
 from .pseudo_masks.hook import PseudoMaskHook
-from .pseudo_masks.tta import CAMTTAModel, RunningTTAModel
+from .pseudo_masks.tta import (
+    CAMTTAModel,
+    ProtocolTTAModel,
+    RunningTTAModel,
+)
 from .pseudo_masks.writer import PseudoMaskWriter
 from .toyland.dataset import ToylandDataset
 
@@ -112,12 +119,15 @@ __all__ = [
     'LoadTruthIfPresent',
     'MaskedReconstructionHead',
     'MultiLayerAdapter',
+    'MultiScaleSegmentor',
     'ObjectTextLoss',
     'PackCaptionInputs',
     'PartialIoUMetric',
     'PatchTextCAMHead',
     'PatchTextHead',
     'PromptText',
+    'ProtocolMetric',
+    'ProtocolTTAModel',
     'PseudoMaskHook',
     'PseudoMaskWriter',
     'PyramidAdapter',
@@ -131,6 +141,7 @@ __all__ = [
     'RunningTTAModel',
     'SemanticGroup',
     'SemanticGroupNeck',
+    'SingleAndViews',
     'SuperpixelKLLoss',
     'TemplateText',
     'TextGuidedHead',

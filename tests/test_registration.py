@@ -64,6 +64,17 @@ def test_parts_build_in_any_order_of_imports(order):
     assert run(ORDERS[order] + BUILD).count('TextScoreHead') == 1
 
 
+@pytest.mark.parametrize('order', ORDERS)
+def test_checkpoints_are_read_as_data_in_any_order_of_imports(order):
+    """mmengine's own loader would run code from a checkpoint."""
+    code = (
+        'from mmengine.runner import CheckpointLoader as loader;'
+        "print(loader._get_checkpoint_loader('any.pth').__module__)"
+    )
+    printed = run(f'{ORDERS[order]}{BUILD};{code}').splitlines()
+    assert printed[-1] == 'mmseg_weakclip.engine.checkpoint_files'
+
+
 def test_dotted_names_need_no_custom_imports():
     code = 'from mmseg.registry import MODELS;'
     code += BUILD.replace('TextScore', 'mmseg_weakclip.TextScore')

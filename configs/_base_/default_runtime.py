@@ -35,3 +35,5 @@ custom_hooks = [
 ]
 
 tta_model = dict(type='RunningTTAModel')
+# For `weakclip test --protocol`: the CRF behind a trained network.
+protocol = dict(crf='deeplab')

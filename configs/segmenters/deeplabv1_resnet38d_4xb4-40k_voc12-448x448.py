@@ -14,6 +14,7 @@ train_pipeline = _base_.train_pipeline
 train_pipeline[3]['crop_size'] = crop_size
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
+protocol = dict(crf='weakclip')
 train_cfg = dict(max_iters=40000, val_interval=4000)
 optim_wrapper = dict(
     optimizer=dict(lr=5e-3),

@@ -1,7 +1,7 @@
 # DeepLabV2 with ResNet-101 on pseudo masks of VOC 2012.
 #   tools/train.py THIS --pseudo-masks DIR
-# As CLIMS trains it from ImageNet's weights, but for its three scales in every
-# step. One GPU wants optim_wrapper.accumulative_counts=2 and 60k iterations.
+# As CLIMS trains it from ImageNet's weights. One GPU wants
+# optim_wrapper.accumulative_counts=2 and 60k iterations.
 _base_ = [
     '../_base_/models/deeplabv2_r101.py',
     '../_base_/datasets/pseudo_masks_voc12_own-size.py',
@@ -13,6 +13,9 @@ crop_size = (321, 321)
 train_pipeline = _base_.train_pipeline
 train_pipeline[2]['ratio_range'] = (.5, 2.)
 train_pipeline[3]['crop_size'] = crop_size
+train_pipeline = [
+    t for t in train_pipeline if t['type'] != 'PhotoMetricDistortion'
+]
 train_dataloader = dict(
     batch_size=10, dataset=dict(pipeline=train_pipeline))
 
@@ -21,8 +24,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
             'decode_head': dict(lr_mult=10.),
-            **{f'decode_head.conv_seg.{i}.bias': dict(lr_mult=20.)
-               for i in range(4)},
+            **{f'decode_head.conv_seg.{i}.bias':
+               dict(lr_mult=20., decay_mult=0.) for i in range(4)},
         }))
 train_cfg = dict(max_iters=30000, val_interval=3000)
 param_scheduler = _base_.param_scheduler

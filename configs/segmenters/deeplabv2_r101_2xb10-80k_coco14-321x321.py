@@ -14,6 +14,9 @@ crop_size = (321, 321)
 train_pipeline = _base_.train_pipeline
 train_pipeline[2]['ratio_range'] = (.5, 2.)
 train_pipeline[3]['crop_size'] = crop_size
+train_pipeline = [
+    t for t in train_pipeline if t['type'] != 'PhotoMetricDistortion'
+]
 train_dataloader = dict(
     batch_size=10, dataset=dict(pipeline=train_pipeline))
 
@@ -22,8 +25,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         custom_keys={
             'decode_head': dict(lr_mult=10.),
-            **{f'decode_head.conv_seg.{i}.bias': dict(lr_mult=20.)
-               for i in range(4)},
+            **{f'decode_head.conv_seg.{i}.bias':
+               dict(lr_mult=20., decay_mult=0.) for i in range(4)},
         }))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0]['eta_min'] = 0.

@@ -17,5 +17,5 @@ test_evaluator = dict(
     _delete_=True,
     type='PseudoMaskWriter',
     output_dir=f'{data_root}/weakclip',
-    crf='coco14',
+    crf='deeplab',
     use_labels=True)

@@ -26,6 +26,10 @@ COMMANDS = {
         'write masks for annotation tools, COCO and YOLO',
     ),
     'check': ('commands.check_dataset', 'check the data of a config'),
+    'check-protocol': (
+        'commands.check_protocol',
+        "compare a config's test with a paper's",
+    ),
     'labels': ('commands.image_labels', 'convert image labels to JSON'),
     'refine': ('commands.refine_seeds', 'refine class maps that were kept'),
     'sweep': ('commands.sweep_threshold', 'score all background thresholds'),
@@ -37,7 +41,7 @@ COMMANDS = {
 
 def usage() -> str:
     """Return what ``weakclip --help`` prints."""
-    rows = (f'  {name:14}{text}' for name, (_, text) in COMMANDS.items())
+    rows = (f'  {name:15}{text}' for name, (_, text) in COMMANDS.items())
     return '\n'.join(
         [
             'usage: weakclip COMMAND ...',

@@ -119,6 +119,8 @@ def _load(source: str) -> None:
     else:
         from mmengine.runner import CheckpointLoader
 
+        from mmseg_weakclip.engine import checkpoint_files  # noqa: F401
+
         CheckpointLoader.load_checkpoint(source, map_location='cpu')
 
 

@@ -9,10 +9,12 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
+from torch import Tensor
 
 from mmseg_weakclip.common.masks import label_colors
 from mmseg_weakclip.datasets.configs import config_metainfo
 
+from . import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .hooks import name_classes
 from .runner import trained_parameters
 
@@ -121,7 +123,8 @@ def load_weights(
 ) -> dict[str, Any]:
     """Load a checkpoint that has every weight of the model.
 
-    Weights that are missing would silently stay random.
+    Weights that are missing would silently stay random. No code from the file
+    is run; see ``checkpoint_files``.
 
     Args:
         model: Model that gets the weights.
@@ -136,18 +139,19 @@ def load_weights(
         ValueError: The file is not a checkpoint, or one of another model.
     """
     require_checkpoint(checkpoint)
-    try:
-        loaded = CheckpointLoader.load_checkpoint(
-            checkpoint, map_location='cpu'
-        )
-        state = {
-            name.removeprefix('module.'): value
-            for name, value in loaded.get('state_dict', loaded).items()
-        }
-    except Exception as error:  # unpickling raises anything
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    state = loaded.get('state_dict', loaded)
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor)
+        for name, value in state.items()
+    ):
         raise ValueError(
-            f'{checkpoint} is not a checkpoint ({type(error).__name__})'
-        ) from error
+            f'{checkpoint} is not a checkpoint: it holds more than tensors '
+            'with names'
+        )
+    state = {
+        name.removeprefix('module.'): value for name, value in state.items()
+    }
     known = set(model.state_dict())
     try:
         keys = model.load_state_dict(state, strict=False)
@@ -170,7 +174,10 @@ def load_weights(
             f'{checkpoint} is of another model than {config}: it lacks '
             f'{_some(missing)}, and has {_some(surplus)} more'
         )
-    return (loaded.get('meta') or {}).get('dataset_meta') or {}
+    meta = loaded.get('meta')
+    if not isinstance(meta, dict):
+        return {}
+    return meta.get('dataset_meta') or {}
 
 
 def _some(names: list[str]) -> str:

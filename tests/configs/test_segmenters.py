@@ -21,6 +21,7 @@ from mmseg_weakclip.models.segmenters import resnet38d
 ROWS, COLUMNS = 56, 88
 V1 = 'segmenters/deeplabv1_resnet38d_4xb4-40k_voc12-448x448.py'
 V2 = 'segmenters/deeplabv2_r101_2xb10-30k_voc12-321x321.py'
+STANDARD = 'segmenters/deeplabv2_r101_1xb5-40k_voc12-321x321.py'
 V2_COCO = 'segmenters/deeplabv2_r101_2xb10-80k_coco14-321x321.py'
 STRIDES = dict(
     deeplabv1=8,
@@ -161,6 +162,40 @@ def test_learning_rates(name, rates, build, configs):
             bias = last and parameter_name.endswith('bias')
             kind = 'bias' if bias else 'weight'
         assert found[id(parameter)] == pytest.approx(rates[kind])
+
+
+@pytest.mark.parametrize('name', [V2, V2_COCO, STANDARD])
+def test_deeplabv2_is_the_fields(name, configs):
+    cfg = Config.fromfile(configs / name)
+    assert cfg.model.type == 'MultiScaleSegmentor'
+    assert MODELS.get('MultiScaleSegmentor')
+    kinds = [t.type for t in cfg.train_dataloader.dataset.pipeline]
+    assert 'PhotoMetricDistortion' not in kinds
+    keys = cfg.optim_wrapper.paramwise_cfg.custom_keys
+    for branch in range(4):
+        bias = keys[f'decode_head.conv_seg.{branch}.bias']
+        assert bias == dict(lr_mult=20.0, decay_mult=0.0)
+    sgd = cfg.optim_wrapper.optimizer
+    assert (sgd.lr, sgd.momentum, sgd.weight_decay) == (2.5e-4, 0.9, 5e-4)
+    (poly,) = cfg.param_scheduler
+    assert (poly.power, poly.eta_min) == (0.9, 0)
+    assert cfg.model.backbone.norm_eval
+    # The image's own size, one view.
+    assert 'Resize' not in [t.type for t in cfg.test_pipeline]
+
+
+def test_the_standard_segmenter(configs, load_small):
+    cfg = Config.fromfile(configs / STANDARD)
+    assert cfg.train_dataloader.batch_size == 5
+    assert cfg.optim_wrapper.accumulative_counts == 2
+    assert cfg.train_cfg.max_iters == 2 * 20000
+    choice = cfg.train_dataloader.dataset.pipeline[2]
+    factors = [t[0].scale_factor for t in choice.transforms]
+    assert factors == [0.5, 0.75, 1, 1.25, 1.5]
+    dataset = DATASETS.build(load_small(STANDARD).train_dataloader.dataset)
+    sample = dataset[0]
+    assert sample['inputs'].shape[1:] == sample['data_samples'].img_shape
+    assert max(sample['inputs'].shape[1:]) <= 321
 
 
 def naive_balanced(logits, labels):

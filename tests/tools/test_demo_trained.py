@@ -181,7 +181,7 @@ def test_nothing_to_train_needs_no_checkpoint(toyland, picture, run_demo):
     [
         ('weakclip.py', None, r'is trained \(.*give its checkpoint'),
         ('weakclip.py', 'no.pth', 'no.pth does not exist'),
-        ('weakclip.py', 'text', 'text is not a checkpoint'),
+        ('weakclip.py', 'text', 'text cannot be read: it seems to be a text'),
         ('weakclip.py', 'stock', 'is of another model than .*weakclip.py'),
         ('segmenter.py', 'fewer', r'lacks 1 tensors \(neck.*has 1 tensors '
          r'\(surplus\) more'),

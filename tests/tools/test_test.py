@@ -278,3 +278,91 @@ def test_two_processes(
     alone = read_masks(tmp_path / '1/masks')
     assert len(alone) == images
     assert_same_masks(read_masks(tmp_path / '2/masks'), alone)
+
+
+PROTOCOL = """
+_base_ = {base!r}
+tta_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale_factor=s, keep_ratio=True)
+             for s in (.75, 1.)],
+            [dict(type='RandomFlip', prob=p) for p in (0., 1.)],
+            [dict(type='LoadTruthIfPresent')],
+            [dict(type='PackSegInputs')],
+        ]),
+]
+test_evaluator = dict(type='PartialIoUMetric', iou_metrics=['mIoU'])
+"""
+
+
+@pytest.fixture
+def with_views(repo, tmp_path) -> Path:
+    """A config of a network with several views."""
+    path = tmp_path / 'views.py'
+    base = str(repo / 'configs/toyland/weakclip.py')
+    path.write_text(PROTOCOL.format(base=base))
+    return path
+
+
+def test_four_numbers_in_one_pass(
+    tmp_path, with_views, checkpoint, run_tool, read_scores
+):
+    """Two of them are those of tests of their own."""
+
+    def run(name, *words):
+        work_dir = tmp_path / name
+        run_tool(
+            'test', with_views, checkpoint, '--work-dir', work_dir, *words
+        )
+        return read_scores(work_dir)
+
+    four = run('four', '--protocol', '--crf', 'weclip', '--per-class')
+    assert list(four) == [
+        f'mIoU_{name}' for name in ('single', 'multi', 'single_crf',
+                                    'multi_crf')
+    ]  # fmt: skip
+    one, many = run('one')['mIoU'], run('many', '--tta')['mIoU']
+    assert four['mIoU_single'] == pytest.approx(one, abs=0.001)
+    assert four['mIoU_multi'] == pytest.approx(many, abs=0.001)
+    (log,) = (tmp_path / 'four').glob('*/*.log')
+    text = log.read_text()
+    for line in ('single view + CRF', 'multi-scale + flip + CRF'):
+        assert f'| {line}' in text.replace('|  ', '| ')
+
+
+def test_protocol_is_refused(tmp_path, checkpoint, run_tool, with_views):
+    rest = (checkpoint, '--work-dir', tmp_path / 'w', '--protocol')
+    with pytest.raises(ValueError, match='need tta_pipeline'):
+        run_tool('test', 'weakclip.py', *rest)
+    with pytest.raises(ValueError, match='from labels, or has tta_model'):
+        run_tool('test', 'seeds.py', *rest)
+    with pytest.raises(ValueError, match="unknown CRF preset 'best'"):
+        run_tool('test', with_views, *rest, '--crf', 'best')
+    for words in (['--crf', 'weclip'], ['--per-class'], ['--tta']):
+        given = rest if words == ['--tta'] else rest[:-1]
+        with pytest.raises(SystemExit):
+            run_tool('test', with_views, *given, *words)
+
+
+@pytest.mark.slow
+def test_four_numbers_of_two_processes(
+    tmp_path, with_views, checkpoint, run_tool, run_twice
+):
+    def command(name):
+        work_dir = f'--work-dir={tmp_path}/{name}'
+        return 'test', with_views, checkpoint, '--protocol', work_dir
+
+    # An odd number of images.
+    options = (VAL, 'test_dataloader.batch_size=1')
+    run_tool(*command('w1'), options=options)
+    run_twice(*command('w2'), '--launcher=pytorch', options=options)
+
+    def table(name):
+        (path,) = (tmp_path / name).glob('*/*.log')
+        return re.findall(r'^[|+].*', path.read_text(), re.MULTILINE)
+
+    assert len(table('w1')) == 8
+    assert table('w2') == table('w1')

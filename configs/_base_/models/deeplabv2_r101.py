@@ -1,6 +1,7 @@
-# DeepLabV2 over ResNet-101 at output stride 8, its norms frozen.
+# DeepLabV2 over ResNet-101 at output stride 8, its norms frozen. It sees
+# images at 1, 0.75 and 0.5 of their size, in training and in tests.
 model = dict(
-    type='EncoderDecoder',
+    type='MultiScaleSegmentor',
     pretrained='torchvision://resnet101',
     data_preprocessor=dict(
         type='SegDataPreProcessor',

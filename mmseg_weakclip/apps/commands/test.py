@@ -17,10 +17,28 @@ def _parse_args(
     parser.add_argument(
         'checkpoint', nargs='?', help='weights; none for training-free methods'
     )
-    parser.add_argument(
+    views = parser.add_mutually_exclusive_group()
+    views.add_argument(
         '--tta',
         action='store_true',
         help="average over the views of the config's tta_pipeline",
+    )
+    views.add_argument(
+        '--protocol',
+        action='store_true',
+        help='score a trained network four times in one pass: single view; '
+        'multi-scale + flip (tta_pipeline); each with a dense CRF',
+    )
+    parser.add_argument(
+        '--crf',
+        metavar='PRESET',
+        help='CRF of --protocol: deeplab, clipes, excel, weclip, weakclip, '
+        "... (default: the config's protocol.crf)",
+    )
+    parser.add_argument(
+        '--per-class',
+        action='store_true',
+        help='print the IoU of each class besides (with --protocol)',
     )
     parser.add_argument(
         '--out', metavar='DIR', help='write the predicted masks to DIR'
@@ -39,7 +57,10 @@ def _parse_args(
         default=2,
         help='seconds between shown images',
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not args.protocol and (args.crf is not None or args.per_class):
+        parser.error('--crf and --per-class need --protocol')
+    return args
 
 
 def use_tta(cfg: Config) -> None:
@@ -90,6 +111,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = _parse_args(argv, prog)
     import mmseg_weakclip.parts  # noqa: F401  (also without custom_imports)
     from mmseg_weakclip.engine.loading import require_checkpoint
+    from mmseg_weakclip.engine.protocol import use_protocol
     from mmseg_weakclip.engine.runner import InferenceRunner, check_is_trained
 
     cfg = load_config(args)
@@ -99,6 +121,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         require_checkpoint(cfg.load_from)
     if args.tta:
         use_tta(cfg)
+    elif args.protocol:
+        use_protocol(cfg, args.crf, per_class=args.per_class)
     if args.out is not None:
         set_output(cfg, args.out)
     if args.show or args.show_dir:

@@ -11,7 +11,17 @@ from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.datasets.labels.tables.options import add_table_options
 from mmseg_weakclip.models.clip.local_models import local_tags
 
-from .options import CRFS, METHODS, PUBLISHED_CLIP, SEGMENTERS, Options
+from .options import (
+    CRFS,
+    FOLDER,
+    HUB,
+    METHODS,
+    PUBLISHED_CLIP,
+    RANDOM,
+    SEGMENTERS,
+    Options,
+    brings_weights,
+)
 
 if TYPE_CHECKING:
     from .manifest import Manifest
@@ -102,7 +112,11 @@ def parse_args(
         'needs)',
     )
     method.add_argument('--method', help=f'{", ".join(METHODS)}')
-    method.add_argument('--clip', help='model of open_clip')
+    method.add_argument(
+        '--clip',
+        help='model of open_clip, such as ViT-B/16, hf-hub:ORG/NAME or '
+        'local-dir:FOLDER',
+    )
     method.add_argument(
         '--clip-weights', help='tag of open_clip, a file, or "random"'
     )
@@ -179,6 +193,9 @@ def read_options(
     for name in ('images', 'truth', 'labels', 'val_list', 'work_dir'):
         if name in given:
             given[name] = os.path.abspath(given[name])
+    if given.get('clip', '').startswith(FOLDER):
+        folder = Path(given['clip'].removeprefix(FOLDER)).expanduser()
+        given['clip'] = f'{FOLDER}{folder.absolute()}'
     if before is not None:
         given = {**before.options.to_json(), **given}
     for name in ('images', 'labels'):
@@ -198,7 +215,7 @@ def read_options(
     if options.crf is not None:
         require_choice('crf', options.crf, CRFS)
     options = options.with_clip_defaults(choose_profile(options).clip)
-    _check_clip(options.clip)
+    _check_clip(options.clip, options.clip_weights)
     _check_files(options)
     if options.val_share is not None and not 0 <= options.val_share < 1:
         raise UserError(f'--val-share {options.val_share} is not in [0, 1)')
@@ -210,13 +227,45 @@ def read_options(
     return options
 
 
-def _check_clip(name: str | None) -> None:
-    """Check that open_clip knows a model; import it only if needed."""
+def _check_clip(name: str | None, weights: str | None) -> None:
+    """Check that a model is known; import open_clip only if needed.
+
+    A repository is not asked for here: the check of the weights does that.
+
+    Raises:
+        UserError: It is not known, cannot be used, or is named wrongly.
+    """
     if name is None or name == PUBLISHED_CLIP or local_tags(name):
         return
-    import open_clip
+    from mmseg_weakclip.models.clip.weight_sources import (
+        CONFIG,
+        REPOSITORY,
+        find_model,
+    )
 
-    require_choice('clip', name, tuple(open_clip.list_models()))
+    if brings_weights(name):
+        if weights == RANDOM:
+            raise UserError(
+                f'--clip {name} has weights of its own, so --clip-weights '
+                'random is not possible'
+            )
+        if name.startswith(HUB):
+            if not REPOSITORY.fullmatch(name.removeprefix(HUB)):
+                raise UserError(
+                    f'--clip {name} names no repository; write '
+                    f'{HUB}ORGANISATION/NAME'
+                )
+            return
+    elif not (Path(name) / CONFIG).is_file():
+        import open_clip
+
+        known = tuple(open_clip.list_models())
+        if name.replace('/', '-') not in known:
+            require_choice('clip', name, known)
+    try:
+        find_model(name)
+    except ValueError as error:
+        raise UserError(f'--clip: {error}') from error
 
 
 def _check_files(options: Options) -> None:

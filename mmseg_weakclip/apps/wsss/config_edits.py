@@ -41,11 +41,10 @@ def set_clip(model: dict, name: str, weights: str | None) -> None:
 
 def fit_to_clip(model: dict, name: str) -> None:
     """Fit WeakCLIP's pyramid to the width and the depth of a CLIP."""
-    import open_clip
-
     import mmseg_weakclip.models.clip.weights  # noqa: F401  (local models)
+    from mmseg_weakclip.models.clip.weight_sources import find_model
 
-    settings = open_clip.get_model_config(name)
+    settings = find_model(name).config
     vision = settings['vision_cfg']
     width, layers = vision['width'], vision['layers']
     backbone, neck = model['backbone'], model['neck']

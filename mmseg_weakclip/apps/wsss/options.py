@@ -10,12 +10,14 @@ from mmseg_weakclip.datasets.labels.tables.options import (
 from mmseg_weakclip.models.clip.local_models import local_tags
 
 PUBLISHED_CLIP = 'ViT-B-16-quickgelu'
+# Beginnings of open_clip's names of a folder and of a repository.
+FOLDER, HUB = 'local-dir:', 'hf-hub:'
 RANDOM = 'random'
 RANDOM_NOTE = 'CLIP has random weights: masks and scores mean nothing.'
 
 
 METHODS = ('excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip')
-CRFS = ('none', 'voc12', 'coco14')
+CRFS = ('none', 'voc12', 'deeplab')
 # Value of --segmenter -> file in configs/segmenters.
 SEGMENTERS = {
     'deeplabv1_resnet38d': 'deeplabv1_resnet38d_4xb4-40k_voc12-448x448',
@@ -27,6 +29,11 @@ SEGMENTERS = {
     'segmenter_deit-s': 'segmenter_deit-s16_4xb2-40k_voc12-512x512',
     'upernet_deit-s': 'upernet_deit-s16_4xb4-20k_voc12-512x512',
 }
+
+
+def brings_weights(clip: str) -> bool:
+    """Return whether a CLIP is a folder or repository with its weights."""
+    return clip.startswith((FOLDER, HUB))
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class Options:
         clip, weights = self.clip, self.clip_weights
         if clip is None:
             clip = default if weights is None else default or PUBLISHED_CLIP
-        if weights is None and clip is not None:
+        if weights is None and clip is not None and not brings_weights(clip):
             (weights, *_) = [*local_tags(clip), 'openai']
         notes = tuple(n for n in self.notes if n != RANDOM_NOTE)
         if weights == RANDOM:

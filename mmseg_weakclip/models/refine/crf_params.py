@@ -62,7 +62,9 @@ class CRFParams:
             )
 
 
-_COCO14 = CRFParams(
+# 10 iterations; 3/1 and 4/67/3 in the order of the tables in papers, weight
+# before deviations.
+_DEEPLAB = CRFParams(
     gaussian_sxy=1,
     gaussian_compat=3,
     bilateral_sxy=67,
@@ -86,18 +88,29 @@ CRF_PRESETS: Mapping[str, CRFParams] = {
         bilateral_srgb=5,
         bilateral_compat=3,
     ),
-    # The same for COCO 2014; also its retrained segmenter there.
-    'coco14': _COCO14,
+    # DeepLabV2 as most papers train and test it (kazuto1011/deeplab-pytorch):
+    # CLIMS, POT, BECO. Also WeakCLIP on COCO 2014, masks and segmenter.
+    'deeplab': _DEEPLAB,
+    # CLIP-ES (CVPR 2023), GradCAM seeds -> pseudo mask, and its segmenter.
+    'clipes': _DEEPLAB,
+    # ExCEL (CVPR 2025), output of the network.
+    'excel': _DEEPLAB,
+    # WeCLIP (CVPR 2024) and WeCLIP+ (TPAMI 2025), output of the network.
+    'weclip': CRFParams(
+        gaussian_sxy=3,
+        gaussian_compat=3,
+        bilateral_sxy=64,
+        bilateral_srgb=5,
+        bilateral_compat=4,
+    ),
     # WeakCLIP, output of the segmenter retrained on the masks, VOC 2012.
-    'retrain_voc12': CRFParams(
+    'weakclip': CRFParams(
         gaussian_sxy=1,
         gaussian_compat=3,
         bilateral_sxy=112,
         bilateral_srgb=2,
         bilateral_compat=3,
     ),
-    # CLIP-ES (CVPR 2023), GradCAM seeds -> pseudo mask: the COCO setting.
-    'clipes': _COCO14,
 }
 
 

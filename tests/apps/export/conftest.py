@@ -53,6 +53,17 @@ MODEL_PARTS = dict(
             LAST, type='ASPPHead', dilations=(1, 3), align_corners=True
         ),
     ),
+    multi_scale=dict(
+        type='MultiScaleSegmentor',
+        backbone=RESNET,
+        decode_head=dict(
+            type='DeepLabV2Head',
+            in_channels=16,
+            in_index=1,
+            num_classes=4,
+            dilations=(1, 3),
+        ),
+    ),
     deeplabv3plus=dict(
         backbone=RESNET,
         decode_head=dict(
@@ -133,13 +144,12 @@ def model_config() -> Callable[..., dict]:
             bgr_to_rgb=True,
             **kwargs.pop('data_preprocessor', {}),
         )
-        return dict(
+        base = dict(
             type='EncoderDecoder',
             data_preprocessor=preprocessor,
             test_cfg=dict(mode='whole'),
-            **MODEL_PARTS[name],
-            **kwargs,
         )
+        return {**base, **MODEL_PARTS[name], **kwargs}
 
     return config
 
@@ -157,7 +167,8 @@ def build(model_config) -> Callable[..., BaseSegmentor]:
                 module.running_mean.normal_(std=0.1)
         head = model.decode_head
         if hasattr(head, 'conv_seg'):
-            head.conv_seg.weight.data.normal_(std=1.0)
+            for weight in head.conv_seg.parameters():
+                weight.data.normal_(std=1.0)
         return model
 
     return make

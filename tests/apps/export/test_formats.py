@@ -34,6 +34,7 @@ def differences(predict, model, output='logits'):
     [
         'fpn',
         'deeplabv2',
+        'multi_scale',
         'deeplabv3plus',
         'pspnet',
         'segformer',

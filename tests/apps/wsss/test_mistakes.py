@@ -90,6 +90,17 @@ CLASSES = ('--classes', '{world}/classes.txt')
         ([*DATA, '--val-share', '1.5'], '--val-share 1.5 is not in [0, 1)'),
         ([*DATA, '--gpus', '64'], '--gpus 64, but this machine has'),
         ([*DATA, '--clip', 'ViT-B-17'], 'did you mean ViT-B-16?'),
+        ([*DATA, '--clip', 'ViT-B/17'], 'did you mean ViT-B-16?'),
+        ([*DATA, '--clip', 'hf-hub:name'], 'write hf-hub:ORGANISATION/NAME'),
+        (
+            [*DATA, '--clip', 'local-dir:{world}/empty'],
+            'the folder has no open_clip_config.json',
+        ),
+        ([*DATA, '--clip', 'ViT-B-16-SigLIP'], 'no plain ViT'),
+        (
+            [*DATA, '--clip', 'hf-hub:a/b', '--clip-weights', 'random'],
+            'has weights of its own',
+        ),
         ([*DATA, '--crf', 'yes'], '--crf yes is unknown'),
         ([*DATA, '--truth', '{world}/masks'], '--truth needs --classes'),
         ([*DATA, *CLASSES, '--truth', '{world}/empty'], 'holds no PNG'),

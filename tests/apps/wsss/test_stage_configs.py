@@ -1,9 +1,12 @@
+import json
+
 import pytest
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.apps.weights import starting_weights
+from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
 from mmseg_weakclip.apps.wsss.config_edits import drop_transforms
 from mmseg_weakclip.apps.wsss.method_configs import background_prompts
 from mmseg_weakclip.apps.wsss.options import METHODS, SEGMENTERS
@@ -219,3 +222,44 @@ def test_transforms_are_dropped_inside_of_others():
     kept = drop_transforms([truth, resize, tta], ['LoadTruthIfPresent'])
     # A size stays a tuple, as transforms want it.
     assert kept == [resize, dict(type='TestTimeAug', transforms=[[pack]])]
+
+
+@pytest.fixture
+def clip_folder(tmp_path):
+    """The configuration of a CLIP of four thin blocks, in a folder."""
+    config = dict(
+        embed_dim=8,
+        vision_cfg=dict(image_size=8, layers=4, width=16, patch_size=4),
+        text_cfg=dict(context_length=6, vocab_size=20, width=16, heads=2),
+    )
+    folder = tmp_path / 'clip'
+    folder.mkdir()
+    text = json.dumps(dict(model_cfg=config))
+    (folder / 'open_clip_config.json').write_text(text)
+    return folder
+
+
+def test_names_of_open_clip(make_run, clip_folder):
+    """A folder has weights of its own; a slash is a hyphen."""
+    run = make_run(clip='ViT-B/16')
+    assert run.options.clip_weights == 'openai'
+    folder = f'local-dir:{clip_folder}'
+    run = make_run(clip=folder, method='weakclip')
+    assert run.options.clip_weights is None
+    model = configs_of(run, 'weakclip')['weakclip']['model']
+    assert model['backbone']['model'] == folder
+    assert model['backbone']['pretrained'] is None
+    assert model['backbone']['adapter']['channels'] == 16
+    assert model['neck']['embed_dim'] == 8
+
+
+def test_clip_names_of_a_call(tmp_path, monkeypatch, clip_folder):
+    monkeypatch.chdir(tmp_path)
+    words = ['--work-dir', 'out', '--images', 'i', '--labels', 'l.csv']
+    for given, name in {
+        'ViT-B/16': 'ViT-B/16',
+        'hf-hub:org/name': 'hf-hub:org/name',
+        'local-dir:clip': f'local-dir:{clip_folder}',
+    }.items():
+        args = parse_args(None, [*words, '--clip', given])
+        assert read_options(args, None).clip == name

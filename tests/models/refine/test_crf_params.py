@@ -15,8 +15,10 @@ from mmseg_weakclip.models.refine.crf_params import (
         ('weakclip_train', (3, 3), (80, 13, 10)),
         ('weakclip_train_dsrg', (3, 3), (80, 13, 10)),
         ('voc12', (3, 3), (83, 5, 3)),
-        ('coco14', (1, 3), (67, 3, 4)),
-        ('retrain_voc12', (1, 3), (112, 2, 3)),
+        ('deeplab', (1, 3), (67, 3, 4)),
+        ('excel', (1, 3), (67, 3, 4)),
+        ('weclip', (3, 3), (64, 5, 4)),
+        ('weakclip', (1, 3), (112, 2, 3)),
         ('clipes', (1, 3), (67, 3, 4)),
     ],
 )

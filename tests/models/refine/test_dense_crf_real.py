@@ -79,7 +79,7 @@ def test_auto_agrees_with_the_library(
     assert difference <= 1e-4
 
 
-@pytest.mark.parametrize('preset', ['voc12', 'coco14'])
+@pytest.mark.parametrize('preset', ['voc12', 'deeplab'])
 def test_auto_agrees_at_image_size(voc_root, device, preset):
     images, probs = case(voc_root, 1, 375, 500, 4)
     expected = library(images, probs, preset)
@@ -107,7 +107,7 @@ def test_exact_form_agrees_roughly_with_the_library(voc_root, device):
         assert difference <= 0.02
 
 
-@pytest.mark.parametrize('preset', ['weakclip_train_dsrg', 'coco14'])
+@pytest.mark.parametrize('preset', ['weakclip_train_dsrg', 'deeplab'])
 def test_optional_backend_is_the_library(voc_root, preset):
     images, probs = case(voc_root, 3, 64, 80, 6)
     expected = library(images, probs, preset)

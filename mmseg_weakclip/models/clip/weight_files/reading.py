@@ -7,7 +7,7 @@ Whatever is wrong with a file becomes one ValueError that names it.
 
 import re
 import tarfile
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ ARCHIVE_SCALARS = ('input_resolution', 'context_length', 'vocab_size')
 TOKEN_TABLE = 'token_embedding.weight'
 TOKEN_ROWS = 'token_embedding.rows'
 MAX_VOCABULARY = 1 << 22
-FORBIDDEN = re.compile(r'GLOBAL (\S+) was not an allowed global')
+FORBIDDEN = re.compile(r'GLOBAL (\S+) (?:was not an allowed|whose module)')
 # Number of a dict's keys that a message names.
 SHOWN = 5
 DTYPES = {
@@ -79,11 +79,19 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[Any, Any]]:
     return state, {k: v for k, v in loaded.items() if k != 'state_dict'}
 
 
-def read_file(path: Path) -> Any:
+def read_file(
+    path: Path,
+    stand_ins: Sequence[tuple[Callable, str]] = NUMPY_SCALARS,
+    map_location: Any = 'cpu',
+) -> Any:
     """Read what a file holds, running no code from it.
 
     Args:
         path: See :func:`read_state_dict`.
+        stand_ins: What a pickle may call besides PyTorch's own list: a
+            function or class, and the name that it takes the place of.
+        map_location: Device of the tensors of a pickle, as ``torch.load``
+            takes it.
 
     Returns:
         Dict of tensors, or whatever a ``.pt`` or ``.pth`` file holds beside
@@ -99,7 +107,7 @@ def read_file(path: Path) -> Any:
     with path.open('rb') as file:
         head = file.read(16)
     try:
-        return _read_any(path, head)
+        return _read_any(path, head, stand_ins, map_location)
     except Exception as error:  # readers of broken files raise anything
         problem = ' '.join(str(error).split()) or type(error).__name__
         raise ValueError(f'{path} cannot be read: {problem}') from error
@@ -121,7 +129,12 @@ def is_archive_of_code(path: Path) -> bool:
         return False
 
 
-def _read_any(path: Path, head: bytes) -> Any:
+def _read_any(
+    path: Path,
+    head: bytes,
+    stand_ins: Sequence[tuple[Callable, str]],
+    map_location: Any,
+) -> Any:
     if head.startswith(ZIP_MAGIC):
         with open_members(path) as members:
             if is_torchscript(members):
@@ -133,7 +146,7 @@ def _read_any(path: Path, head: bytes) -> Any:
         return _read_safetensors(path)
     elif not head.startswith(PICKLE):
         raise ValueError(f'it seems to be {describe_file(path)}')
-    return _read_pickle(path)
+    return _read_pickle(path, stand_ins, map_location)
 
 
 def _describe_zip(members: Members) -> str:
@@ -162,13 +175,19 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _read_pickle(path: Path) -> Any:
+def _read_pickle(
+    path: Path,
+    stand_ins: Sequence[tuple[Callable, str]],
+    map_location: Any,
+) -> Any:
     # PyTorch's first format, a tar, is not safe before PyTorch 2.6.
     if tarfile.is_tarfile(path):
         raise ValueError('it seems to be a tar archive; unpack it first')
     try:
-        with _numbers_allowed():
-            return torch.load(path, map_location='cpu', weights_only=True)
+        with torch.serialization.safe_globals(list(stand_ins)):
+            return torch.load(
+                path, map_location=map_location, weights_only=True
+            )
     except Exception as error:  # unpickling raises anything
         # PyTorch's own message advises to run the file's code.
         if match := FORBIDDEN.search(str(error)):
@@ -182,13 +201,6 @@ def _read_pickle(path: Path) -> Any:
             f'with more than tensors in it ({type(error).__name__}); '
             'download it again, or ask for safetensors'
         ) from error
-
-
-def _numbers_allowed() -> AbstractContextManager:
-    # Names for stand-ins exist since PyTorch 2.6.
-    if torch.__version__ < (2, 6):
-        return nullcontext()
-    return torch.serialization.safe_globals(NUMPY_SCALARS)
 
 
 def _unpack(path: Path, loaded: Any) -> dict[str, Tensor]:
