@@ -17,3 +17,8 @@ train_pipeline = _base_.train_dataloader.dataset.pipeline
 train_pipeline[3] = dict(
     type='RandomPlacement', size=_base_.crop_size, pad_value=0)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+
+# Logits are averaged at a fifth of the size, and a CRF follows.
+tta_model = dict(average_scale=.2)
+test_evaluator = dict(
+    _delete_=True, type='ProtocolMetric', crf='excel', fused='logits')

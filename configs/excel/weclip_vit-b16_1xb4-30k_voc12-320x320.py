@@ -15,3 +15,5 @@ model = dict(
         dynamic_start=15000,
         self_target_start=None))
 optim_wrapper = dict(optimizer=dict(lr=2e-3))
+# The CRF of its figures, for `weakclip test --protocol`.
+protocol = dict(crf='weclip')

@@ -30,3 +30,5 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=0., power=1., begin=50, end=80001,
          by_epoch=False),
 ]
+# The CRF of its figures, for `weakclip test --protocol`.
+protocol = dict(crf='weclip')

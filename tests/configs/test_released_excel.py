@@ -10,6 +10,7 @@ from mmseg.registry import PARAM_SCHEDULERS
 
 from mmseg_weakclip.common.names import COCO_NAMES, VOC_NAMES
 from mmseg_weakclip.models.clip.vocabulary import resolve_names
+from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
 
 EXCEL_VOC = 'excel_vit-b16_1xb4-30k_voc12-320x320'
 EXCEL_COCO = 'excel_vit-b16_1xb4-100k_coco14-320x320'
@@ -142,6 +143,32 @@ def test_views(load, name, sizes, without_flip):
     whole = name.startswith('weclip')
     assert resize.scale == ((512, 512) if whole else (320, 320))
     assert resize.keep_ratio == whole
+
+
+def test_released_crf(load):
+    """ExCEL on COCO: logits at a fifth of the size, then 3/1 and 4/67/3."""
+    cfg = load(f'{EXCEL_COCO}_released')
+    assert cfg.tta_model.average_scale == 0.2
+    assert cfg.test_evaluator == dict(
+        type='ProtocolMetric', crf='excel', fused='logits'
+    )
+    for name in (WECLIP_VOC, WECLIP_COCO):
+        for form in ('', '_released'):
+            assert load(name + form).protocol.crf == 'weclip'
+    presets = {name: resolve_crf_params(name) for name in ('excel', 'weclip')}
+    for name, expected in (
+        ('excel', (3, 1, 4, 67, 3)),
+        ('weclip', (3, 3, 4, 64, 5)),
+    ):
+        crf = presets[name]
+        assert expected == (
+            crf.gaussian_compat,
+            crf.gaussian_sxy,
+            crf.bilateral_compat,
+            crf.bilateral_sxy,
+            crf.bilateral_srgb,
+        )
+        assert crf.iterations == 10
 
 
 @pytest.mark.parametrize('name', [EXCEL_VOC, EXCEL_COCO])

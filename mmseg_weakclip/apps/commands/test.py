@@ -66,8 +66,10 @@ def _parse_args(
 def use_tta(cfg: Config) -> None:
     """Switch a config to averaging over the views of ``tta_pipeline``."""
     for key in ('tta_model', 'tta_pipeline'):
-        if key not in cfg:
-            raise SystemExit(f'--tta: the config has no {key}')
+        if not cfg.get(key):
+            raise SystemExit(
+                f'--tta: the config has no {key}, so it tests one view'
+            )
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
