@@ -32,7 +32,7 @@ def make_samples(metas):
 def test_multi_hot(device):
     table = multi_hot([(0, 2), (), (1,)], 3, device)
     assert table.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
-    assert table.device == device
+    assert table.device.type == device.type
 
 
 def test_maps_are_the_classifier_at_every_place(head, features):

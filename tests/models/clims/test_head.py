@@ -193,7 +193,7 @@ def test_learns_what_clip_sees(device, make_head):
     assert on > off + 0.2
 
 
-def test_over_mit(make_samples, clip):
+def test_over_mit(make_samples, clip, device):
     """Another stock backbone, three classes of one's own, no background."""
     backbone = MODELS.build(
         dict(
@@ -202,7 +202,7 @@ def test_over_mit(make_samples, clip):
             num_layers=[1] * 4,
             num_heads=[1, 2, 5, 8],
         )
-    )
+    ).to(device)
     assert isinstance(backbone, MixVisionTransformer)
     head = CLIMSHead(
         4,
@@ -210,8 +210,8 @@ def test_over_mit(make_samples, clip):
         text=dict(type='TemplateText', **clip, names=('mug', 'pen', 'lamp')),
         critic=clip,
         losses=LOSSES,
-    )
-    images = torch.randn(2, 3, 64, 96)
+    ).to(device)
+    images = torch.randn(2, 3, 64, 96, device=device)
     losses = head.loss(backbone(images), make_samples((1,), (2, 3)), None)
     sum(v for k, v in losses.items() if 'loss' in k).backward()
     used = [p.grad is not None for p in backbone.parameters()]

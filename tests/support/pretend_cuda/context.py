@@ -55,6 +55,9 @@ class _Functions(TorchFunctionMode):
         if not names_device(kwargs.pop('device')):
             return func(*args, **kwargs)
         gradient = kwargs.pop('requires_grad', False)
+        if not isinstance(args[0], Tensor):
+            # Numbers of the device in lists are fetched one by one.
+            args = tree_map_only(DeviceTensor, DeviceTensor.item, args)
         made = func(*args, **kwargs).to(INNER)
         return made.requires_grad_() if gradient else made
 
