@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-# Of which half precision has something of its own to show: losses on small
-# maps with a CRF, online labels, GradCAM, pairs of texts and regions, captions.
+# Where half precision has something of its own to show: losses on small maps
+# with a CRF, online labels, GradCAM, pairs of texts and regions, captions.
 HALF = (
     'weakclip_voc.py',
     'excel_voc.py',
