@@ -69,6 +69,7 @@ from .models.segmenters.resnet38d import ResNet38d
 from .models.weakclip.co_attention import CoAttentionNeck
 from .models.weakclip.head import TextGuidedHead, TextScoreHead
 from .models.weakclip.pyramid import PyramidAdapter
+from .models.weakclip.score_fpn import ScoreFPN
 from .pseudo_masks.hook import PseudoMaskHook
 from .pseudo_masks.tta import (
     CAMTTAModel,
@@ -139,6 +140,7 @@ __all__ = [
     'ResNet38d',
     'ResumableSampler',
     'RunningTTAModel',
+    'ScoreFPN',
     'SemanticGroup',
     'SemanticGroupNeck',
     'SingleAndViews',

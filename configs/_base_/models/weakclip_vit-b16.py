@@ -13,14 +13,16 @@ model = dict(
         type='CLIPViT',
         **clip,
         out_indices=(3, 5, 7, 11),
-        adapter=dict(type='PyramidAdapter', channels=768, norm_cfg=norm_cfg),
+        adapter=dict(
+            type='PyramidAdapter', channels=768, norm_cfg=norm_cfg,
+            deferred=True),
         with_tokens=True),
     neck=dict(
         type='CoAttentionNeck',
         num_classes=21,
         in_channels=[768, 768, 768, 768],
         text=dict(type='PromptText', **clip),
-        neck=dict(type='FPN', out_channels=256, num_outs=4)),
+        neck=dict(type='ScoreFPN', out_channels=256, num_outs=4)),
     decode_head=dict(
         type='TextGuidedHead',
         in_channels=[256, 256, 256, 256],

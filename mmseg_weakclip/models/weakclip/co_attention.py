@@ -10,12 +10,13 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
+
+from .score_fpn import DeferredUpsample, Level, ScoreFPN, fit_score
 
 
 class Attention(nn.Module):
@@ -150,7 +151,7 @@ class CoAttentionNeck(BaseModule):
 
     Texts and pixel embeddings refine each other by co-attention; the cosine
     of the two is the score map. It is concatenated to every level of the
-    pyramid, which an inner neck then mixes.
+    pyramid, which an inner neck then mixes. ``ScoreFPN`` does both at once.
 
     Args:
         num_classes: Number of classes K, the rows of the text bank.
@@ -204,7 +205,7 @@ class CoAttentionNeck(BaseModule):
             self.neck = MODELS.build(dict(in_channels=widths, **neck))
 
     def forward(
-        self, inputs: Sequence[Tensor | CLIPTokens]
+        self, inputs: Sequence[Level | CLIPTokens]
     ) -> tuple[Tensor, ...]:
         """Return the levels of the inner neck, and the score map as last.
 
@@ -214,22 +215,14 @@ class CoAttentionNeck(BaseModule):
         """
         levels, class_embedding, pixels = self._split(inputs)
         score = self.match(class_embedding, pixels)
+        if isinstance(self.neck, ScoreFPN):
+            return (*self.neck(levels, score), score)
         levels = [
-            torch.cat(
-                [
-                    level,
-                    # Corners aligned, as published: released weights need it.
-                    resize(
-                        score,
-                        level.shape[-2:],
-                        mode='bilinear',
-                        align_corners=True,
-                        warning=False,
-                    ).to(level.dtype),
-                ],
-                1,
-            )
+            level.expand() if isinstance(level, DeferredUpsample) else level
             for level in levels
+        ]
+        levels = [
+            torch.cat([level, fit_score(score, level)], 1) for level in levels
         ]
         if self.neck is not None:
             levels = self.neck(levels)
@@ -271,8 +264,8 @@ class CoAttentionNeck(BaseModule):
         return score.unflatten(2, pixels.shape[-2:])
 
     def _split(
-        self, inputs: Sequence[Tensor | CLIPTokens]
-    ) -> tuple[Sequence[Tensor], Tensor, Tensor]:
+        self, inputs: Sequence[Level | CLIPTokens]
+    ) -> tuple[Sequence[Level], Tensor, Tensor]:
         if self.projection is not None:
             levels = [x for x in inputs if isinstance(x, Tensor)]
             pixels = self.projection(levels[-1])

@@ -8,6 +8,11 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
+from .score_fpn import DeferredUpsample, Level
+
+# Levels that end with a transposed convolution.
+DEFERRED = 2
+
 
 @MODELS.register_module()
 class PyramidAdapter(BaseModule):
@@ -21,6 +26,10 @@ class PyramidAdapter(BaseModule):
         channels: Width D of the maps.
         norm_cfg: Norm between the two transposed convolutions of the finest
             level.
+        deferred: Whether the last transposed convolution of the two finest
+            levels is left to their reader, ``CoAttentionNeck``. With
+            ``ScoreFPN`` inside, it is then joined with the convolution that
+            follows.
         init_cfg: Initialisation of the adapter.
     """
 
@@ -28,9 +37,12 @@ class PyramidAdapter(BaseModule):
         self,
         channels: int,
         norm_cfg: ConfigType | None = None,
+        *,
+        deferred: bool = False,
         init_cfg: ConfigType | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.deferred = deferred
         _, norm = build_norm_layer(norm_cfg or dict(type='SyncBN'), channels)
         self.levels = nn.ModuleList(
             [
@@ -50,14 +62,15 @@ class PyramidAdapter(BaseModule):
             ]
         )
 
-    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Level, ...]:
         """Rescale four maps by s = 4, 2, 1 and 1/2.
 
         Args:
             maps: Four maps (B, D, h, w).
 
         Returns:
-            Four maps (B, D, s * h, s * w).
+            Four maps (B, D, s * h, s * w); the first two as
+            :class:`DeferredUpsample` if ``deferred`` is set.
 
         Raises:
             ValueError: The number of maps is not four, or the image has
@@ -74,4 +87,9 @@ class PyramidAdapter(BaseModule):
                 f'{tuple(maps[-1].shape[-2:])} patches: images need at '
                 'least two patches on each side'
             )
-        return tuple(level(x) for level, x in zip(self.levels, maps))
+        return tuple(
+            DeferredUpsample(level[:-1](x), level[-1])
+            if self.deferred and index < DEFERRED
+            else level(x)
+            for index, (level, x) in enumerate(zip(self.levels, maps))
+        )
