@@ -1,10 +1,10 @@
 """A feature pyramid over levels and a score map, with joint linear steps.
 
 WeakCLIP concatenates the score map to every level, and mmseg's ``FPN`` begins
-with a 1 x 1 convolution of each. Before it, the finest levels are enlarged by a
-transposed convolution. All of these are linear, so they are one convolution on
-the small grid, whose weights are a product of theirs: a third of the time, and
-neither the enlarged level nor the concatenation is ever stored.
+with a 1 x 1 convolution of each. Before it, the finest levels are enlarged by
+a transposed convolution. All of these are linear, so they are one convolution
+on the small grid, whose weights are a product of theirs: a third of the time,
+and neither the enlarged level nor the concatenation is ever stored.
 """
 
 from collections.abc import Sequence
