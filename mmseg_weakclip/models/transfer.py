@@ -24,9 +24,7 @@ def upload(values: Tensor, device: torch.device) -> Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
-def device_constant(
-    values: Sequence[float], device: torch.device
-) -> Tensor:
+def device_constant(values: Sequence[float], device: torch.device) -> Tensor:
     """Return numbers on a device, where they stay from the first call on.
 
     Args:
