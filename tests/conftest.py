@@ -23,7 +23,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from pretend_cuda import pretend_cuda
+from pretend_cuda import Events, pretend_cuda
 from yapf.yapflib.yapf_api import FormatCode
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
@@ -91,13 +91,30 @@ def _scope_and_seed():
     MMLogger._instance_dict.clear()
 
 
+@contextlib.contextmanager
+def _use_cuda() -> Iterator[Events | None]:
+    """Use CUDA; where there is none, a device that pretends."""
+    with contextlib.ExitStack() as stack:
+        events = None
+        if not torch.cuda.is_available():
+            events = stack.enter_context(pretend_cuda())
+        yield events
+
+
 @pytest.fixture(params=['cpu', 'cuda'])
 def device(request) -> Iterator[torch.device]:
     """The CPU, then CUDA: where there is none, a device that pretends."""
     with contextlib.ExitStack() as stack:
-        if request.param == 'cuda' and not torch.cuda.is_available():
-            stack.enter_context(pretend_cuda())
+        if request.param == 'cuda':
+            stack.enter_context(_use_cuda())
         yield torch.device(request.param)
+
+
+@pytest.fixture
+def cuda() -> Iterator[Events | None]:
+    """CUDA, and what happens on it where it is pretended."""
+    with _use_cuda() as events:
+        yield events
 
 
 @pytest.fixture(scope='session')

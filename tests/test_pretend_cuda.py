@@ -121,7 +121,7 @@ def test_uploads_are_counted(events, there, uploading):
 
 def test_views_cost_no_launch(events, there):
     events.clear()
-    there.view(2, 6)[0].detach().T[None]
+    there.view(2, 6)[0].detach().unsqueeze(0)
     assert not events.launches
     there.neg()
     assert events.launches.total() == 1

@@ -45,3 +45,7 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=0., power=1., end=800, by_epoch=False),
 ]
 default_hooks = dict(checkpoint=dict(interval=400))
+# For `weakclip test --protocol`: deviations for toyland's small images.
+protocol = dict(
+    _delete_=True,
+    crf=dict(gaussian_sxy=1., bilateral_sxy=20., bilateral_srgb=13.))

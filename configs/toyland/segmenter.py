@@ -29,3 +29,7 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(interval=1000))
 custom_hooks = [*_base_.custom_hooks, dict(type='ChannelsLastHook')]
+# For `weakclip test --protocol`: deviations for toyland's small images.
+protocol = dict(
+    _delete_=True,
+    crf=dict(gaussian_sxy=1., bilateral_sxy=20., bilateral_srgb=13.))

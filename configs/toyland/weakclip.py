@@ -44,3 +44,7 @@ param_scheduler = [
          by_epoch=False),
 ]
 default_hooks = dict(checkpoint=dict(interval=400))
+# For `weakclip test --protocol`: deviations for toyland's small images.
+protocol = dict(
+    _delete_=True,
+    crf=dict(gaussian_sxy=1., bilateral_sxy=20., bilateral_srgb=13.))

@@ -242,6 +242,38 @@ def train() -> Callable[[Config], tuple[Runner, Witness]]:
 
 
 @pytest.fixture
+def make_masks(load_small, load_tool, data) -> Callable:
+    """Run a config's test loop; the runner, masks by image id, scores."""
+
+    def run(name, tta=False):
+        cfg = load_small(name)
+        if tta and not cfg.get('tta_pipeline'):
+            pytest.skip(f'{name} has one view')
+        # Larger views are more of the same.
+        for step in cfg.get('tta_pipeline') or ():
+            if step.type == 'TestTimeAug':
+                step.transforms[0] = step.transforms[0][:2]
+        if tta:
+            load_tool('test.py').use_tta(cfg)
+        cfg.test_dataloader.dataset.indices = 2
+        runner = Runner.from_cfg(cfg)
+        scores = runner.test()
+        folder = Path(cfg.test_evaluator.output_dir, 'masks')
+        masks = {
+            path.stem: np.asarray(Image.open(path))
+            for path in folder.iterdir()
+        }
+        return runner, masks, scores
+
+    # No mask shall be there before it is written.
+    for folder in data.rglob('seeds'):
+        shutil.move(folder, folder.with_name('spare'))
+    for folder in list(data.rglob('weakclip')):
+        shutil.rmtree(folder)
+    return run
+
+
+@pytest.fixture
 def data(tmp_path, monkeypatch, worlds) -> Path:
     """The folder ``data`` of a working folder of its own."""
     shutil.copytree(worlds, tmp_path / 'data')

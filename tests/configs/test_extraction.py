@@ -16,7 +16,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize('name', PLACES)
-def test_cache_is_written(name, data, configs, repo, monkeypatch):
+def test_cache_is_written(name, device, data, configs, repo, monkeypatch):
     options = ['model=toyclip', 'pretrained=toyland', 'vocabulary=toyland']
     argv = [
         str(repo / 'tools/extract_backgrounds.py'),

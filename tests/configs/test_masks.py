@@ -6,46 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.runner import Runner
 from PIL import Image
-
-
-@pytest.fixture(scope='module')
-def tool(load_tool):
-    """tools/test.py."""
-    return load_tool('test.py')
-
-
-@pytest.fixture
-def make_masks(load_small, tool, data):
-    """Run a config's test loop; the runner, masks by image id, scores."""
-
-    def run(name, tta=False):
-        cfg = load_small(name)
-        if tta and not cfg.get('tta_pipeline'):
-            pytest.skip(f'{name} has one view')
-        # Larger views are more of the same.
-        for step in cfg.get('tta_pipeline') or ():
-            if step.type == 'TestTimeAug':
-                step.transforms[0] = step.transforms[0][:2]
-        if tta:
-            tool.use_tta(cfg)
-        cfg.test_dataloader.dataset.indices = 2
-        runner = Runner.from_cfg(cfg)
-        scores = runner.test()
-        folder = Path(cfg.test_evaluator.output_dir, 'masks')
-        masks = {
-            path.stem: np.asarray(Image.open(path))
-            for path in folder.iterdir()
-        }
-        return runner, masks, scores
-
-    # No mask shall be there before it is written.
-    for folder in data.rglob('seeds'):
-        shutil.move(folder, folder.with_name('spare'))
-    for folder in list(data.rglob('weakclip')):
-        shutil.rmtree(folder)
-    return run
 
 
 @pytest.fixture(params=[False, True], ids=['plain', 'tta'])

@@ -67,10 +67,11 @@ def benchmark(request, load_small, tmp_path):
 
 
 @pytest.mark.parametrize('benchmark', BENCHMARKS, indirect=True)
-def test_scores(benchmark):
+def test_scores(benchmark, device):
     cfg = benchmark
     runner = Runner.from_cfg(cfg)
     scores = runner.test()
+    assert next(runner.model.buffers()).device.type == device.type
     assert 0 <= scores['mIoU'] <= 100
     dataset = runner.test_dataloader.dataset
     assert len(dataset) == 2

@@ -39,11 +39,13 @@ def test_aligned_corners_keep_the_corners():
     assert not torch.allclose(other, inside, atol=0.05)
 
 
-def test_the_critic_passes_it_on(clip, make_images):
-    images, maps = make_images(), torch.rand(2, 1, 5, 7)
-    pairs = (torch.tensor([0, 1]), torch.tensor([0, 0]))
+def test_the_critic_passes_it_on(clip, make_images, device):
+    images, maps = make_images(), torch.rand(2, 1, 5, 7, device=device)
+    pairs = torch.tensor([[0, 1], [0, 0]], device=device)
     plain, aligned = (
-        RegionCritic(**clip, align_corners=value)(images, maps, pairs)[0]
+        RegionCritic(**clip, align_corners=value).to(device)(
+            images, maps, pairs.unbind()
+        )[0]
         for value in (False, True)
     )
     difference = (plain - aligned).abs().max()

@@ -103,9 +103,10 @@ def test_antialiasing_smooths_a_smaller_grid_only():
     assert (fine[0] - fine[1]).abs().max() < 0.1
 
 
-def test_modes_have_names(make_vit):
+def test_modes_have_names(make_vit, device):
+    image = torch.randn(1, 3, 59, 133, device=device)
     for mode in ('bicubic-offset', 'bicubic-antialias'):
-        maps = make_vit(position_mode=mode)(torch.randn(1, 3, 59, 133))
+        maps = make_vit(position_mode=mode)(image)
         assert maps[0].shape == (1, 128, 7, 16)
     with pytest.raises(ValueError, match="position_mode='cubic'.*bicubic-off"):
         make_vit(position_mode='cubic')

@@ -16,6 +16,7 @@ from .autocast import autocast_call
 from .events import Events
 from .tensor import CPU, INNER, DeviceTensor, dispatch, names_device
 
+AMP_WRAPPER = 'mmengine.optim.optimizer.amp_optimizer_wrapper'
 MAKING = {torch.tensor, torch.as_tensor, torch.asarray}
 ITEMS = {Tensor.__getitem__, Tensor.__setitem__}
 
@@ -55,6 +56,9 @@ class _Functions(TorchFunctionMode):
         if not names_device(kwargs.pop('device')):
             return func(*args, **kwargs)
         gradient = kwargs.pop('requires_grad', False)
+        if not isinstance(args[0], Tensor):
+            # Numbers of the device in lists are fetched one by one.
+            args = tree_map_only(DeviceTensor, DeviceTensor.item, args)
         made = func(*args, **kwargs).to(INNER)
         return made.requires_grad_() if gradient else made
 
@@ -110,6 +114,7 @@ def pretend_cuda() -> Iterator[Events]:
             ),
             # Where mmengine's runners put a model.
             mock.patch.object(mmengine.device.utils, 'DEVICE', 'cuda'),
+            mock.patch(f'{AMP_WRAPPER}.is_cuda_available', return_value=True),
             mock.patch.object(DeviceTensor, 'events', events),
         ):
             stack.enter_context(patch)

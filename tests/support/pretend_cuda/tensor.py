@@ -68,6 +68,21 @@ class DeviceTensor(Tensor):
     def get_device(self) -> int:
         return 0
 
+    def data_ptr(self) -> int:
+        return self.values.data_ptr()
+
+    def untyped_storage(self) -> torch.UntypedStorage:
+        return self.values.untyped_storage()
+
+    @property
+    def data(self) -> Tensor:
+        return Tensor.data.__get__(self)
+
+    @data.setter
+    def data(self, other: 'DeviceTensor') -> None:
+        Tensor.data.__set__(self, other)
+        self.values = other.values
+
     def __repr__(self, **_: Any) -> str:
         return f'DeviceTensor({self.values!r})'
 
