@@ -39,7 +39,9 @@ PIPELINES = (
     ('weakclip_coco.py', (480, 640)),
     ('excel_voc.py', (375, 500)),
     ('clims_voc.py', (375, 500)),
+    # COCO's photos, and those of CC3M as img2dataset shrinks them.
     ('segclip/segclip_vit-b16_8xb96-10e_cc3m-coco-224x224.py', (480, 640)),
+    ('segclip/segclip_vit-b16_8xb96-10e_cc3m-coco-224x224.py', (224, 298)),
     ('segmenters/deeplabv2_r101_2xb10-30k_voc12-321x321.py', (375, 500)),
 )
 CLASSES = tuple(f'class {number}' for number in range(20))

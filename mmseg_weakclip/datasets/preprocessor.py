@@ -55,7 +55,7 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
         self.image_dtype = image_dtype
         self._network_is_bgr = not bgr_to_rgb
         # The base takes the channels by a list, which it uploads each time.
-        self._flips_channels = self._channel_conversion
+        self._flips_channels = bgr_to_rgb or kwargs.get('rgb_to_bgr', False)
         self._channel_conversion = False
 
     def forward(  # its base's signature

@@ -59,7 +59,7 @@ def test_loaders(repo, as_it_was, monkeypatch, capsys):
     words = ('--images', '1', '--rounds', '1')
     monkeypatch.setattr(sys, 'argv', [path, *words])
     runpy.run_path(path, run_name='__main__')
-    check_table(capsys.readouterr().out, 6)
+    check_table(capsys.readouterr().out, 7)
     cv2.setNumThreads(threads)
 
 
