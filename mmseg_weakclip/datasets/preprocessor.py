@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from mmengine.structures import PixelData
+from mmengine.structures import BaseDataElement, PixelData
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -54,6 +54,9 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
             )
         self.image_dtype = image_dtype
         self._network_is_bgr = not bgr_to_rgb
+        # The base takes the channels by a list, which it uploads each time.
+        self._flips_channels = bgr_to_rgb or kwargs.get('rgb_to_bgr', False)
+        self._channel_conversion = False
 
     def forward(  # its base's signature
         self,
@@ -70,6 +73,12 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
         Returns:
             ``inputs``, (B, 3, H, W), and ``data_samples``.
         """
+        data = self.cast_data(data)
+        if self._flips_channels:
+            data['inputs'] = [
+                image.flip(0) if len(image) == CHANNELS else image
+                for image in data['inputs']
+            ]
         data = super().forward(data, training)
         if training:
             images = self._recover(data['inputs'])
@@ -78,6 +87,20 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
                 if 'superpixels' in sample:
                     self._pad_superpixels(sample, image.shape[-2:])
         return data
+
+    def cast_data(self, data: Any) -> Any:
+        """Copy data to the network's device, without waiting for it.
+
+        Copies from ordinary memory would wait for all that the device was
+        asked for before.
+
+        Args:
+            data: Tensors and samples, nested in any way.
+        """
+        movable = isinstance(data, (Tensor, BaseDataElement))
+        if movable and self.device.type == 'cuda':
+            return _pin(data).to(self.device, non_blocking=True)
+        return super().cast_data(data)
 
     def _pad_superpixels(
         self, sample: SegDataSample, size: tuple[int, int]
@@ -103,3 +126,18 @@ class WeakSegDataPreProcessor(SegDataPreProcessor):
         if self.image_dtype == 'float32':
             return inputs
         return inputs.round().to(torch.uint8)
+
+
+def _pin(data: Any) -> Any:
+    """Return a tensor, or a sample with all its tensors, in pinned memory.
+
+    Other values, and tensors on a device, are returned as they are.
+    """
+    if isinstance(data, Tensor):
+        return data if data.is_cuda else data.pin_memory()
+    if not isinstance(data, BaseDataElement):
+        return data
+    pinned = data.new()
+    for name, value in data.items():
+        pinned.set_data({name: _pin(value)})
+    return pinned

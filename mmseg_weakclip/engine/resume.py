@@ -39,8 +39,9 @@ def set_random_state(state: dict) -> None:
     """Restore a state that :func:`get_random_state` returned."""
     random.setstate(state['python'])
     name, keys, *rest = state['numpy']
+    # A checkpoint may have been loaded onto the device of the model.
     np.random.set_state(  # noqa: NPY002
-        (name, keys.numpy().astype(np.uint32), *rest)
+        (name, keys.cpu().numpy().astype(np.uint32), *rest)
     )
     torch.set_rng_state(state['torch'].cpu())
     if state['cuda'] is not None and torch.cuda.is_available():

@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 
+import cv2
 import pytest
 import torch
 from mmengine.logging import MessageHub
@@ -50,6 +51,16 @@ def test_prints_its_table(
     monkeypatch.setattr(sys, 'argv', [path, *options, *FEW])
     runpy.run_path(path, run_name='__main__')
     check_table(capsys.readouterr().out, rows)
+
+
+def test_loaders(repo, as_it_was, monkeypatch, capsys):
+    threads = cv2.getNumThreads()
+    path = str(repo / 'benchmarks/loaders.py')
+    words = ('--images', '1', '--rounds', '1')
+    monkeypatch.setattr(sys, 'argv', [path, *words])
+    runpy.run_path(path, run_name='__main__')
+    check_table(capsys.readouterr().out, 7)
+    cv2.setNumThreads(threads)
 
 
 @pytest.mark.parametrize(

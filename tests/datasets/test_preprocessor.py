@@ -4,6 +4,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from pretend_cuda import pretend_cuda
 
 MEAN = [122.77, 116.75, 104.09]
 STD = [68.5, 66.63, 70.32]
@@ -137,3 +138,27 @@ def test_float_images_have_the_exact_mean_colour(device):
 def test_types_of_images_are_named():
     with pytest.raises(ValueError, match="image_dtype='half'"):
         build('cpu', image_dtype='half')
+
+
+def test_batches_go_to_the_device_without_a_wait():
+    """One copy of each tensor; channels change places on the device."""
+    with pretend_cuda() as events:
+        module = build('cuda', bgr_to_rgb=True)
+        data = batch((20, 24), (13, 17))
+        images = [image.clone() for image in data['inputs']]
+        for index, sample in enumerate(data['data_samples']):
+            ids = torch.full((1, *images[index].shape[1:]), index)
+            sample.set_data(dict(superpixels=PixelData(data=ids)))
+        events.clear()
+        output = module(data, training=True)
+        # An image, a mask and superpixels, twice.
+        assert events.uploads.total() == 6
+        assert not events.waits
+    for sample, image in zip(output['data_samples'], images):
+        height, width = image.shape[1:]
+        assert sample.img.data.is_cuda
+        seen = sample.img.data.cpu()[:, :height, :width]
+        assert torch.equal(seen, image.flip(0))
+        assert sample.ori_shape == (height, width)
+        assert sample.gt_sem_seg.data.shape == (1, 20, 24)
+        assert sample.superpixels.data.is_cuda

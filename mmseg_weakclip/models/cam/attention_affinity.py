@@ -12,6 +12,7 @@ from mmseg_weakclip.models.refine.affinity import (
     sinkhorn_affinity,
 )
 from mmseg_weakclip.models.refine.boxes import box_mask
+from mmseg_weakclip.models.transfer import device_constant
 
 
 class AttentionAffinity(nn.Module):
@@ -135,5 +136,5 @@ class AttentionAffinity(nn.Module):
                 f'layer_weights={tuple(self.layer_weights)} for the attention '
                 f'of {len(attention)} blocks (attention_layers of CLIPViT)'
             )
-        weights = attention.new_tensor(self.layer_weights)
-        return attention * weights[:, None, None, None]
+        weights = device_constant(self.layer_weights, attention.device)
+        return attention * weights.to(attention.dtype)[:, None, None, None]

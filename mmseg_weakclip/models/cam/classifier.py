@@ -15,22 +15,23 @@ from mmseg_weakclip.models.refine.cam import (
     normalize_cam,
 )
 from mmseg_weakclip.models.samples import foreground_labels
+from mmseg_weakclip.models.transfer import upload
 
 
-def multi_hot(
-    labels: Sequence[tuple[int, ...]], num_classes: int, device: torch.device
-) -> Tensor:
-    """Return labels of B images as a table, bool, (B, num_classes).
+def multi_hot(labels: Sequence[tuple[int, ...]], num_classes: int) -> Tensor:
+    """Return labels of B images as a table on the CPU.
 
     Args:
         labels: Class ids of each image, from 0.
         num_classes: Number of columns.
-        device: Device of the table.
+
+    Returns:
+        bool, (B, num_classes).
     """
     table = torch.zeros(len(labels), num_classes, dtype=torch.bool)
     for row, own in zip(table, labels):
         row[list(own)] = True
-    return table.to(device)
+    return table
 
 
 def resize_to_image(
@@ -169,20 +170,20 @@ class CAMHead(BaseDecodeHead):
                 foreground class.
         """
         logits = self.forward(inputs).float().mean((2, 3))
-        target = self._present(batch_data_samples, logits.device)
+        target = upload(self._present(batch_data_samples), logits.device)
         loss = F.multilabel_soft_margin_loss(logits, target.float())
         correct = ((logits > 0) == target).float().mean()
         return dict(
             loss_label=self.loss_weight * loss, acc_label=100 * correct
         )
 
-    def _present(self, samples: SampleList, device: torch.device) -> Tensor:
-        """Return which image has which class, bool, (B, K - 1)."""
+    def _present(self, samples: SampleList) -> Tensor:
+        """Return which image has which class, on the CPU, (B, K - 1)."""
         metas = [sample.metainfo for sample in samples]
         labels = foreground_labels(
             metas, self.num_classes, type(self).__name__
         )
-        return multi_hot(labels, self.num_classes - 1, device)
+        return multi_hot(labels, self.num_classes - 1)
 
     def predict_maps(
         self, inputs: tuple[Tensor, ...], batch_img_metas: list[dict]

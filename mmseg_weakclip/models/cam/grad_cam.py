@@ -14,6 +14,7 @@ from mmseg_weakclip.models.clip.vision import (
     project_qkv,
     run_block,
 )
+from mmseg_weakclip.models.transfer import upload
 
 from .base import TrainingFreeCAMHead
 
@@ -69,12 +70,13 @@ def softmax_grad_cam(
         raise ValueError(
             f'GradCAM at block={block}, but CLIP has {len(blocks)} blocks'
         )
+    turns = _pairs_by_turn(labels, text.device)
     rivals = torch.ones(
         len(labels), len(text), dtype=torch.bool, device=text.device
     )
     rivals[:, :num_foreground] = False
-    for row, present in zip(rivals, labels):
-        row[list(present)] = True
+    for images, classes in turns:
+        rivals[images, classes] = True
     start = block % len(blocks)
     first, *rest = blocks[start:]
     with torch.enable_grad():
@@ -82,8 +84,26 @@ def softmax_grad_cam(
         normed, features = _run_blocks(x, first, rest, tokens, pool)
         logits = logit_scale * F.normalize(features, dim=-1) @ text.T
         scores = logits.masked_fill(~rivals, -torch.inf).softmax(-1)
-        cams = _weigh(scores, normed, labels, num_foreground)
+        cams = _weigh(scores, normed, turns, num_foreground)
     return cams.unflatten(2, tokens.grid)
+
+
+def _pairs_by_turn(
+    labels: Sequence[tuple[int, ...]], device: torch.device
+) -> list[tuple[Tensor, Tensor]]:
+    """Return the images and classes of each backward pass.
+
+    The first pass has the first class of each image that has one, the second
+    the second, and so on. All are copied to the device at once.
+    """
+    passes = [
+        [(i, own[turn]) for i, own in enumerate(labels) if turn < len(own)]
+        for turn in range(max(map(len, labels), default=0))
+    ]
+    pairs = torch.tensor(sum(passes, []), dtype=torch.long).view(-1, 2)
+    images, classes = upload(pairs.T.contiguous(), device)
+    sizes = [len(own) for own in passes]
+    return list(zip(images.split(sizes), classes.split(sizes)))
 
 
 def _run_blocks(
@@ -112,16 +132,14 @@ def _run_blocks(
 def _weigh(
     scores: Tensor,
     normed: Tensor,
-    labels: Sequence[tuple[int, ...]],
+    turns: Sequence[tuple[Tensor, Tensor]],
     num_foreground: int,
 ) -> Tensor:
     """Return relu(sum over channels of mean gradient * activation)."""
     batch, tokens, _ = normed.shape
     cams = scores.new_zeros(batch, num_foreground, tokens - 1)
     activation = normed.detach()[:, 1:]
-    for turn in range(max(map(len, labels), default=0)):
-        images = [i for i, own in enumerate(labels) if turn < len(own)]
-        classes = [labels[i][turn] for i in images]
+    for images, classes in turns:
         (gradient,) = torch.autograd.grad(
             scores[images, classes].sum(), normed, retain_graph=True
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmseg_weakclip.models.clip.text_bank import TextBank
 from mmseg_weakclip.models.clip.text_tower import encode_prompts
+from mmseg_weakclip.models.transfer import upload
 
 from .background_cache import BackgroundCache
 from .background_lists import Backgrounds, resolve_backgrounds
@@ -117,9 +118,11 @@ class BackgroundTexts(TextBank):
                 f'{self._origin} holds no text for any of '
                 f'{", ".join(self._classes)}'
             )
-        self._ids, self._ends = self.tokenizer(
-            [self.template.format(text) for text in texts],
-            room=self.tower.context_length - 1,
+        self.keep_tokens(
+            *self.tokenizer(
+                [self.template.format(text) for text in texts],
+                room=self.tower.context_length - 1,
+            )
         )
 
     @property
@@ -157,13 +160,12 @@ class BackgroundTexts(TextBank):
 
     def encode(self) -> Tensor:
         """Return unit embeddings of all unique texts, (U, E), float32."""
-        device = self.name_bytes.device
-        with torch.autocast(device.type, enabled=False):
+        with torch.autocast(self._ids.device.type, enabled=False):
             embeddings = encode_prompts(
                 self.tower,
                 self.tokenizer.start,
-                self._ids.to(device),
-                self._ends.to(device),
+                self._ids,
+                self._ends,
                 chunk=CHUNK,
             )
             return F.normalize(embeddings.float(), dim=-1)
@@ -175,7 +177,8 @@ class BackgroundTexts(TextBank):
 
         Args:
             image_ids: Image of each pair; stems of image files.
-            labels: Foreground class of each pair, 0 to K - 1, (M,).
+            labels: Foreground class of each pair, 0 to K - 1, (M,); on the
+                CPU, or the device is waited for.
 
         Returns:
             Unit embeddings (M, L, E), float32, zero where there is no text;
@@ -205,7 +208,7 @@ class BackgroundTexts(TextBank):
         ]
         width = max(map(len, rows), default=0)
         padded = [own + [-1] * (width - len(own)) for own in rows]
-        index = torch.tensor(padded, dtype=torch.long, device=unique.device)
-        index = index.view(len(rows), width)
+        index = torch.tensor(padded, dtype=torch.long)
+        index = upload(index.view(len(rows), width), unique.device)
         mask = index >= 0
         return unique[index.clamp(min=0)] * mask[..., None], mask

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmseg_weakclip.models.clip.vision import CLIP_MEAN, CLIP_STD, CLIPTower
 from mmseg_weakclip.models.clip.weights import load_clip
+from mmseg_weakclip.models.transfer import device_constant
 
 # Normalisation of CLIP, and of ImageNet, which CLIMS's code uses for CLIP;
 # both for RGB in 0..255.
@@ -42,7 +43,7 @@ def normalize_images(images: Tensor, name: str) -> Tensor:
             f'normalization={name!r} must be one of {sorted(NORMALIZATIONS)}'
         )
     mean, std = (
-        torch.tensor(values, device=images.device)[:, None, None]
+        device_constant(values, images.device)[:, None, None]
         for values in NORMALIZATIONS[name]
     )
     return (images.float() - mean) / std
@@ -52,7 +53,8 @@ def find_pairs(present: Tensor) -> tuple[Tensor, Tensor]:
     """Return pairs of an image and a class that it has.
 
     Args:
-        present: Image labels, bool, (B, K).
+        present: Image labels, bool, (B, K). Their number sets a size, so
+            that a device would be waited for.
 
     Returns:
         Indices of the images and ids of the classes, both (M,), image by

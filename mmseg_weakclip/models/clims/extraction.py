@@ -53,7 +53,7 @@ def calibrate(scores: Tensor) -> Tensor:
     std = scores.std(0, correction=0)
     least = std.median() / 2
     tiny = torch.finfo(scores.dtype).tiny
-    return (scores - scores.mean(0)) / std.clamp(min=float(least) + tiny)
+    return (scores - scores.mean(0)) / std.clamp(min=least + tiny)
 
 
 def mean_view(views: Tensor) -> Tensor:
@@ -156,8 +156,9 @@ def allowed_texts(
         device=near.device,
     )  # fmt: skip
     allowed = ~(near | denied)
-    for name, own, by_word in zip(classes, allowed, denied):
-        if not own.any():
+    served = allowed.any(1).tolist()
+    for name, has_text, by_word in zip(classes, served, denied):
+        if not has_text:
             raise ValueError(
                 f'the vocabulary has no word for the class {name!r}: of '
                 f'{len(vocabulary)} texts, {int(by_word.sum())} are the '

@@ -175,16 +175,21 @@ def extract_backgrounds(
     if settings.other_labels == 'drop':
         ruled_out |= (labels.float() @ (~allowed).float()) > 0
     similar = texts @ texts.T > settings.distinct
+    # Fetched once: each row and text below would wait for the device.
+    row_lists = [own.nonzero().flatten().tolist() for own in labels.T.cpu()]
+    text_lists = [own.nonzero().flatten().tolist() for own in allowed.cpu()]
     images: dict[str, dict] = {name: {} for name in image_ids}
     for k, name in enumerate(classes):
-        rows = labels[:, k].nonzero().flatten()
-        columns = allowed[k].nonzero().flatten()
-        if not len(rows):
+        numbers, kept = row_lists[k], text_lists[k]
+        if not numbers:
             continue
+        rows, columns = (
+            torch.tensor(own, device=texts.device) for own in (numbers, kept)
+        )
         joint = encode(
             [
                 settings.joint_template.format(spoken[k], vocabulary[t])
-                for t in columns.tolist()
+                for t in kept
             ]
         )
         gain = calibrate(conditional_gain(means, joint, alone[k]))[rows]
@@ -201,9 +206,9 @@ def extract_backgrounds(
             settings.top,
             settings.floor,
         )
-        for row, own in zip(rows.tolist(), found):
+        for row, own in zip(numbers, found):
             images[image_ids[row]][name] = tuple(
-                (vocabulary[columns[i]], round(score, 4)) for i, score in own
+                (vocabulary[kept[i]], round(score, 4)) for i, score in own
             )
     return BackgroundCache(
         tuple(classes), images, dict(settings=asdict(settings))

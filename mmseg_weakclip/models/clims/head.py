@@ -11,6 +11,7 @@ from mmseg_weakclip.models.cam.classifier import CAMHead
 from mmseg_weakclip.models.clip.text_bank import check_foreground_text
 from mmseg_weakclip.models.losses.region_similarities import RegionSimilarities
 from mmseg_weakclip.models.samples import image_ids, stack_images
+from mmseg_weakclip.models.transfer import upload
 
 from .critic import RegionCritic, find_pairs
 
@@ -97,15 +98,17 @@ class CLIMSHead(CAMHead):
             maps: Activation maps P, (B, K - 1, h, w).
             samples: Samples of the batch.
         """
-        present = self._present(samples, maps.device)
-        pairs = find_pairs(present)
-        text = self._text()[pairs[1]]
+        # Found on the host, where the labels are.
+        present = self._present(samples)
+        found = torch.stack(find_pairs(present))
+        images, labels = pairs = upload(found, maps.device).unbind()
+        text = self._text()[labels]
         inside, rest = self.critic(stack_images(samples), maps, pairs)
-        background, mask = self._background(samples, pairs, text)
+        background, mask = self._background(samples, found, text)
         with torch.autocast(maps.device.type, enabled=False):
             return RegionSimilarities(
-                images=pairs[0],
-                labels=pairs[1],
+                images=images,
+                labels=labels,
                 object_text=(inside * text).sum(-1),
                 rest_text=(rest * text).sum(-1),
                 object_background=torch.einsum(
@@ -114,7 +117,7 @@ class CLIMSHead(CAMHead):
                 rest_background=torch.einsum('me,mle->ml', rest, background),
                 background_mask=mask,
                 maps=maps,
-                present=present,
+                present=upload(present, maps.device),
             )
 
     def _text(self) -> Tensor:
@@ -125,13 +128,22 @@ class CLIMSHead(CAMHead):
     def _background(
         self,
         samples: SampleList,
-        pairs: tuple[Tensor, Tensor],
+        pairs: Tensor,
         text: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Return background texts of each pair, (M, L, E), and their mask."""
+        """Return background texts of each pair, (M, L, E), and their mask.
+
+        Args:
+            samples: Samples of the batch.
+            pairs: Index of each pair's image and id of its class, on the
+                CPU, (2, M).
+            text: Text of each pair's class, (M, E).
+        """
         if self.backgrounds is None:
             none = text.new_zeros(len(text), 0, text.shape[-1])
             return none, none[..., 0].bool()
         images, labels = pairs
         ids = image_ids(samples)
-        return self.backgrounds([ids[place] for place in images], labels)
+        return self.backgrounds(
+            [ids[place] for place in images.tolist()], labels
+        )

@@ -59,8 +59,8 @@ class TemplateText(TextBank):
             for name in synonyms
             for template in self.templates
         ]
-        self._ids, self._ends = self.tokenizer(
-            prompts, room=self.tower.context_length - 1
+        self.keep_tokens(
+            *self.tokenizer(prompts, room=self.tower.context_length - 1)
         )
         self._synonyms = [len(synonyms) for synonyms in names]
 
@@ -73,12 +73,8 @@ class TemplateText(TextBank):
 
     def encode(self) -> Tensor:
         """Encode all prompts and average them; unit length."""
-        device = self.name_bytes.device
         prompts = encode_prompts(
-            self.tower,
-            self.tokenizer.start,
-            self._ids.to(device),
-            self._ends.to(device),
+            self.tower, self.tokenizer.start, self._ids, self._ends
         )
         parts = self._synonyms
         if self.synonyms == 'keep':
@@ -130,17 +126,16 @@ class PromptText(TextBank):
                     'PromptText takes one name for each class, '
                     f'not synonyms: {synonyms}'
                 )
-        self._ids, self._ends = self.tokenizer(
-            [name for (name,) in names],
-            room=self.tower.context_length - 1 - len(self.contexts),
+        room = self.tower.context_length - 1 - len(self.contexts)
+        self.keep_tokens(
+            *self.tokenizer([name for (name,) in names], room=room)
         )
 
     def encode(self) -> Tensor:
         """Encode the contexts with each name."""
-        device = self.contexts.device
-        start = torch.tensor([self.tokenizer.start], device=device)
+        start = self._ids.new_full((1,), self.tokenizer.start)
         return self.tower.encode(
             torch.cat([self.tower.embed_tokens(start), self.contexts]),
-            self.tower.embed_tokens(self._ids.to(device)),
-            self._ends.to(device),
+            self.tower.embed_tokens(self._ids),
+            self._ends,
         )

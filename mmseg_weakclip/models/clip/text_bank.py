@@ -62,6 +62,17 @@ class TextBank(BaseModule):
         self._kept: Tensor | None = None
         self.register_load_state_dict_post_hook(_forget)
 
+    def keep_tokens(self, ids: Tensor, ends: Tensor) -> None:
+        """Keep tokens as ``_ids`` and ``_ends``, where the bank is.
+
+        Args:
+            ids: Ids of the tokens behind the start token, padded, (P, S).
+            ends: Index of the end token of each prompt in ``ids``, (P,).
+        """
+        device = self.name_bytes.device
+        self.register_buffer('_ids', ids.to(device), persistent=False)
+        self.register_buffer('_ends', ends.to(device), persistent=False)
+
     def set_names(self, names: Names) -> None:
         """Set the class names.
 

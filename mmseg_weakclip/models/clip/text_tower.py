@@ -138,7 +138,7 @@ def encode_prompts(
     Returns:
         (P, E), not normalised.
     """
-    first = tower.embed_tokens(torch.tensor([start], device=ids.device))
+    first = tower.embed_tokens(ids.new_full((1,), start))
     return torch.cat(
         [
             tower.encode(first, tower.embed_tokens(part), part_ends)

@@ -17,6 +17,7 @@ from mmseg_weakclip.models.clip.similarity import (
 )
 from mmseg_weakclip.models.clip.text_bank import check_foreground_text
 from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
+from mmseg_weakclip.models.losses.decode import decode_losses
 from mmseg_weakclip.models.refine.cam import background_score
 from mmseg_weakclip.models.samples import foreground_labels, stack_images
 
@@ -161,7 +162,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         for sample, own in zip(batch_data_samples, labels):
             sample.gt_sem_seg = PixelData(data=own[None])
         logits = self._decode(features)
-        losses = self.loss_by_feat(logits, batch_data_samples)
+        losses = decode_losses(self, logits, batch_data_samples)
         if self.diversity_loss is not None:
             target = self._relation_target(logits, labels)
             losses[self.diversity_loss.loss_name] = self.diversity_loss(

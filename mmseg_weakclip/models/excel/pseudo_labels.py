@@ -21,6 +21,7 @@ from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.clip.vit import to_map
 from mmseg_weakclip.models.refine.cam import background_score, normalize_cam
 from mmseg_weakclip.models.refine.par import refine_by_pixels
+from mmseg_weakclip.models.transfer import upload
 
 
 class ClassMaps(nn.Module):
@@ -160,7 +161,7 @@ def pad_labels(
     """Arrange sets of labels as a table (B, P), P >= 1, padded with -1."""
     width = max(1, *map(len, labels)) if labels else 1
     table = [[*own, *[-1] * (width - len(own))] for own in labels]
-    return torch.tensor(table, device=device)
+    return upload(torch.tensor(table), device)
 
 
 def scatter_maps(maps: Tensor, ids: Tensor, num_classes: int) -> Tensor:

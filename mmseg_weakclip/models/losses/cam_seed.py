@@ -4,6 +4,7 @@ Huang et al., "Weakly-Supervised Semantic Segmentation Network with Deep
 Seeded Region Growing" (CVPR 2018).
 """
 
+import torch
 import torch.nn.functional as F
 from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
@@ -43,20 +44,20 @@ def balanced_seed_loss(
         ValueError: Shapes do not match, or a seed has an id that is neither
             a class nor ``ignore_index``.
     """
-    num_classes = logits.shape[1]
     if seeds.shape != (len(logits), *logits.shape[2:]):
         raise ValueError(
             f'seeds {tuple(seeds.shape)} do not match logits '
             f'{tuple(logits.shape)}: set a size, or resize them'
         )
+    count_empty_seeds(seeds, logits.shape[1], ignore_index)
+    return _seed_loss(logits, seeds, ignore_index, weight)
+
+
+def _seed_loss(
+    logits: Tensor, seeds: Tensor, ignore_index: int, weight: Tensor | None
+) -> Tensor:
+    """Return :func:`balanced_seed_loss` of seeds that have been checked."""
     valid = seeds != ignore_index
-    unknown = valid & ((seeds < 0) | (seeds >= num_classes))
-    if unknown.any():
-        raise ValueError(
-            f'seeds hold the ids {seeds[unknown].unique().tolist()}, but the '
-            f'logits have classes 0..{num_classes - 1} and {ignore_index} is '
-            'ignored: check the class list and the encoding of the seeds'
-        )
     target = seeds.long().masked_fill(~valid, 0)
     probs = smoothed_softmax(logits).gather(1, target[:, None])[:, 0]
     nll = -probs.log()
@@ -70,9 +71,35 @@ def balanced_seed_loss(
     return loss
 
 
-def valid_seed_fraction(seeds: Tensor, ignore_index: int = 255) -> Tensor:
-    """Return the share of each image's pixels that have a seed, (B,)."""
-    return (seeds != ignore_index).flatten(1).float().mean(1)
+def count_empty_seeds(
+    seeds: Tensor, num_classes: int, ignore_index: int = 255
+) -> int:
+    """Check the ids of seeds, and count the images that have none.
+
+    The device is waited for once.
+
+    Args:
+        seeds: Class ids, (B, H, W).
+        num_classes: Number of classes K.
+        ignore_index: Id of pixels without a seed.
+
+    Returns:
+        Number of images with ignored pixels only.
+
+    Raises:
+        ValueError: An id is neither a class nor ``ignore_index``.
+    """
+    valid = seeds != ignore_index
+    unknown = valid & ((seeds < 0) | (seeds >= num_classes))
+    empty = ~valid.flatten(1).any(1)
+    num_unknown, num_empty = torch.stack([unknown.sum(), empty.sum()]).tolist()
+    if num_unknown:
+        raise ValueError(
+            f'seeds hold the ids {seeds[unknown].unique().tolist()}, but the '
+            f'logits have classes 0..{num_classes - 1} and {ignore_index} is '
+            'ignored: check the class list and the encoding of the seeds'
+        )
+    return num_empty
 
 
 @MODELS.register_module()
@@ -131,15 +158,8 @@ class CAMSeedLoss(nn.Module):
         seeds = _nearest(target, size).long()
         if weight is not None:
             weight = _nearest(weight, size)
-        self._warn_of_empty(seeds, ignore_index)
-        loss = balanced_seed_loss(logits, seeds, ignore_index, weight)
-        return self.loss_weight * loss.mean()
-
-    def _warn_of_empty(self, seeds: Tensor, ignore_index: int) -> None:
-        if self._warned:
-            return
-        empty = (valid_seed_fraction(seeds, ignore_index) == 0).sum().item()
-        if empty:
+        empty = count_empty_seeds(seeds, logits.shape[1], ignore_index)
+        if empty and not self._warned:
             self._warned = True
             MMLogger.get_current_instance().warning(
                 f'{self.loss_name}: {empty} of {len(seeds)} images have no '
@@ -147,6 +167,8 @@ class CAMSeedLoss(nn.Module):
                 'add nothing to the loss. Logged once; tools/check_dataset.py '
                 'finds all such seeds'
             )
+        loss = _seed_loss(logits, seeds, ignore_index, weight)
+        return self.loss_weight * loss.mean()
 
 
 def _nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -146,7 +146,8 @@ def two_sided_contrast(
     Returns:
         float32, one value for each pair that has texts, (N,).
     """
-    kept = regions.background_mask.any(1)
+    # A boolean index would wait for the device in each of its uses.
+    kept = regions.background_mask.any(1).nonzero().flatten()
     mask = regions.background_mask[kept]
     background = background_logits(
         regions.object_background[kept],

@@ -188,13 +188,12 @@ def _check_inputs(images: Tensor, probs: Tensor) -> None:
             f'images {tuple(images.shape)} and probs {tuple(probs.shape)} '
             'differ in batch or size: resize one of them first'
         )
-    # One transfer from the device for all checks; NaN wins in min and max.
+    # One transfer from the device for all checks; NaN wins in both.
     extremes = [
-        reduce(tensor).to(probs.device, torch.float32)
+        torch.stack(tensor.aminmax()).to(probs.device, torch.float32)
         for tensor in (images, probs)
-        for reduce in (torch.amin, torch.amax)
     ]
-    darkest, brightest, least, most = torch.stack(extremes).tolist()
+    darkest, brightest, least, most = torch.cat(extremes).tolist()
     if not (
         darkest >= -COLOUR_TOLERANCE and brightest <= 255 + COLOUR_TOLERANCE
     ):
@@ -240,7 +239,7 @@ def pydensecrf_inference(
         num_points, num_classes = energies.shape
         crf = DenseCRF(num_points, num_classes)
         crf.setUnaryEnergy(_columns(energies))
-        for features, compat in kernels:
+        for features, compat, _ in kernels:
             # A kernel that all images share has a batch of one.
             points = features[min(index, len(features) - 1)]
             crf.addPairwiseEnergy(_columns(points), compat=compat)

@@ -11,6 +11,7 @@ by a permutohedral lattice (:class:`LatticeMessages`) or by dense matrices
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,37 @@ from .permutohedral import PermutohedralLattice
 NORM_EPS = 1e-20
 # Blocks of kernel rows that stay in a core's cache.
 CPU_BLOCK_BYTES = 2**20
+# Lattices of the places of pixels are kept up to this number of pixels of a
+# batch, which take 15 MB.
+MAX_KEPT_PIXELS = 2**18
+
+
+class Grid(NamedTuple):
+    """The places of all pixels of an image, over a deviation.
+
+    Attributes:
+        height: Rows H.
+        width: Columns W.
+        deviation: Standard deviation of the kernel in pixels.
+        device: Device of the points.
+    """
+
+    height: int
+    width: int
+    deviation: float
+    device: torch.device
+
+    def points(self) -> Tensor:
+        """Return (x, y) of each pixel, row by row, (1, H * W, 2)."""
+        y, x = torch.meshgrid(
+            *(
+                torch.arange(size, device=self.device, dtype=torch.float32)
+                for size in (self.height, self.width)
+            ),
+            indexing='ij',
+        )
+        place = torch.stack([x, y], dim=-1).reshape(1, -1, 2)
+        return place / self.deviation
 
 
 class Kernel(NamedTuple):
@@ -32,10 +64,12 @@ class Kernel(NamedTuple):
         features: Points in units of the kernel's standard deviation, shape
             (B, N, d), or (1, N, d) if all images share them.
         compat: Weight of the kernel, > 0.
+        grid: What the features are made of, if that is the places alone.
     """
 
     features: Tensor
     compat: float
+    grid: Grid | None = None
 
 
 def crf_kernels(images: Tensor, params: CRFParams) -> list[Kernel]:
@@ -51,21 +85,17 @@ def crf_kernels(images: Tensor, params: CRFParams) -> list[Kernel]:
         symmetric in them, and this is pydensecrf's.
     """
     batch, _, height, width = images.shape
-    y, x = torch.meshgrid(
-        torch.arange(height, device=images.device, dtype=torch.float32),
-        torch.arange(width, device=images.device, dtype=torch.float32),
-        indexing='ij',
-    )
-    place = torch.stack([x, y], dim=-1).reshape(1, -1, 2)
     colour = images.flatten(2).transpose(1, 2)
     kernels = []
     if params.gaussian_compat > 0:
         deviation = params.gaussian_sxy / params.scale_factor
-        kernels.append(Kernel(place / deviation, params.gaussian_compat))
+        grid = Grid(height, width, deviation, images.device)
+        kernels.append(Kernel(grid.points(), params.gaussian_compat, grid))
     if params.bilateral_compat > 0:
         deviation = params.bilateral_sxy / params.scale_factor
+        grid = Grid(height, width, deviation, images.device)
         features = [
-            (place / deviation).expand(batch, -1, -1),
+            grid.points().expand(batch, -1, -1),
             colour / params.bilateral_srgb,
         ]
         kernels.append(
@@ -95,8 +125,31 @@ def mean_field(
     return q
 
 
+def scaled_lattice(features: Tensor, compat: float) -> PermutohedralLattice:
+    """Return the lattice of a kernel, normalised and weighted.
+
+    Args:
+        features: Points in standard deviations, (B, N, d).
+        compat: Weight of the kernel.
+    """
+    lattice = PermutohedralLattice(features)
+    row_sums = lattice(features.new_ones(*features.shape[:2], 1)).squeeze(-1)
+    lattice.scale_((compat / (row_sums + NORM_EPS)).sqrt())
+    return lattice
+
+
+@lru_cache(maxsize=4)
+def _kept_lattice(
+    grid: Grid, batch: int, compat: float
+) -> PermutohedralLattice:
+    return scaled_lattice(grid.points().expand(batch, -1, -1), compat)
+
+
 class LatticeMessages:
     """Messages through one permutohedral lattice per kernel.
+
+    The lattice of a kernel on places alone is kept for further batches of
+    this size, as in a training.
 
     Args:
         kernels: Kernels with features of N points each.
@@ -105,11 +158,12 @@ class LatticeMessages:
     def __init__(self, kernels: Sequence[Kernel]) -> None:
         batch = max(len(kernel.features) for kernel in kernels)
         self.lattices = []
-        for features, compat in kernels:
-            lattice = PermutohedralLattice(features.expand(batch, -1, -1))
-            ones = features.new_ones(batch, features.shape[1], 1)
-            row_sums = lattice(ones).squeeze(-1)
-            lattice.scale_((compat / (row_sums + NORM_EPS)).sqrt())
+        for features, compat, grid in kernels:
+            if grid and batch * features.shape[1] <= MAX_KEPT_PIXELS:
+                lattice = _kept_lattice(grid, batch, compat)
+            else:
+                points = features.expand(batch, -1, -1)
+                lattice = scaled_lattice(points, compat)
             self.lattices.append(lattice)
 
     def __call__(self, q: Tensor) -> Tensor:

@@ -1,15 +1,40 @@
-"""Pixel-adaptive refinement (PAR): average scores over similar pixels."""
+"""Pixel-adaptive refinement (PAR): average scores over similar pixels.
+
+An iteration is a weighted sum over T neighbours of each pixel. There are
+three forms of it, with one result up to rounding:
+
+``'shifts'``
+    Adds up T shifted maps. The fastest on a CPU for maps of few channels;
+    on a GPU, each of the T additions is a launch.
+``'rows'``
+    Takes pixels as rows of a table and sums T of them in one
+    ``embedding_bag``, which is one launch.
+``'compiled'``
+    ``'shifts'`` through ``torch.compile``, which makes one kernel of all
+    shifts. For GPUs, and images of one size: each other size is compiled
+    again. On a CPU it is slower than both.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_weakclip.models.transfer import device_constant
+
 DILATIONS = (1, 2, 4, 8, 12, 24)
 # Against a division by zero where all neighbours have one colour.
 EPS = 1e-8
+FORMS = ('auto', 'shifts', 'rows', 'compiled')
+# On a CPU, maps of fewer channels than these are faster in shifts.
+CPU_ROWS_CHANNELS = 6
+# Most numbers of neighbours in a table of rows, 1 GiB of int32.
+MAX_NEIGHBOURS = 2**28
+# Pixels whose weights are computed at a time in rows: 38 MB of colours.
+CHUNK = 2**16
 
 
 def refine_by_pixels(
@@ -19,6 +44,7 @@ def refine_by_pixels(
     dilations: Sequence[int] = DILATIONS,
     width: float = 0.3,
     position_weight: float = 0.01,
+    form: str = 'auto',
 ) -> Tensor:
     """Average scores over neighbours, weighted by similarity of colour.
 
@@ -43,12 +69,15 @@ def refine_by_pixels(
         dilations: Distances of the neighbours in pixels.
         width: Width of the Gaussians, in standard deviations.
         position_weight: Weight of the position term beside colour.
+        form: ``'shifts'``, ``'rows'`` or ``'compiled'``; see above.
+            ``'auto'`` takes rows on a GPU, on a CPU the faster one for K,
+            and shifts for images whose table would take more than 1 GiB.
 
     Returns:
         float32, (B, K, H, W), without a graph.
 
     Raises:
-        ValueError: The batch sizes differ, or a number is not allowed.
+        ValueError: The batch sizes differ, or a value is not allowed.
     """
     if len(images) != len(scores) or images.shape[1] != 3:
         raise ValueError(
@@ -60,65 +89,155 @@ def refine_by_pixels(
             f'iterations={iterations} must not be negative, dilations='
             f'{tuple(dilations)} must be 1 or more, width={width} above 0'
         )
+    if form not in FORMS:
+        raise ValueError(f'form={form!r} must be one of {FORMS}')
+    if form == 'auto':
+        form = _fastest_form(images, scores.shape[1], len(dilations))
+    dilations = tuple(dilations)
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+        images, scores = images.float(), scores.float()
         size = images.shape[-2:]
-        scores = scores.float()
         if scores.shape[-2:] != size:
             scores = F.interpolate(scores, size, mode='bilinear')
-        weights = _weights(images.float(), dilations, width, position_weight)
+        place = device_constant(
+            _place_weights(dilations, width, position_weight), images.device
+        )
+        if form == 'rows':
+            index = _row_neighbours(images, dilations)
+            if images.device.type == 'cpu':
+                # Shifts are four times as fast there.
+                weights = _to_rows(_weigh_shifts(images, dilations, width))
+            else:
+                weights = _weigh_rows(images, index, width)
+            weights = (weights + place) / (1 + position_weight)
+            return _average_rows(scores, weights, index, iterations)
+        weigh, average = _weigh_shifts, _average_shifts
+        if form == 'compiled':
+            weigh, average = _compiled()
+        weights = weigh(images, dilations, width)
+        weights = (weights + place[:, None, None]) / (1 + position_weight)
         for _ in range(iterations):
-            mixed = torch.zeros_like(scores)
-            taps = _neighbours(scores, dilations)
-            for tap, (neighbour, _) in enumerate(taps):
-                mixed.addcmul_(neighbour, weights[:, tap, None])
-            scores = mixed
+            scores = average(scores, weights, dilations)
         return scores
 
 
-def _neighbours(
-    x: Tensor, dilations: Sequence[int]
-) -> Iterator[tuple[Tensor, float]]:
-    """Yield views of (B, C, H, W) shifted to each tap, and its distance."""
+def _fastest_form(images: Tensor, channels: int, num_dilations: int) -> str:
+    batch, _, height, width = images.shape
+    if 8 * num_dilations * batch * height * width > MAX_NEIGHBOURS:
+        return 'shifts'
+    on_cpu = images.device.type == 'cpu'
+    return 'shifts' if on_cpu and channels < CPU_ROWS_CHANNELS else 'rows'
+
+
+def _offsets(dilations: Sequence[int]) -> list[tuple[int, int]]:
+    """Return rows and columns from a pixel to each of its T taps."""
+    return [
+        (dy * dilation, dx * dilation)
+        for dilation in dilations
+        for dy in (-1, 0, 1)
+        for dx in (-1, 0, 1)
+        if dy or dx
+    ]
+
+
+def _place_weights(
+    dilations: Sequence[int], width: float, position_weight: float
+) -> list[float]:
+    """Return ``position_weight * place_n`` of the T taps."""
+    distances = [math.hypot(*offset) for offset in _offsets(dilations)]
+    radius = torch.tensor(distances)
+    place = -((radius / ((radius.std() + EPS) * width)) ** 2)
+    return (position_weight * place.softmax(0)).tolist()
+
+
+def _neighbours(x: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
+    """Yield views of (B, C, H, W) shifted to each tap."""
     height, width = x.shape[-2:]
     reach = max(dilations)
     padded = F.pad(x, (reach,) * 4, mode='replicate')
-    for dilation in dilations:
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                if dy or dx:
-                    top, left = reach + dy * dilation, reach + dx * dilation
-                    yield (
-                        padded[..., top : top + height, left : left + width],
-                        dilation * math.hypot(dy, dx),
-                    )
+    for dy, dx in _offsets(dilations):
+        top, left = reach + dy, reach + dx
+        yield padded[..., top : top + height, left : left + width]
 
 
-def _weights(
-    images: Tensor,
-    dilations: Sequence[int],
-    width: float,
-    position_weight: float,
+def _weigh_shifts(
+    images: Tensor, dilations: Sequence[int], width: float
 ) -> Tensor:
-    """Return the weights of each pixel's T taps, (B, T, H, W)."""
+    """Return the colour weights of each pixel's T taps, (B, T, H, W)."""
     count = 8 * len(dilations)
     # Of differences, not of colours: sums of small numbers lose nothing.
     total, squares = torch.zeros_like(images), torch.zeros_like(images)
-    for neighbour, _ in _neighbours(images, dilations):
+    for neighbour in _neighbours(images, dilations):
         difference = neighbour - images
         total += difference
         squares.addcmul_(difference, difference)
     variance = (squares - total.square() / count) / (count - 1)
     scale = 1 / ((variance.clamp(min=0).sqrt() + EPS) * width)
     weights = images.new_empty(len(images), count, *images.shape[-2:])
-    distances = []
-    for tap, (neighbour, distance) in enumerate(
-        _neighbours(images, dilations)
-    ):
+    for tap, neighbour in enumerate(_neighbours(images, dilations)):
         difference = (neighbour - images) * scale
         weights[:, tap] = -difference.square().mean(1)
-        distances.append(distance)
-    radius = torch.tensor(distances, device=images.device)
-    place = -((radius / ((radius.std() + EPS) * width)) ** 2)
-    place = position_weight * place.softmax(0)
-    weights = weights.softmax(1) + place[:, None, None]
-    return weights / (1 + position_weight)
+    return weights.softmax(1)
+
+
+def _average_shifts(
+    scores: Tensor, weights: Tensor, dilations: Sequence[int]
+) -> Tensor:
+    """Run one iteration; scores (B, K, H, W), weights (B, T, H, W)."""
+    mixed = torch.zeros_like(scores)
+    for tap, neighbour in enumerate(_neighbours(scores, dilations)):
+        mixed.addcmul_(neighbour, weights[:, tap, None])
+    return mixed
+
+
+@cache
+def _compiled() -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    """Return the functions of shifts, to be compiled when they are called."""
+    return torch.compile(_weigh_shifts), torch.compile(_average_shifts)
+
+
+def _to_rows(maps: Tensor) -> Tensor:
+    """Turn maps (B, C, H, W) into one row for each pixel, (B * H * W, C)."""
+    return maps.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _row_neighbours(images: Tensor, dilations: Sequence[int]) -> Tensor:
+    """Return the rows of each pixel's T taps, int32, (B * H * W, T)."""
+    batch, _, height, width = images.shape
+    device = images.device
+    offsets = [float(x) for offset in _offsets(dilations) for x in offset]
+    dy, dx = device_constant(offsets, device).int().view(-1, 2).unbind(1)
+    image, y, x = (
+        torch.arange(size, device=device, dtype=torch.int32)[:, None]
+        for size in (batch, height, width)
+    )
+    rows = (y + dy).clamp(0, height - 1) * width
+    columns = (x + dx).clamp(0, width - 1)
+    first = height * width * image[:, None, None]
+    return (first + rows[:, None] + columns).flatten(0, 2)
+
+
+def _weigh_rows(images: Tensor, index: Tensor, width: float) -> Tensor:
+    """Return the colour weights of each pixel's taps, (B * H * W, T)."""
+    colours = _to_rows(images)
+    weights = []
+    for rows, own in zip(index.split(CHUNK), colours.split(CHUNK)):
+        near = F.embedding(rows, colours) - own[:, None]
+        scale = 1 / ((near.std(1, keepdim=True) + EPS) * width)
+        away = near.mul_(scale).square_().mean(2)
+        weights.append((-away).softmax(1))
+    return torch.cat(weights)
+
+
+def _average_rows(
+    scores: Tensor, weights: Tensor, index: Tensor, iterations: int
+) -> Tensor:
+    """Run all iterations; scores (B, K, H, W), the others (B * H * W, T)."""
+    table = _to_rows(scores)
+    for _ in range(iterations):
+        table = F.embedding_bag(
+            index, table, mode='sum', per_sample_weights=weights
+        )
+    batch, _, height, width = scores.shape
+    maps = table.view(batch, height, width, -1).permute(0, 3, 1, 2)
+    return maps.contiguous()

@@ -17,9 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_weakclip.models.transfer import device_constant
+
 # One direction of the blur: the vertex itself and its two neighbours. The
 # published 1/2, 1, 1/2 is 1/4, 1/2, 1/4 times 2; normalisation cancels it.
 BLUR = (1.0, 0.5, 0.5)
+# On a GPU one thread walks a bag. Flat regions put thousands of points into
+# one vertex, so bags are cut into parts of at most this many.
+LONGEST_BAG = 256
 
 
 def _elevate(points: Tensor) -> Tensor:
@@ -94,10 +99,10 @@ class PermutohedralLattice:
     def __init__(self, features: Tensor) -> None:
         batch, num_points, d = features.shape
         origin, rank, weight = enclosing_simplex(features.reshape(-1, d).T)
-        strides = self._strides(origin[:d], batch)
-        codes = self._codes(origin, rank, strides)
-        image = torch.arange(batch, device=codes.device)
-        codes += strides[0] * image.repeat_interleave(num_points)
+        low, strides = self._strides(origin[:d], batch)
+        codes = self._codes(origin, rank, low, strides[1:])
+        image = torch.arange(batch, device=codes.device)[:, None]
+        codes.view(-1, batch, num_points).add_(strides[0] * image)
         # From here on point by point, its d + 1 vertices in a row.
         weight = weight.T.flatten()
         codes, order = codes.T.flatten().sort(stable=True)
@@ -111,43 +116,51 @@ class PermutohedralLattice:
         self._splat_points = (order // (d + 1)).int()
         self._splat_weights = weight[order]
         self._splat_offsets = F.pad(count.cumsum(0), (1, 0)).int()
+        self._splat_parts = None
+        if codes.device.type != 'cpu':
+            self._splat_parts = split_bags(
+                self._splat_offsets, len(order), LONGEST_BAG
+            )
         self._neighbours = self._find_neighbours(vertices, strides[1:])
-        self._blur_weights = weight.new_tensor(BLUR).expand(
+        self._blur_weights = device_constant(BLUR, weight.device).expand(
             self.num_vertices + 1, -1
         )
         self._slice_vertices = index.view(-1, d + 1).int()
         self._slice_weights = weight.view(-1, d + 1)
 
     @staticmethod
-    def _strides(origin: Tensor, batch: int) -> list[int]:
+    def _strides(origin: Tensor, batch: int) -> tuple[Tensor, Tensor]:
         """Return place values of a mixed-radix number over coordinates.
 
+        The device is waited for once, to check that they are not too large.
+
         Returns:
-            1 + d values: that of the image in the batch, then one per
-            coordinate. (The last of the d + 1 coordinates follows from the
-            others.) Each digit has room for a step of the blur over its end.
+            The smallest coordinates, (d,), and 1 + d values: that of the
+            image in the batch, then one per coordinate. (The last of the
+            d + 1 coordinates follows from the others.) Each digit has room
+            for a step of the blur over its end.
         """
         n = len(origin) + 1
-        low, high = origin.amin(1).tolist(), origin.amax(1).tolist()
-        strides = [1]
-        for least, most in zip(low[::-1], high[::-1]):
-            strides.append(strides[-1] * ((most - least + 4) * n + 1))
-        if strides[-1] * batch >= 2**63:
+        low, high = origin.aminmax(dim=1)
+        digits = (high - low + 4) * n + 1
+        spans = (high - low + 1).tolist()
+        if math.prod((s + 3) * n + 1 for s in spans) * batch >= 2**63:
             raise ValueError(
                 'the permutohedral lattice has too many vertices to number: '
-                f'its {n - 1} coordinates span '
-                f'{[most - least + 1 for least, most in zip(low, high)]} '
-                'steps. Take wider kernels or the exact form of the filter'
+                f'its {n - 1} coordinates span {spans} steps. Take wider '
+                'kernels or the exact form of the filter'
             )
-        return strides[::-1]
+        return low, F.pad(digits.flip(0), (1, 0), value=1).cumprod(0).flip(0)
 
     @staticmethod
-    def _codes(origin: Tensor, rank: Tensor, strides: list[int]) -> Tensor:
+    def _codes(
+        origin: Tensor, rank: Tensor, low: Tensor, strides: Tensor
+    ) -> Tensor:
         """Return numbers of all points' vertices k = 0..d, (d + 1, N)."""
         n = len(origin)
-        low = origin[:-1].amin(1, keepdim=True) - 2
-        stride = rank.new_tensor([*strides[1:], 0])[:, None]
-        first = ((origin[:-1] - low) * (n * stride[:-1])).sum(0)
+        stride = F.pad(strides, (0, 1))[:, None]
+        places = origin[:-1] - (low - 2)[:, None]
+        first = (places * (n * stride[:-1])).sum(0)
         # Vertex k takes d + 1 off the k coordinates of highest rank.
         by_rank = torch.empty_like(rank).scatter_(
             0, rank, stride.expand_as(rank)
@@ -157,7 +170,7 @@ class PermutohedralLattice:
         return first + steps - n * taken
 
     @staticmethod
-    def _find_neighbours(vertices: Tensor, strides: list[int]) -> list[Tensor]:
+    def _find_neighbours(vertices: Tensor, strides: Tensor) -> list[Tensor]:
         """Return rows of each vertex and its two neighbours, per direction.
 
         Returns:
@@ -167,9 +180,10 @@ class PermutohedralLattice:
         count = len(vertices)
         itself = torch.arange(count + 1, device=vertices.device)
         neighbours = []
-        for stride in [*strides, 0]:
-            # A step goes d + 1 up along one axis and one down along all.
-            wanted = vertices + (len(strides) + 1) * stride - sum(strides)
+        # A step goes d + 1 up along one axis and one down along all.
+        steps = (len(strides) + 1) * F.pad(strides, (0, 1)) - strides.sum()
+        for step in steps:
+            wanted = vertices + step
             found = torch.searchsorted(vertices, wanted).clamp_(max=count - 1)
             found = torch.where(vertices[found] == wanted, found, count)
             ahead = F.pad(found, (0, 1), value=count)
@@ -191,13 +205,7 @@ class PermutohedralLattice:
 
     def __call__(self, values: Tensor) -> Tensor:
         """Filter ``values``, float32, shape (B, N, K), to that shape."""
-        table = F.embedding_bag(
-            self._splat_points,
-            values.flatten(0, 1),
-            self._splat_offsets,
-            mode='sum',
-            per_sample_weights=self._splat_weights,
-        )
+        table = self._splat(values.flatten(0, 1))
         for rows in self._neighbours:
             table = F.embedding_bag(
                 rows, table, mode='sum', per_sample_weights=self._blur_weights
@@ -208,3 +216,44 @@ class PermutohedralLattice:
             mode='sum',
             per_sample_weights=self._slice_weights,
         ).view_as(values)
+
+    def _splat(self, values: Tensor) -> Tensor:
+        """Sum values (B * N, K) at the vertices and a last, empty row."""
+        offsets = self._splat_offsets
+        if self._splat_parts is not None:
+            offsets, parts, part_offsets = self._splat_parts
+        table = F.embedding_bag(
+            self._splat_points,
+            values,
+            offsets,
+            mode='sum',
+            per_sample_weights=self._splat_weights,
+        )
+        if self._splat_parts is not None:
+            table = F.embedding_bag(parts, table, part_offsets, mode='sum')
+        return table
+
+
+def split_bags(
+    offsets: Tensor, size: int, longest: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut bags into parts of bounded length, without waiting for the device.
+
+    Args:
+        offsets: First place of each bag, ascending, int32, (M,).
+        size: Number of places in all bags.
+        longest: Largest number of places of a part.
+
+    Returns:
+        First places of the parts, int32, (P,), some of which are empty;
+        0 to P - 1; and the first part of each bag, (M,).
+    """
+    cuts = torch.arange(
+        0, size, longest, dtype=offsets.dtype, device=offsets.device
+    )
+    parts = torch.cat([offsets, cuts]).sort().values
+    numbers = torch.arange(
+        len(parts), dtype=offsets.dtype, device=offsets.device
+    )
+    first = torch.searchsorted(parts, offsets, out_int32=True)
+    return parts, numbers, first

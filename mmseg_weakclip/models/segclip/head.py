@@ -13,6 +13,7 @@ from mmseg_weakclip.models.clip.text_bank import (
     check_open_vocabulary,
 )
 from mmseg_weakclip.models.samples import captions_of, stack_superpixels
+from mmseg_weakclip.models.transfer import upload
 
 from .encoder import RegionTokens, require_region_tokens
 from .regions import (
@@ -136,10 +137,10 @@ class RegionTextHead(TextHead):
                 regions.image_embedding,
                 texts,
                 scale,
-                text_ids(captions).to(device),
+                upload(text_ids(captions), device),
             ),
             'logit_scale': scale.detach(),
-            'cut_captions': torch.tensor(float(num_cut), device=device),
+            'cut_captions': scale.new_full((), num_cut),
             'used_groups': used_groups(regions.groups.hard),
         }
         if self.superpixel is not None:

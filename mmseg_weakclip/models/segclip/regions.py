@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmseg_weakclip.models.clip.text_bank import TextBank
 from mmseg_weakclip.models.clip.text_tower import encode_prompts
+from mmseg_weakclip.models.transfer import upload
 
 
 def region_scores(
@@ -208,10 +209,9 @@ class CaptionEncoder:
                 cut[0],
             )
         device = next(bank.tower.parameters()).device
+        # In one copy.
+        table = upload(torch.cat([ids, ends[:, None]], 1), device)
         embedded = encode_prompts(
-            bank.tower,
-            bank.tokenizer.start,
-            ids.to(device),
-            ends.to(device),
+            bank.tower, bank.tokenizer.start, table[:, :-1], table[:, -1]
         )
         return embedded, len(cut)

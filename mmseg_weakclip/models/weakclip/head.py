@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from mmseg.models.decode_heads import FPNHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.losses import accuracy
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
+from mmseg_weakclip.models.losses.decode import decode_losses, pixel_accuracy
 from mmseg_weakclip.models.samples import stack_images
 
 
@@ -57,7 +57,7 @@ class TextGuidedHead(FPNHead):
         """
         losses = {}
         if len(self.loss_decode):
-            losses = super().loss_by_feat(seg_logits, batch_data_samples)
+            losses = decode_losses(self, seg_logits, batch_data_samples)
         seeds = self._stack_batch_gt(batch_data_samples)
         if self.seed_loss is not None:
             losses[self.seed_loss.loss_name] = self.seed_loss(
@@ -69,8 +69,8 @@ class TextGuidedHead(FPNHead):
             )
         if 'acc_seg' not in losses:
             small = resize(seeds.float(), seg_logits.shape[2:], mode='nearest')
-            losses['acc_seg'] = accuracy(
-                seg_logits, small[:, 0].long(), ignore_index=self.ignore_index
+            losses['acc_seg'] = pixel_accuracy(
+                seg_logits, small[:, 0].long(), self.ignore_index
             )
         return losses
 
@@ -122,3 +122,14 @@ class TextScoreHead(BaseDecodeHead):
                 f'score map has {score.shape[1]} channels'
             )
         return score / self.temperature
+
+    def loss_by_feat(
+        self, seg_logits: Tensor, batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Return losses by name, and the accuracy in percent.
+
+        Args:
+            seg_logits: Logits, (B, K, h, w).
+            batch_data_samples: Samples with seeds in ``gt_sem_seg``.
+        """
+        return decode_losses(self, seg_logits, batch_data_samples)

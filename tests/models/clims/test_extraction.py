@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from pretend_cuda import pretend_cuda
 
 from mmseg_weakclip.models.clims.background_lists import background_lists
 from mmseg_weakclip.models.clims.extraction import (
@@ -30,7 +31,10 @@ def test_presence_is_the_best_cosine(device):
         unit(2, 5, device=device),
     )
     expected = [
-        [max(F.cosine_similarity(v, t, dim=0) for v in image) for t in texts]
+        [
+            max(F.cosine_similarity(v, t, dim=0).item() for v in image)
+            for t in texts
+        ]
         for image in views
     ]
     expected = torch.tensor(expected, device=device)
@@ -74,8 +78,8 @@ def test_gain_is_the_mean_difference_of_cosines(device):
     expected = [
         [
             sum(
-                F.cosine_similarity(v, t, dim=0)
-                - F.cosine_similarity(v, alone, dim=0)
+                F.cosine_similarity(v, t, dim=0).item()
+                - F.cosine_similarity(v, alone, dim=0).item()
                 for v in image
             )
             / 4
@@ -246,3 +250,19 @@ def test_more_texts_than_the_fixed_list():
 def test_settings_that_make_no_sense(changes, message):
     with pytest.raises(ValueError, match=message):
         ExtractionSettings(**changes)
+
+
+def test_waits_do_not_grow_with_texts_and_images(planted, settings):
+    """Some for each class, none for each text that is found."""
+    ids, views, labels, classes, vocabulary, encode = planted.arguments
+    with pretend_cuda() as events:
+        extract_backgrounds(
+            ids,
+            views.cuda(),
+            labels,
+            classes,
+            vocabulary,
+            lambda texts: encode(texts).cuda(),
+            settings,
+        )
+        assert events.waits.total() <= 5 + 5 * len(classes), events.report()

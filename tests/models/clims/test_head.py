@@ -23,13 +23,19 @@ LOSSES = (
 class TwoTexts(nn.Module):
     """Two background texts for images named 0, one for others."""
 
+    def __init__(self, device):
+        super().__init__()
+        self.device = device
+
     def forward(self, ids, labels):
+        # The device is not waited for to know which texts.
+        assert labels.device.type == 'cpu'
         torch.manual_seed(5)
-        texts = torch.randn(len(ids), 2, 64, device=labels.device)
-        mask = torch.ones(len(ids), 2, dtype=torch.bool, device=labels.device)
+        texts = torch.randn(len(ids), 2, 64, device=self.device)
+        mask = torch.ones(len(ids), 2, dtype=torch.bool)
         for row, image_id in zip(mask, ids):
             row[1] = image_id == '0'
-        return nn.functional.normalize(texts, dim=-1), mask
+        return nn.functional.normalize(texts, dim=-1), mask.to(self.device)
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def test_similarities_are_those_of_the_regions(
     make_head, features, make_samples
 ):
     head = make_head()
-    head.backgrounds = TwoTexts()
+    head.backgrounds = TwoTexts(features[0].device)
     samples = make_samples((1, 3), (2,))
     maps = head(features).sigmoid()
     regions = head.compare(maps, samples)
@@ -64,7 +70,7 @@ def test_similarities_are_those_of_the_regions(
     images = torch.stack([sample.img.data for sample in samples])
     inside, rest = head.critic(images, maps, find_pairs(regions.present))
     text = head.text()[[0, 2, 1]]
-    texts, _ = TwoTexts()(['0', '0', '1'], regions.labels)
+    texts, _ = head.backgrounds(['0', '0', '1'], regions.labels.cpu())
     for pair in range(3):
         for region, own, background in (
             (inside, regions.object_text, regions.object_background),
@@ -80,7 +86,7 @@ def test_similarities_are_those_of_the_regions(
 
 def test_losses_and_gradients(make_head, features, make_samples):
     head = make_head()
-    head.backgrounds = TwoTexts()
+    head.backgrounds = TwoTexts(features[0].device)
     losses = head.loss(features, make_samples((1, 3), (2,)), None)
     assert list(losses) == [
         'loss_otm',
@@ -106,7 +112,7 @@ def test_without_backgrounds(make_head, features, make_samples):
 @pytest.mark.parametrize('labels', [((), ()), ((1, 2, 3), (1, 2, 3))])
 def test_no_label_and_all_labels(make_head, features, make_samples, labels):
     head = make_head()
-    head.backgrounds = TwoTexts()
+    head.backgrounds = TwoTexts(features[0].device)
     losses = head.loss(features, make_samples(*labels), None)
     total = sum(v for k, v in losses.items() if 'loss' in k)
     total.backward()
@@ -122,7 +128,7 @@ def test_contrast(make_head, features, make_samples, form):
             dict(type='ActivationAreaLoss'),
         ]
     )
-    head.backgrounds = TwoTexts()
+    head.backgrounds = TwoTexts(features[0].device)
     losses = head.loss(features, make_samples((1, 3), (2,)), None)
     losses['loss_nce'].backward()
     assert head.conv_seg.weight.grad.abs().sum() > 0
@@ -193,7 +199,7 @@ def test_learns_what_clip_sees(device, make_head):
     assert on > off + 0.2
 
 
-def test_over_mit(make_samples, clip, device):
+def test_over_mit(device, make_samples, clip):
     """Another stock backbone, three classes of one's own, no background."""
     backbone = MODELS.build(
         dict(

@@ -11,7 +11,7 @@ from mmseg_weakclip.models.losses import cam_seed
 from mmseg_weakclip.models.losses.cam_seed import (
     CAMSeedLoss,
     balanced_seed_loss,
-    valid_seed_fraction,
+    count_empty_seeds,
 )
 
 
@@ -183,9 +183,11 @@ def test_sizes_must_match():
         balanced_seed_loss(logits, seeds[:, :4])
 
 
-def test_valid_seed_fraction():
+def test_empty_seeds_are_counted(device):
     seeds = torch.tensor([[[0, 255], [1, 2]], [[255, 255], [255, 255]]])
-    assert valid_seed_fraction(seeds).tolist() == [0.75, 0.0]
+    assert count_empty_seeds(seeds.to(device), 3) == 1
+    with pytest.raises(ValueError, match=r'the ids \[2\]'):
+        count_empty_seeds(seeds.to(device), 2)
 
 
 def test_module_resizes_logits_bilinearly_and_seeds_to_the_nearest(device):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from pretend_cuda import pretend_cuda
 
 from mmseg_weakclip.models.refine import mean_field as crf_messages
 from mmseg_weakclip.models.refine.crf_params import CRFParams
@@ -322,3 +323,45 @@ def test_benchmark_prints_its_table(repo):
     )
     rows = [line for line in run.stdout.splitlines() if '8 x 12' in line]
     assert len(rows) == 1
+
+
+def test_lattice_of_places_is_kept(device, monkeypatch):
+    """For each size, batch, deviation and weight, and up to a size."""
+    built = []
+
+    def count(features, compat):
+        built.append((tuple(features.shape), compat))
+        return scaled_lattice(features, compat)
+
+    scaled_lattice = crf_messages.scaled_lattice
+    monkeypatch.setattr(crf_messages, 'scaled_lattice', count)
+    crf_messages._kept_lattice.cache_clear()
+    images, probs = random_case(device)
+    first = dense_crf(images, probs, PARAMS)
+    places, colours = ((2, 117, 2), 2.0), ((2, 117, 5), 4.0)
+    assert built == [places, colours]
+    assert torch.equal(dense_crf(images, probs, PARAMS), first)
+    assert built == [places, colours, colours]
+    dense_crf(images[:1], probs[:1], PARAMS)
+    assert built[3:] == [((1, 117, 2), 2.0), ((1, 117, 5), 4.0)]
+    # Images of another shape with as many pixels have other places.
+    turned = dense_crf(images.mT, probs.mT, PARAMS)
+    assert built[5:] == [places, colours]
+    # The lattice is not symmetric in its axes.
+    assert (turned.mT - first).abs().mean() < 0.1
+    monkeypatch.setattr(crf_messages, 'MAX_KEPT_PIXELS', 2 * 117 - 1)
+    assert torch.equal(dense_crf(images, probs, PARAMS), first)
+    assert built[7:] == [places, colours]
+    crf_messages._kept_lattice.cache_clear()
+
+
+def test_waits_of_a_crf():
+    """The check of the values, and two for the lattice of the colours."""
+    with pretend_cuda() as events:
+        images, probs = random_case('cuda')
+        dense_crf(images, probs, PARAMS)
+        events.clear()
+        dense_crf(images, probs, PARAMS)
+        assert events.waits.total() == 3
+        assert not events.uploads
+    crf_messages._kept_lattice.cache_clear()

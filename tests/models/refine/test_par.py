@@ -2,7 +2,9 @@ import math
 
 import pytest
 import torch
+from pretend_cuda import pretend_cuda
 
+from mmseg_weakclip.models.refine import par
 from mmseg_weakclip.models.refine.par import refine_by_pixels
 
 
@@ -43,19 +45,96 @@ def naive(image, scores, iterations, dilations, width=0.3, weight=0.01):
     return scores
 
 
+FORMS = ('shifts', 'rows')
+
+
 @pytest.fixture
 def images(device):
     return torch.rand(2, 3, 7, 9, device=device) * 255
 
 
-def test_equals_one_pixel_at_a_time(images, device):
+@pytest.mark.parametrize('form', FORMS)
+def test_equals_one_pixel_at_a_time(images, device, form):
     scores = torch.rand(2, 4, 7, 9, device=device)
-    ours = refine_by_pixels(images, scores, 3, (1, 2, 12))
+    ours = refine_by_pixels(images, scores, 3, (1, 2, 12), form=form)
     for index in range(2):
         expected = naive(
             images[index].cpu(), scores[index].cpu(), 3, (1, 2, 12)
         )
         assert torch.allclose(ours[index].cpu(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('channels', [1, 3, 9])
+def test_forms_are_equal(images, device, channels):
+    scores = torch.rand(2, channels, 4, 5, device=device)
+    shifts, rows, auto = (
+        refine_by_pixels(images, scores, form=form)
+        for form in (*FORMS, 'auto')
+    )
+    assert torch.allclose(shifts, rows, atol=1e-5)
+    assert torch.allclose(shifts, auto, atol=1e-5)
+    assert rows.is_contiguous()
+
+
+def test_weights_of_many_pixels_are_found_in_parts(monkeypatch, device):
+    images = 255 * torch.rand(2, 3, 7, 9, device=device)
+    index = par._row_neighbours(images, (1, 3))
+    whole = par._weigh_rows(images, index, 0.3)
+    monkeypatch.setattr(par, 'CHUNK', 10)
+    assert torch.equal(whole, par._weigh_rows(images, index, 0.3))
+    shifts = par._to_rows(par._weigh_shifts(images, (1, 3), 0.3))
+    assert torch.allclose(whole, shifts, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('channels', 'limit', 'expected'),
+    [(5, 2**28, 'shifts'), (6, 2**28, 'rows'), (6, 2 * 7 * 9 * 48, 'rows'),
+     (6, 2 * 7 * 9 * 48 - 1, 'shifts')],
+)  # fmt: skip
+def test_choice_of_the_form(monkeypatch, channels, limit, expected):
+    monkeypatch.setattr(par, 'MAX_NEIGHBOURS', limit)
+    images = torch.zeros(2, 3, 7, 9)
+    assert par._fastest_form(images, channels, 6) == expected
+
+
+def test_form_of_a_gpu_has_few_launches():
+    """And nothing is uploaded or waited for from the second call on."""
+    with pretend_cuda() as events:
+        images = 255 * torch.rand(2, 3, 7, 9, device='cuda')
+        scores = torch.rand(2, 3, 7, 9, device='cuda')
+        refine_by_pixels(images, scores)
+        events.clear()
+        refine_by_pixels(images, scores, iterations=20)
+        assert not events.uploads
+        assert not events.waits
+        assert events.launches.total() < 80
+        events.clear()
+        refine_by_pixels(images, scores, iterations=20, form='shifts')
+        assert events.launches.total() > 1000
+
+
+def test_iterations_can_be_compiled(monkeypatch):
+    """Without its backend, which takes half a minute and a compiler."""
+    images = 255 * torch.rand(2, 3, 7, 9)
+    graphs = []
+
+    def count(graph, example):
+        graphs.append(graph)
+        return graph.forward
+
+    compile_ = torch.compile
+    monkeypatch.setattr(
+        torch,
+        'compile',
+        lambda function: compile_(function, backend=count, fullgraph=True),
+    )
+    par._compiled.cache_clear()
+    scores = torch.rand(2, 3, 7, 9)
+    ours = refine_by_pixels(images, scores, form='compiled')
+    par._compiled.cache_clear()
+    assert torch.allclose(ours, refine_by_pixels(images, scores), atol=1e-6)
+    # One for the weights, one for all iterations.
+    assert len(graphs) == 2
 
 
 def test_constants_and_sums_stay(images, device):
@@ -137,6 +216,7 @@ def test_float32_without_a_graph(images, device):
         (dict(dilations=()), r'dilations=\(\)'),
         (dict(dilations=(0, 1)), r'dilations=\(0, 1\)'),
         (dict(width=0), 'width=0'),
+        (dict(form='fast'), "form='fast' must be one of"),
     ],
 )
 def test_bad_values(images, options, message):
