@@ -32,6 +32,7 @@ from .engine import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .engine.checkpoints import WholeFileBackend
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
+from .engine.precision import AmpTestLoop, AmpValLoop
 from .engine.protocol import ProtocolMetric, SingleAndViews
 from .engine.resume import CaptionStreamHook, RandomStateHook
 from .evaluation.cam_metric import CAMMetric
@@ -81,6 +82,8 @@ from .toyland.dataset import ToylandDataset
 __all__ = [
     'ActivationAreaLoss',
     'AffinityDiversityLoss',
+    'AmpTestLoop',
+    'AmpValLoop',
     'AttributeText',
     'BackgroundIoU',
     'BackgroundSuppressionLoss',

@@ -113,11 +113,16 @@ class PseudoMaskHook(Hook):
             part.get('pipeline')
             for part in iter_base_datasets(cfg['test_dataloader']['dataset'])
         ]
-        return dict(
+        settings = dict(
             weights=hash_weights(module),
             model=cfg['model'],
             pipeline=pipelines[0] if len(pipelines) == 1 else pipelines,
         )
+        dtype = getattr(runner.test_loop, 'amp_dtype', None)
+        # Folders begun before there was this choice go on.
+        if dtype is not None:
+            settings['precision'] = str(dtype).removeprefix('torch.')
+        return settings
 
     def _restrict(self, runner: Runner, remaining: list[int]) -> None:
         loop = runner.test_loop

@@ -366,3 +366,38 @@ def test_four_numbers_of_two_processes(
 
     assert len(table('w1')) == 8
     assert table('w2') == table('w1')
+
+
+@pytest.fixture
+def fast_cpu(monkeypatch):
+    """Any CPU counts as one that has bfloat16."""
+    monkeypatch.setattr(
+        'mmseg_weakclip.engine.precision.has_fast_bfloat16', lambda: True
+    )
+
+
+def test_masks_in_half_precision(tmp_path, run_tool, fast_cpu):
+    """Views and all; their folder is not one of float32."""
+    masks = {}
+    for name, words in ('full', ()), ('half', ('--amp',)):
+        rest = ('--out', tmp_path / name, '--work-dir', tmp_path / 'work')
+        run_tool('test', 'seeds.py', '--tta', *words, *rest)
+        masks[name] = read_masks(tmp_path / name / 'masks')
+    settings = json.loads((tmp_path / 'half/settings.json').read_text())
+    assert settings['precision'] == 'bfloat16'
+    full, half = (
+        np.stack([masks[name][key] for key in sorted(masks[name])])
+        for name in ('full', 'half')
+    )
+    assert (full == half).mean() >= 0.995
+    rest = ('--out', tmp_path / 'half', '--work-dir', tmp_path / 'work')
+    with pytest.raises(ValueError, match='precision'):
+        run_tool('test', 'seeds.py', '--tta', *rest)
+
+
+def test_half_precision_needs_a_plain_test(tmp_path, run_tool):
+    with pytest.raises(SystemExit, match='--amp: the config already has X'):
+        run_tool(
+            'test', 'seeds.py', '--amp', '--work-dir', tmp_path,
+            options=['test_cfg.type=X'],
+        )  # fmt: skip
