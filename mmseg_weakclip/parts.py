@@ -64,6 +64,7 @@ from .models.segclip.encoder import GroupingCLIPViT
 from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
 from .models.segclip.head import RegionTextHead
 from .models.segclip.reconstruction import MaskedReconstructionHead
+from .models.segmenters.batched_windows import BatchedEncoderDecoder
 from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
 from .models.segmenters.multi_scale import MultiScaleSegmentor
 from .models.segmenters.resnet38d import ResNet38d
@@ -90,6 +91,7 @@ __all__ = [
     'BackgroundTextLoss',
     'BackgroundTexts',
     'BalancedCELoss',
+    'BatchedEncoderDecoder',
     'CAMHead',
     'CAMMetric',
     'CAMSeedLoss',
