@@ -88,3 +88,82 @@ def test_maps_need_a_cam_head():
     model.decode_head = nn.Identity()
     with pytest.raises(TypeError, match='decode head is a Identity'):
         CAMTTAModel(model)
+
+
+class Resizing(nn.Module):
+    """A network whose logits are its image, resized as mmseg does it."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def test_step(self, data):
+        self.batches.append(len(data['inputs']))
+        samples = []
+        for image, sample in zip(data['inputs'], data['data_samples']):
+            logits = image.flip(-1) if sample.get('flip') else image
+            logits = nn.functional.interpolate(
+                logits[None], tuple(sample.ori_shape), mode='bilinear'
+            )[0]
+            sample = sample.clone()
+            sample.set_data(
+                dict(
+                    seg_logits=PixelData(data=logits),
+                    pred_sem_seg=PixelData(data=logits.argmax(0)[None]),
+                )
+            )
+            samples.append(sample)
+        return samples
+
+
+def scaled_and_flipped(images, sides, size=(20, 30)):
+    """Views of several sizes, each plain and flipped, as TestTimeAug's."""
+    inputs, samples = [], []
+    for side in sides:
+        for flip in (False, True):
+            view = nn.functional.interpolate(images, side)
+            inputs.append(list(view.flip(-1) if flip else view))
+            metas = [
+                dict(img_path=f'{i}.jpg', ori_shape=size, flip=flip)
+                for i in range(len(images))
+            ]
+            samples.append([SegDataSample(metainfo=meta) for meta in metas])
+    return dict(inputs=inputs, data_samples=samples)
+
+
+@pytest.mark.parametrize('average_scale', [1.0, 0.5])
+@pytest.mark.parametrize('images', [1, 2])
+def test_flips_go_together(images, average_scale, device):
+    torch.manual_seed(0)
+    colors = torch.randn(images, 4, 12, 18, device=device)
+    sides = [(12, 18), (24, 36), (6, 9)]
+    options = dict(average_scale=average_scale)
+    # The second size has too many pixels for two.
+    largest = 2 * images * 20 * 30
+    together = RunningTTAModel(Resizing(), batch_pixels=largest, **options)
+    alone = RunningTTAModel(Resizing(), batch_pixels=0, **options)
+    found, expected = (
+        model.test_step(scaled_and_flipped(colors, sides))
+        for model in (together, alone)
+    )
+    assert alone.module.batches == [images] * 6
+    assert together.module.batches == [
+        count * images for count in (2, 1, 1, 2)
+    ]
+    for one, other in zip(found, expected, strict=True):
+        assert one.img_path == other.img_path
+        assert one.seg_scores.data.shape == (4, 20, 30)
+        assert torch.allclose(
+            one.seg_scores.data, other.seg_scores.data, atol=1e-6
+        )
+
+
+def test_scores_are_added_in_parts(monkeypatch):
+    colors = torch.randn(1, 4, 12, 18)
+    data = scaled_and_flipped(colors, [(12, 18)])
+    (whole,) = RunningTTAModel(Resizing()).test_step(data)
+    monkeypatch.setattr('mmseg_weakclip.pseudo_masks.tta.NUMBERS_AT_ONCE', 250)
+    (parts,) = RunningTTAModel(Resizing()).test_step(data)
+    assert torch.allclose(
+        whole.seg_scores.data, parts.seg_scores.data, atol=1e-6
+    )
