@@ -133,7 +133,8 @@ class RunningTTAModel(SegTTAModel):
                 self._add(total, sample.seg_logits.data)
                 # Nothing of this view is kept while the next is predicted.
                 del sample.seg_logits
-                sample.pop('pred_sem_seg', None)
+                if 'pred_sem_seg' in sample:
+                    del sample.pred_sem_seg
         for sample, scores, size in zip(samples, totals, sizes):
             scores /= views
             if self.average_scale != 1 and size is not None:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from live_memory import LiveMemory
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
@@ -167,3 +168,42 @@ def test_scores_are_added_in_parts(monkeypatch):
     assert torch.allclose(
         whole.seg_scores.data, parts.seg_scores.data, atol=1e-6
     )
+
+
+def test_memory_is_two_maps_of_scores(monkeypatch):
+    """81 classes, 12 views: the sum, one view, and little besides."""
+    size, classes = (60, 80), 81
+    one_map = 4 * classes * size[0] * size[1]
+    # As for an image of 12 million pixels, in proportion.
+    monkeypatch.setattr(
+        'mmseg_weakclip.pseudo_masks.tta.NUMBERS_AT_ONCE', one_map // 4 // 15
+    )
+    images = torch.randn(1, classes, 8, 10)
+    sides = [(8 + i, 10 + i) for i in range(6)]
+    data = scaled_and_flipped(images, sides, size)
+    model = RunningTTAModel(Resizing(), batch_pixels=0)
+    with LiveMemory() as memory, torch.no_grad():
+        (sample,) = model.test_step(data)
+    assert sample.seg_scores.data.shape == (classes, *size)
+    assert 2 * one_map < memory.peak < 2.3 * one_map
+
+
+def test_no_view_is_left_when_the_next_comes():
+    class Looking(Resizing):
+        """Notes how many bytes live when a view comes."""
+
+        def test_step(self, data):
+            before.append(memory.now)
+            return super().test_step(data)
+
+    before = []
+    sides = [(8, 10), (9, 11), (10, 12)]
+    data = scaled_and_flipped(torch.randn(1, 5, 8, 10), sides)
+    model = RunningTTAModel(Looking(), batch_pixels=0)
+    with LiveMemory() as memory, torch.no_grad():
+        model.test_step(data)
+    one_map = 4 * 5 * 20 * 30
+    assert len(before) == 6
+    # The sum alone.
+    assert before[0] == 0
+    assert all(one_map <= now < 1.2 * one_map for now in before[1:])

@@ -75,6 +75,22 @@ def refine_by_pixels(
         return scores
 
 
+def par_bytes(
+    num_points: int, num_classes: int, dilations: Sequence[int] = DILATIONS
+) -> int:
+    """Return the most memory of PAR for one image, in bytes.
+
+    Three tables of a weight for each tap while they are normalised, then one
+    and four maps of scores.
+
+    Args:
+        num_points: Number of pixels.
+        num_classes: Number of classes K.
+        dilations: Distances of the neighbours in pixels.
+    """
+    return num_points * (14 * 8 * len(dilations) + 18 * num_classes)
+
+
 def _neighbours(
     x: Tensor, dilations: Sequence[int]
 ) -> Iterator[tuple[Tensor, float]]:
