@@ -30,6 +30,7 @@ from .datasets.voc import VOC20Dataset, WeakVOC12Dataset
 from .datasets.weak import WeakSegDataset
 from .engine import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .engine.checkpoints import WholeFileBackend
+from .engine.device_hooks import BackendHook, CompileHook
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .engine.precision import AmpTestLoop, AmpValLoop
@@ -86,6 +87,7 @@ __all__ = [
     'AmpTestLoop',
     'AmpValLoop',
     'AttributeText',
+    'BackendHook',
     'BackgroundIoU',
     'BackgroundSuppressionLoss',
     'BackgroundTextLoss',
@@ -108,6 +110,7 @@ __all__ = [
     'CheckLossHook',
     'ClassNamesHook',
     'CoAttentionNeck',
+    'CompileHook',
     'DeepLabV1Head',
     'DeepLabV2Head',
     'FelzenszwalbSuperpixels',
