@@ -25,6 +25,7 @@ from .datasets.placement import RandomPlacement
 from .datasets.preprocessor import WeakSegDataPreProcessor
 from .datasets.rescale import RandomRescale
 from .datasets.sampler import ResumableSampler
+from .datasets.size_batches import SameSizeBatchSampler
 from .datasets.transforms import LoadColorImage, LoadImageLabels
 from .datasets.voc import VOC20Dataset, WeakVOC12Dataset
 from .datasets.weak import WeakSegDataset
@@ -146,6 +147,7 @@ __all__ = [
     'RegionTextHead',
     'ResNet38d',
     'ResumableSampler',
+    'SameSizeBatchSampler',
     'RunningTTAModel',
     'SemanticGroup',
     'SemanticGroupNeck',

@@ -401,3 +401,25 @@ def test_half_precision_needs_a_plain_test(tmp_path, run_tool):
             'test', 'seeds.py', '--amp', '--work-dir', tmp_path,
             options=['test_cfg.type=X'],
         )  # fmt: skip
+
+
+def test_batches_of_one_size(tmp_path, checkpoint, run_tool, read_scores):
+    scores = []
+    for name, options in (
+        ('plain', ['test_dataloader.batch_size=1']),
+        (
+            'batches',
+            [
+                'test_dataloader.batch_size=2',
+                'test_dataloader.batch_sampler.type=SameSizeBatchSampler',
+            ],
+        ),
+    ):
+        work_dir = tmp_path / name
+        runner = run_tool(
+            'test', 'weakclip.py', checkpoint, '--work-dir', work_dir,
+            options=options,
+        )  # fmt: skip
+        scores.append(read_scores(work_dir))
+    assert len(runner.test_loop.dataloader) == 3
+    assert scores[0] == pytest.approx(scores[1], abs=0.1)

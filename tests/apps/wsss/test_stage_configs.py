@@ -172,7 +172,8 @@ def test_crops_fit_the_images(make_run, sizes, crop, side, ratios):
         configs['predict'].test_dataloader,
         configs['segmenter'].val_dataloader,
     ):
-        assert loader.batch_size == (8 if len(sizes) == 1 else 1)
+        assert loader.batch_size == 8
+        assert ('batch_sampler' in loader) == (len(sizes) > 1)
     if len(sizes) > 1:
         assert configs['seeds'].test_dataloader.batch_size == 1
 
