@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import barrier
+from mmengine.dist import barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
@@ -91,7 +91,8 @@ class PseudoMaskHook(Hook):
             len(ids) - len(remaining),
             len(ids),
         )
-        if len(remaining) < len(ids):
+        # Of equal shares, some ranks would write the first images again.
+        if len(remaining) < len(ids) or get_world_size() > 1:
             self._restrict(runner, remaining)
 
     def _describe(self, runner: Runner) -> dict[str, Any]:
