@@ -25,13 +25,16 @@ from .datasets.placement import RandomPlacement
 from .datasets.preprocessor import WeakSegDataPreProcessor
 from .datasets.rescale import RandomRescale
 from .datasets.sampler import ResumableSampler
+from .datasets.size_batches import SameSizeBatchSampler
 from .datasets.transforms import LoadColorImage, LoadImageLabels
 from .datasets.voc import VOC20Dataset, WeakVOC12Dataset
 from .datasets.weak import WeakSegDataset
 from .engine import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .engine.checkpoints import WholeFileBackend
+from .engine.device_hooks import BackendHook, CompileHook
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
+from .engine.precision import AmpTestLoop, AmpValLoop
 from .engine.protocol import ProtocolMetric, SingleAndViews
 from .engine.resume import CaptionStreamHook, RandomStateHook
 from .evaluation.cam_metric import CAMMetric
@@ -63,6 +66,7 @@ from .models.segclip.encoder import GroupingCLIPViT
 from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
 from .models.segclip.head import RegionTextHead
 from .models.segclip.reconstruction import MaskedReconstructionHead
+from .models.segmenters.batched_windows import BatchedEncoderDecoder
 from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
 from .models.segmenters.multi_scale import MultiScaleSegmentor
 from .models.segmenters.resnet38d import ResNet38d
@@ -82,12 +86,16 @@ from .toyland.dataset import ToylandDataset
 __all__ = [
     'ActivationAreaLoss',
     'AffinityDiversityLoss',
+    'AmpTestLoop',
+    'AmpValLoop',
     'AttributeText',
+    'BackendHook',
     'BackgroundIoU',
     'BackgroundSuppressionLoss',
     'BackgroundTextLoss',
     'BackgroundTexts',
     'BalancedCELoss',
+    'BatchedEncoderDecoder',
     'CAMHead',
     'CAMMetric',
     'CAMSeedLoss',
@@ -104,6 +112,7 @@ __all__ = [
     'CheckLossHook',
     'ClassNamesHook',
     'CoAttentionNeck',
+    'CompileHook',
     'DeepLabV1Head',
     'DeepLabV2Head',
     'FelzenszwalbSuperpixels',
@@ -139,6 +148,7 @@ __all__ = [
     'RegionTextHead',
     'ResNet38d',
     'ResumableSampler',
+    'SameSizeBatchSampler',
     'RunningTTAModel',
     'ScoreFPN',
     'SemanticGroup',

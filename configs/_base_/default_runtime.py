@@ -32,6 +32,7 @@ custom_hooks = [
     dict(type='RandomStateHook'),
     dict(type='CaptionStreamHook'),
     dict(type='PseudoMaskHook'),
+    dict(type='BackendHook', matmul_precision='high'),
 ]
 
 tta_model = dict(type='RunningTTAModel')

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from prettytable import PrettyTable
 from torch import Tensor
 
@@ -47,22 +46,6 @@ def sample_scores(sample: dict, activation: str) -> Tensor:
     if 'seg_scores' in sample:
         return sample['seg_scores']['data']
     return activate(sample['seg_logits']['data'], activation)
-
-
-def restrict_to_labels(scores: Tensor, labels: Sequence[int]) -> Tensor:
-    """Set the scores of classes that an image does not have to zero.
-
-    Args:
-        scores: Scores of all classes, background first, (K, H, W).
-        labels: Ids of the foreground classes of the image.
-
-    Returns:
-        A new tensor, (K, H, W), which is not normalised again. The
-        background keeps its scores.
-    """
-    keep = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
-    keep[[0, *labels]] = True
-    return scores * keep[:, None, None]
 
 
 def count_pairs(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import barrier
+from mmengine.dist import barrier, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
@@ -91,7 +91,8 @@ class PseudoMaskHook(Hook):
             len(ids) - len(remaining),
             len(ids),
         )
-        if len(remaining) < len(ids):
+        # Of equal shares, some ranks would write the first images again.
+        if len(remaining) < len(ids) or get_world_size() > 1:
             self._restrict(runner, remaining)
 
     def _describe(self, runner: Runner) -> dict[str, Any]:
@@ -113,11 +114,16 @@ class PseudoMaskHook(Hook):
             part.get('pipeline')
             for part in iter_base_datasets(cfg['test_dataloader']['dataset'])
         ]
-        return dict(
+        settings = dict(
             weights=hash_weights(module),
             model=cfg['model'],
             pipeline=pipelines[0] if len(pipelines) == 1 else pipelines,
         )
+        dtype = getattr(runner.test_loop, 'amp_dtype', None)
+        # Folders begun before there was this choice go on.
+        if dtype is not None:
+            settings['precision'] = str(dtype).removeprefix('torch.')
+        return settings
 
     def _restrict(self, runner: Runner, remaining: list[int]) -> None:
         loop = runner.test_loop

@@ -16,10 +16,18 @@ from torch import Tensor
 from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.evaluation.areas import class_areas
 from mmseg_weakclip.models.refine.cam import background_score
-from mmseg_weakclip.models.refine.dense_crf import dense_crf
-from mmseg_weakclip.models.refine.par import refine_by_pixels
+from mmseg_weakclip.models.refine.dense_crf import dense_crf, lattice_bytes
+from mmseg_weakclip.models.refine.par import (
+    DILATIONS,
+    par_bytes,
+    refine_by_pixels,
+)
 
 from .store import MaskStore, load_scores, save_scores
+
+# Memory of a GPU for the refinement of one image; more is done on the CPU,
+# with the same result. Beside it, the scores of all classes are there.
+DEVICE_BYTES = 8 * 2**30
 
 
 @dataclass
@@ -56,7 +64,8 @@ def set_up_worker() -> None:
 class Refiner:
     """Refine the scores of an image and write its mask.
 
-    A refiner can be sent to another process.
+    A refiner can be sent to another process. It works on the device of the
+    scores, or on the CPU where that would take more than ``DEVICE_BYTES``.
 
     Args:
         par: Arguments of ``refine_by_pixels``; None for no PAR.
@@ -91,6 +100,16 @@ class Refiner:
         """Whether scores are refined before the argmax."""
         return self.par is not None or self.crf is not None
 
+    def refine_bytes(self, classes: int, height: int, width: int) -> int:
+        """Return about how many bytes the refinement of an image takes."""
+        pixels, needed = height * width, 0
+        if self.par is not None:
+            dilations = self.par.get('dilations', DILATIONS)
+            needed = par_bytes(pixels, classes, dilations)
+        if self.crf is not None:
+            needed = max(needed, lattice_bytes(pixels, classes))
+        return needed
+
     def __call__(self, task: RefineTask) -> dict[str, Any]:
         """Refine, write and score one image.
 
@@ -105,6 +124,8 @@ class Refiner:
             ValueError: The scores do not have the size of the image.
         """
         scores = torch.as_tensor(task.scores).float()
+        if self.refine_bytes(*scores.shape) > DEVICE_BYTES:
+            scores = scores.cpu()
         image_id = Path(task.image_path).stem
         record: dict[str, Any] = dict(id=image_id)
         stages = dict(raw=scores)

@@ -20,7 +20,6 @@ from mmseg_weakclip.common.workers import worker_context
 from mmseg_weakclip.evaluation.areas import (
     class_ious,
     iou_table,
-    restrict_to_labels,
     sample_scores,
 )
 
@@ -200,7 +199,6 @@ class PseudoMaskWriter(BaseMetric):
                     'to the meta_keys of PackSegInputs, or set '
                     'use_labels=False'
                 )
-            scores = restrict_to_labels(scores, sample['image_labels'])
             keep = [0, *sample['image_labels']]
         else:
             keep = scores.argmax(0).unique().tolist()

@@ -125,7 +125,10 @@ def test_one_preset_a_file(configs):
         assert text.count("dense='sclip'") == 1
         cfg = Config.fromfile(configs / 'zero_shot' / name)
         assert cfg.model.test_cfg == dict(
-            mode='slide', crop_size=(224, 224), stride=(112, 112)
+            mode='slide',
+            crop_size=(224, 224),
+            stride=(112, 112),
+            batch_pixels=2**20,
         )
 
 

@@ -221,7 +221,7 @@ class Count(nn.Module):
         self.seen = 0
 
     def test_step(self, data):
-        self.seen += 1
+        self.seen += len(data['inputs'])
         samples = []
         for image, sample in zip(data['inputs'], data['data_samples']):
             logits = image[None].float()
@@ -255,7 +255,7 @@ def test_both_predictions_in_one_pass(image, scales, number, activation):
     both = MODELS.build(dict(type='ProtocolTTAModel', **config))
     samples = both.test_step(collate([transform(e) for e in entries]))
     shared = 1.0 in scales
-    assert network.seen == 1 + 4 - shared
+    assert network.seen == number * (1 + 4 - shared)
     plain = MODELS.build(dict(type='RunningTTAModel', **config))
     expected = plain.test_step(
         collate([transform.views(dict(e)) for e in entries])

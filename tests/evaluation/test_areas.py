@@ -9,7 +9,6 @@ from mmseg_weakclip.evaluation.areas import (
     class_ious,
     confusion_matrix,
     iou_table,
-    restrict_to_labels,
     sample_scores,
 )
 
@@ -31,14 +30,6 @@ def test_averaged_scores_come_first():
     assert torch.allclose(
         sample_scores(sample, 'softmax'), logits['data'].softmax(0)
     )
-
-
-def test_restriction_keeps_background_and_labels(device):
-    scores = torch.rand(4, 2, 2, device=device) + 1
-    kept = restrict_to_labels(scores, (2,))
-    assert torch.equal(kept[[0, 2]], scores[[0, 2]])
-    assert (kept[[1, 3]] == 0).all()
-    assert (scores > 0).all()
 
 
 def test_areas_by_hand():

@@ -3,10 +3,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from live_memory import LiveMemory
 from PIL import Image
 
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
 from mmseg_weakclip.models.refine.par import refine_by_pixels
+from mmseg_weakclip.pseudo_masks import refiner
 from mmseg_weakclip.pseudo_masks.writer import PseudoMaskWriter
 
 META = dict(
@@ -221,3 +223,47 @@ def test_bad_input(tmp_path, make_samples):
     del sample['gt_sem_seg']
     with pytest.raises(ValueError, match=r'img0.png has \(30, 40\) pixels'):
         run(tmp_path / 'out3', [sample], crf='voc12')
+
+
+@pytest.mark.parametrize('options', [dict(crf='voc12'), dict(par={})])
+def test_large_images_are_refined_on_the_cpu(
+    tmp_path, make_samples, options, monkeypatch, device
+):
+    """With the same result, and not before the memory is too small."""
+    name = 'dense_crf' if 'crf' in options else 'refine_by_pixels'
+    refine, seen = getattr(refiner, name), []
+
+    def look(images, scores, *args, **kwargs):
+        seen.append(scores.device.type)
+        assert images.device == scores.device
+        return refine(images, scores, *args, **kwargs)
+
+    monkeypatch.setattr(refiner, name, look)
+    samples = make_samples(1)
+    needed = refiner.Refiner(
+        options.get('par'), options.get('crf'), 'auto', 0.0, 255
+    ).refine_bytes(3, *SIZE)
+    for limit in (needed, needed - 1):
+        monkeypatch.setattr(refiner, 'DEVICE_BYTES', limit)
+        logits = samples[0]['seg_logits']['data'].to(device)
+        here = [dict(samples[0], seg_logits=dict(data=logits))]
+        run(tmp_path / f'{limit}', here, use_labels=True, **options)
+    assert seen == [device.type, 'cpu']
+    assert np.array_equal(
+        read(tmp_path / f'{needed}', 0), read(tmp_path / f'{needed - 1}', 0)
+    )
+
+
+@pytest.mark.parametrize('classes', [2, 40])
+def test_refinement_keeps_its_memory(classes):
+    """The colours of photographs vary less than noise: the worst case."""
+    images = torch.randint(0, 256, (1, 3, 160, 240)).float()
+    scores = torch.rand(1, classes, 160, 240).softmax(1)
+    with LiveMemory() as memory:
+        refine_by_pixels(images, scores, iterations=2)
+    bound = refiner.Refiner({}, None, 'auto', 0.0, 255)
+    assert memory.peak <= bound.refine_bytes(classes, 160, 240)
+    with LiveMemory() as memory:
+        dense_crf(images, scores, 'voc12')
+    bound = refiner.Refiner(None, 'voc12', 'auto', 0.0, 255)
+    assert memory.peak <= 1.25 * bound.refine_bytes(classes, 160, 240)

@@ -191,3 +191,16 @@ def test_missing_weights_are_one_line(
     assert 'fetch https://openaipublic' in line
     assert 'ViT-B-16.pt elsewhere' in line
     assert 'its path as `pretrained`' in line
+
+
+def test_half_precision(run_demo, by_names, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        'mmseg_weakclip.engine.precision.has_fast_bfloat16', lambda: True
+    )
+    found = []
+    for words in ([], ['--amp']):
+        masks = tmp_path / f'masks{len(words)}'
+        rest = (*WORDS, '--out-masks', masks, *words)
+        run_demo(images / 'val_00000.jpg', *by_names, *rest)
+        found.append(read(masks / 'val_00000.png'))
+    assert (found[0] == found[1]).mean() >= 0.99

@@ -269,7 +269,8 @@ def test_two_processes(
     run_twice(*command(2), '--launcher=pytorch', options=options)
     records = sorted((tmp_path / '2').glob('records_*.jsonl'))
     shares = [len(record.read_text().splitlines()) for record in records]
-    assert shares == 2 * [math.ceil(images / 2)]
+    # No image is written twice.
+    assert shares == [math.ceil(images / 2), images // 2]
     report = read_report(tmp_path / 'w1')
     assert sum('mean' in line for line in report) == 1
     assert sum('raw_mIoU: ' in line for line in report) == 1
@@ -366,3 +367,60 @@ def test_four_numbers_of_two_processes(
 
     assert len(table('w1')) == 8
     assert table('w2') == table('w1')
+
+
+@pytest.fixture
+def fast_cpu(monkeypatch):
+    """Any CPU counts as one that has bfloat16."""
+    monkeypatch.setattr(
+        'mmseg_weakclip.engine.precision.has_fast_bfloat16', lambda: True
+    )
+
+
+def test_masks_in_half_precision(tmp_path, run_tool, fast_cpu):
+    """Views and all; their folder is not one of float32."""
+    masks = {}
+    for name, words in ('full', ()), ('half', ('--amp',)):
+        rest = ('--out', tmp_path / name, '--work-dir', tmp_path / 'work')
+        run_tool('test', 'seeds.py', '--tta', *words, *rest)
+        masks[name] = read_masks(tmp_path / name / 'masks')
+    settings = json.loads((tmp_path / 'half/settings.json').read_text())
+    assert settings['precision'] == 'bfloat16'
+    full, half = (
+        np.stack([masks[name][key] for key in sorted(masks[name])])
+        for name in ('full', 'half')
+    )
+    assert (full == half).mean() >= 0.995
+    rest = ('--out', tmp_path / 'half', '--work-dir', tmp_path / 'work')
+    with pytest.raises(ValueError, match='precision'):
+        run_tool('test', 'seeds.py', '--tta', *rest)
+
+
+def test_half_precision_needs_a_plain_test(tmp_path, run_tool):
+    with pytest.raises(SystemExit, match='--amp: the config already has X'):
+        run_tool(
+            'test', 'seeds.py', '--amp', '--work-dir', tmp_path,
+            options=['test_cfg.type=X'],
+        )  # fmt: skip
+
+
+def test_batches_of_one_size(tmp_path, checkpoint, run_tool, read_scores):
+    scores = []
+    for name, options in (
+        ('plain', ['test_dataloader.batch_size=1']),
+        (
+            'batches',
+            [
+                'test_dataloader.batch_size=2',
+                'test_dataloader.batch_sampler.type=SameSizeBatchSampler',
+            ],
+        ),
+    ):
+        work_dir = tmp_path / name
+        runner = run_tool(
+            'test', 'weakclip.py', checkpoint, '--work-dir', work_dir,
+            options=options,
+        )  # fmt: skip
+        scores.append(read_scores(work_dir))
+    assert len(runner.test_loop.dataloader) == 3
+    assert scores[0] == pytest.approx(scores[1], abs=0.1)

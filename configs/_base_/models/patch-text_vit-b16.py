@@ -1,7 +1,7 @@
 # Zero-shot segmentation along a dense path of CLIP, in windows of CLIP's size.
 clip = dict(model='ViT-B-16-quickgelu', pretrained='openai')
 model = dict(
-    type='EncoderDecoder',
+    type='BatchedEncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[122.771, 116.746, 104.094],
@@ -15,4 +15,9 @@ model = dict(
             **clip,
             templates='imagenet',
             synonyms='keep')),
-    test_cfg=dict(mode='slide', crop_size=(224, 224), stride=(112, 112)))
+    # As many windows at once as have this number of pixels: 20.
+    test_cfg=dict(
+        mode='slide',
+        crop_size=(224, 224),
+        stride=(112, 112),
+        batch_pixels=2**20))

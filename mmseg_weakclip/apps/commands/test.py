@@ -41,6 +41,13 @@ def _parse_args(
         help='print the IoU of each class besides (with --protocol)',
     )
     parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='networks in half precision, scores in float32: float16 on a '
+        'GPU, bfloat16 on a CPU; '
+        '--cfg-options test_cfg.amp_dtype=bfloat16 chooses',
+    )
+    parser.add_argument(
         '--out', metavar='DIR', help='write the predicted masks to DIR'
     )
     parser.add_argument(
@@ -73,6 +80,14 @@ def use_tta(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
+
+
+def use_amp(cfg: Config) -> None:
+    """Switch a config's test to half precision."""
+    kind = cfg.test_cfg.get('type', 'TestLoop')
+    if kind not in ('TestLoop', 'AmpTestLoop'):
+        raise SystemExit(f'--amp: the config already has {kind}')
+    cfg.test_cfg.type = 'AmpTestLoop'
 
 
 def set_output(cfg: Config, folder: str) -> None:
@@ -125,6 +140,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         use_tta(cfg)
     elif args.protocol:
         use_protocol(cfg, args.crf, per_class=args.per_class)
+    if args.amp:
+        use_amp(cfg)
     if args.out is not None:
         set_output(cfg, args.out)
     if args.show or args.show_dir:

@@ -19,12 +19,14 @@ and the speed of its source, and no sound. Wrong use ends with exit code 2.
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from mmengine.device import get_device
 
 from mmseg_weakclip.common.workers import progress_bar
+from mmseg_weakclip.engine.precision import AUTO, choose_amp_dtype
 from mmseg_weakclip.models.clip.dense import PRESETS
 
 from .images import segment_images, segment_video
@@ -120,6 +122,11 @@ def build_parser(
         'the mask of the last (default: %(default)s)',
     )
     parser.add_argument('--device', default=get_device())
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='the network in half precision, as fits the device',
+    )
     trained = parser.add_argument_group('a trained model')
     trained.add_argument('--config', help='config file of any mmseg model')
     trained.add_argument('--checkpoint', metavar='FILE')
@@ -217,13 +224,16 @@ def use_device(name: str) -> torch.device:
 def build(args: argparse.Namespace) -> Segmenter:
     """Return the model: trained, or CLIP and class names."""
     device = use_device(args.device)
+    dtype = choose_amp_dtype(AUTO, device.type) if args.amp else None
     if args.config is not None:
-        return load_trained(args.config, args.checkpoint, device)
-    own = {name: getattr(args, name) for name in ZERO_SHOT}
-    try:
-        return build_zero_shot(args.classes, **own, device=device)
-    except RuntimeError as error:  # weights that cannot be downloaded
-        raise ValueError(str(error)) from error
+        segmenter = load_trained(args.config, args.checkpoint, device)
+    else:
+        own = {name: getattr(args, name) for name in ZERO_SHOT}
+        try:
+            segmenter = build_zero_shot(args.classes, **own, device=device)
+        except RuntimeError as error:  # weights that cannot be downloaded
+            raise ValueError(str(error)) from error
+    return replace(segmenter, amp_dtype=dtype)
 
 
 def paint_video(

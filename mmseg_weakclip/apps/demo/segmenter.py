@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 
 from mmseg_weakclip.common.masks import PALETTE_SIZE, encode_mask
 from mmseg_weakclip.common.names import BACKGROUND
+from mmseg_weakclip.engine.precision import half_precision
 from mmseg_weakclip.models.samples import MissingLabelsError
 
 # Id of pixels without a class, which are left unpainted.
@@ -29,6 +30,7 @@ class Segmenter:
             unpainted.
         palette: RGB triples (0..255), one for each class.
         to_float32: Whether the pipeline begins with float images.
+        amp_dtype: Type that the network runs in; None for float32.
     """
 
     model: BaseModel
@@ -36,6 +38,7 @@ class Segmenter:
     classes: tuple[str, ...]
     palette: list[list[int]]
     to_float32: bool = False
+    amp_dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
         if len(self.classes) >= PALETTE_SIZE:
@@ -63,7 +66,10 @@ class Segmenter:
             [self._prepare(*pair) for pair in zip(images, paths)]
         )
         try:
-            with torch.no_grad():
+            with (
+                torch.no_grad(),
+                half_precision(self.model, self.amp_dtype),
+            ):
                 samples = self.model.test_step(batch)
         except MissingLabelsError as error:
             raise ValueError(

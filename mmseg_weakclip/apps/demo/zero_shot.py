@@ -17,6 +17,8 @@ from .segmenter import Segmenter
 MEAN = [122.771, 116.746, 104.094]
 STD = [68.501, 66.632, 70.323]
 LONG_SIDE = 4096
+# Sliding windows that go through CLIP together have no more pixels.
+BATCH_PIXELS = 2**20
 
 
 def build_zero_shot(
@@ -61,10 +63,11 @@ def build_zero_shot(
             mode='slide',
             crop_size=(window, window),
             stride=(max(1, window // 2),) * 2,
+            batch_pixels=BATCH_PIXELS,
         )
     segmentor = MODELS.build(
         dict(
-            type='EncoderDecoder',
+            type='BatchedEncoderDecoder',
             data_preprocessor=dict(
                 type='SegDataPreProcessor',
                 mean=MEAN,

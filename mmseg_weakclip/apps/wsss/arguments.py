@@ -142,7 +142,9 @@ def parse_args(
     last.add_argument('--iterations', type=int, help='length of its training')
     last.add_argument('--batch-size', type=int, help='for all trainings')
     last.add_argument(
-        '--amp', action='store_true', help='train in half precision'
+        '--amp',
+        action='store_true',
+        help='trainings, seeds, masks and predictions in half precision',
     )
     how = parser.add_argument_group('how to run')
     how.add_argument('--gpus', type=int, help='number (default: 1 if any)')

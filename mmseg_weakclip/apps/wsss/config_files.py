@@ -116,12 +116,12 @@ def stage_command(
         words.append(str(run.folder / name))
     if stage.kind == 'train':
         words.append('--resume')
-        if run.options.amp:
-            words.append('--amp')
     else:
         words += ['--work-dir', str(run.folder / 'tests' / stage.name)]
         if stage.name not in SINGLE_VIEW:
             words.append('--tta')
+    if run.options.amp:
+        words.append('--amp')
     if run.gpus > 1:
         return [
             *(sys.executable, '-m', 'torch.distributed.run'),

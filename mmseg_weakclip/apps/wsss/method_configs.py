@@ -230,6 +230,6 @@ def set_machine(cfg: Config, run: Run) -> None:
 
 
 def set_test_batch(loader: dict[str, Any], run: Run) -> None:
-    """Set the batch size of whole images: 1 if their sizes differ."""
+    """Let a batch have whole images of one size only."""
     if len({image.size for image in run.images}) > 1:
-        loader['batch_size'] = 1
+        loader['batch_sampler'] = dict(type='SameSizeBatchSampler')

@@ -161,6 +161,9 @@ class Pipeline:
             found['config'] = digest_config(path, self.run.folder)
         if stage.kind == 'train':
             found['precision'] = 'half' if self.run.options.amp else 'full'
+        elif stage.kind == 'test' and self.run.options.amp:
+            # Not 'full': runs of versions without the choice go on.
+            found['precision'] = 'half'
         return found
 
     def _data_inputs(self) -> dict[str, str]:

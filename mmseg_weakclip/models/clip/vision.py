@@ -310,6 +310,10 @@ class VisionTower(CLIPTower):
         patches = visual.conv1(images)
         grid = tuple(patches.shape[-2:])
         patches = patches.flatten(2).transpose(1, 2)
+        if torch.is_autocast_enabled(patches.device.type):
+            # Twelve blocks add to the tokens: in half precision, the sum
+            # would be rounded 24 times.
+            patches = patches.float()
         first = visual.class_embedding * self.class_embedding_repeats
         # Not len(patches), of which a trace would make a number.
         first = first.to(patches.dtype).expand(patches.shape[0], 1, -1)
@@ -328,4 +332,8 @@ class VisionTower(CLIPTower):
         Returns:
             (B, N, E), not normalised.
         """
-        return self.module.ln_post(x) @ self.module.proj
+        # Cosines lose too much in half precision; the last projection is
+        # 0.5 % of the tower.
+        with torch.autocast(x.device.type, enabled=False):
+            proj = self.module.proj
+            return self.module.ln_post(x.to(proj.dtype)) @ proj

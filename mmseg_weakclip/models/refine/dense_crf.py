@@ -120,6 +120,19 @@ def dense_crf_image(
     return marginals[0].numpy()
 
 
+def lattice_bytes(num_points: int, num_classes: int) -> int:
+    """Return the working memory of the lattice for one image, in bytes.
+
+    Measured: sorting the vertices, then tables of a column for each class.
+    Photographs take 0.5 to 0.7 of it, noise up to 1.25.
+
+    Args:
+        num_points: Number of pixels.
+        num_classes: Number of classes K.
+    """
+    return num_points * (1000 + 50 * num_classes)
+
+
 def _infer(
     images: Tensor, probs: Tensor, params: CRFParams, form: str, max_bytes: int
 ) -> Tensor:
@@ -165,8 +178,7 @@ def _images_at_once(form: str, probs: Tensor, max_bytes: int) -> int:
         # Half of the memory is for the kernel, half for making it.
         bytes_per_image = 2 * 4 * num_points**2
     else:
-        # Measured: sorting the vertices, then tables of K columns.
-        bytes_per_image = num_points * (1000 + 50 * num_classes)
+        bytes_per_image = lattice_bytes(num_points, num_classes)
     return max(1, max_bytes // bytes_per_image)
 
 

@@ -121,6 +121,25 @@ def refine_by_pixels(
         return scores
 
 
+def par_bytes(
+    num_points: int, num_classes: int, dilations: Sequence[int] = DILATIONS
+) -> int:
+    """Return the most memory of PAR for one image, in bytes.
+
+    Shifts hold three tables of a weight for each tap while they are
+    normalised, then one and four maps of scores; rows hold a table of
+    neighbours besides, and the weights in two orders.
+
+    Args:
+        num_points: Number of pixels.
+        num_classes: Number of classes K.
+        dilations: Distances of the neighbours in pixels.
+    """
+    taps = 8 * len(dilations) * num_points
+    each = 24 if taps <= MAX_NEIGHBOURS else 14
+    return each * taps + 18 * num_points * num_classes
+
+
 def _fastest_form(images: Tensor, channels: int, num_dilations: int) -> str:
     batch, _, height, width = images.shape
     if 8 * num_dilations * batch * height * width > MAX_NEIGHBOURS:

@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 from mmseg_weakclip.apps.weights import starting_weights
 from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
 from mmseg_weakclip.apps.wsss.config_edits import drop_transforms
+from mmseg_weakclip.apps.wsss.config_files import stage_command
 from mmseg_weakclip.apps.wsss.method_configs import background_prompts
 from mmseg_weakclip.apps.wsss.options import METHODS, SEGMENTERS
 from mmseg_weakclip.apps.wsss.segmenter_configs import (
@@ -171,7 +172,8 @@ def test_crops_fit_the_images(make_run, sizes, crop, side, ratios):
         configs['predict'].test_dataloader,
         configs['segmenter'].val_dataloader,
     ):
-        assert loader.batch_size == (8 if len(sizes) == 1 else 1)
+        assert loader.batch_size == 8
+        assert ('batch_sampler' in loader) == (len(sizes) > 1)
     if len(sizes) > 1:
         assert configs['seeds'].test_dataloader.batch_size == 1
 
@@ -263,3 +265,14 @@ def test_clip_names_of_a_call(tmp_path, monkeypatch, clip_folder):
     }.items():
         args = parse_args(None, [*words, '--clip', given])
         assert read_options(args, None).clip == name
+
+
+def test_half_precision_is_for_all_networks(make_run):
+    run = make_run(amp=True)
+    stages = {stage.name: stage for stage in stages_of('excel+weakclip')}
+    for stage in stages.values():
+        if stage.kind not in ('train', 'test', 'refine'):
+            continue
+        words = stage_command(run, stage, stages)
+        assert ('--amp' in words) == (stage.kind != 'refine'), stage.name
+    assert '--amp' not in stage_command(make_run(), stages['seeds'], stages)
