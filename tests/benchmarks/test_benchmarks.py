@@ -42,7 +42,7 @@ def as_it_was(repo, monkeypatch):
     [
         ('clims_step', ('--crop', '64', '--batch', '1'), 1),
         ('excel_step', ('--crop', '64', '--batch', '2'), 4),
-        ('inference', ('--side', '32', '--scales', '1'), 4),
+        ('inference', ('--side', '96', '--scales', '1'), 4),
     ],
 )
 def test_prints_its_table(
