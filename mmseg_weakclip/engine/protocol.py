@@ -138,8 +138,9 @@ class ProtocolMetric(BaseMetric):
         """Count the areas of each prediction; see ``BaseMetric.process``."""
         for sample in data_samples:
             if 'gt_sem_seg' not in sample:
-                # Ranks are merged sample by sample: keep the places.
-                self.results.append(None)
+                # Ranks are merged sample by sample: keep the places. None
+                # would be dropped there.
+                self.results.append({})
                 continue
             truth = sample['gt_sem_seg']['data'][0].cpu().numpy()
             num_classes = len(self._classes)
@@ -163,7 +164,7 @@ class ProtocolMetric(BaseMetric):
             if no image has truth.
         """
         logger = MMLogger.get_current_instance()
-        scored = [result for result in results if result is not None]
+        scored = [result for result in results if result]
         logger.info('%d of %d images have truth', len(scored), len(results))
         if not scored:
             return {}
