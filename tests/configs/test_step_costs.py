@@ -16,7 +16,7 @@ LIMITS = {
     'segclip/segclip_vit-b16_8xb96-10e_cc3m-coco-224x224.py': (0, 6),
     # As published.
     'excel/excel_vit-b16_1xb4-30k_voc12-320x320_released.py': (0, 3),
-    'clims/clims_r50_1xb16-15e_voc12-512x512_camera-ready.py': (0, 5),
+    'clims/clims_r50_1xb16-10e_voc12-512x512_camera-ready.py': (0, 5),
 }
 
 
