@@ -109,6 +109,8 @@ class RunningTTAModel(SegTTAModel):
             for first in range(0, len(samples), images):
                 yield samples[first : first + images]
 
+    # Views are added up in place, which a graph would forbid.
+    @torch.no_grad()
     def _average(
         self,
         predicted: Iterable[SampleList],

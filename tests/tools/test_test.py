@@ -109,6 +109,9 @@ def test_defaults_and_overrides(world, checkpoint, run_tool, read_scores):
     assert set(scores) == {'aAcc', 'mDice', 'mAcc'}
 
 
+ONE_VIEW = ('tta_pipeline=None',)
+
+
 def test_refusals(tmp_path, run_tool):
     rest = ('--work-dir', tmp_path)
     with pytest.raises(SystemExit, match='is trained .* give its checkpoint'):
@@ -117,8 +120,8 @@ def test_refusals(tmp_path, run_tool):
         FileNotFoundError, match=r'checkpoint any\.pth does not'
     ):
         run_tool('test', 'weakclip.py', 'any.pth', *rest)
-    with pytest.raises(SystemExit, match='no tta_pipeline'):
-        run_tool('test', 'weakclip.py', '--tta', *rest)
+    with pytest.raises(SystemExit, match='no tta_pipeline.*one view'):
+        run_tool('test', 'weakclip.py', '--tta', *rest, options=ONE_VIEW)
 
 
 def test_text_is_encoded_once(tmp_path, monkeypatch, checkpoint, run_tool):
@@ -337,7 +340,7 @@ def test_four_numbers_in_one_pass(
 def test_protocol_is_refused(tmp_path, checkpoint, run_tool, with_views):
     rest = (checkpoint, '--work-dir', tmp_path / 'w', '--protocol')
     with pytest.raises(ValueError, match='need tta_pipeline'):
-        run_tool('test', 'weakclip.py', *rest)
+        run_tool('test', 'weakclip.py', *rest, options=ONE_VIEW)
     with pytest.raises(ValueError, match='from labels, or has tta_model'):
         run_tool('test', 'seeds.py', *rest)
     with pytest.raises(ValueError, match="unknown CRF preset 'best'"):

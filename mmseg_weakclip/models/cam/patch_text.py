@@ -303,7 +303,8 @@ class PatchTextHead(TrainingFreeHead):
         result, everything, begun = None, None, set()
         for part in parts:
             if result is None:
-                shape = (len(part), self.num_classes, *part.shape[2:])
+                # Not len(part), of which a trace would make a number.
+                shape = (part.shape[0], self.num_classes, *part.shape[2:])
                 result = part.new_empty(shape)
             for row, owner in zip(part.unbind(1), owners):
                 if owner in begun:
