@@ -45,6 +45,8 @@ if PROCESSES > 1:
 LONG_FILES = (
     'apps/wsss/test_tool.py',
     'configs/test_training.py',
+    'configs/test_cuda.py',
+    'tools/test_many_machines.py',
     'tools/test_test.py',
     'tools/test_train.py',
     'tests/test_readme.py',

@@ -43,6 +43,8 @@ TRAINING = [
 ]
 # Of an ablation, one will do; and of large segmenters, one of each kind.
 REPEATS = re.compile('_after-(8|11)|segmenters/.*(coco14|r101_4xb4|balanced)')
+# Configs of COCO 2014, and their aliases.
+COCO = re.compile(r'coco14|_coco\.py')
 LISTS = 'ImageSets/Segmentation'
 # Of 96 columns; not square, so that swapped sides show.
 ROWS = 72
@@ -73,6 +75,16 @@ def _distinct(keys: Sequence[str]) -> list[str]:
     return list(kinds.values())
 
 
+def _masks_configs() -> list[str]:
+    """Configs that write masks."""
+    return [
+        path
+        for path, cfg in _configs().items()
+        # Aliases, which lie outside, would run the same again.
+        if _writes_masks(cfg) and '/' in path
+    ]
+
+
 def pytest_generate_tests(metafunc) -> None:
     """An argument of these names takes all such configs in turn."""
     chosen = dict(
@@ -86,11 +98,15 @@ def pytest_generate_tests(metafunc) -> None:
         segmenter_config=lambda: [
             path for path in _configs() if path.startswith('segmenters/')
         ],
-        masks_config=lambda: [
+        masks_config=_masks_configs,
+        # COCO's differ from VOC's in numbers, not in what runs.
+        voc_training_config=lambda: [
             path
-            for path, cfg in _configs().items()
-            # Aliases, which lie outside, would run the same again.
-            if _writes_masks(cfg) and '/' in path
+            for path in _distinct(TRAINING)
+            if not REPEATS.search(path) and not COCO.search(path)
+        ],
+        voc_masks_config=lambda: [
+            path for path in _masks_configs() if not COCO.search(path)
         ],
     )
     for name in chosen.keys() & set(metafunc.fixturenames):

@@ -11,7 +11,7 @@ HALF = (
     'excel_voc.py',
     'excel/weclip_vit-b16_1xb4-30k_voc12-320x320.py',
     'clims_plus_voc.py',
-    'segclip/segclip_vit-b16_8xb96-10e_cc3m-coco-224x224.py',
+    'toyland/segclip.py',
 )
 
 
@@ -22,9 +22,9 @@ def check(runner, witness) -> None:
     assert all(torch.isfinite(torch.as_tensor(v)) for v in losses.values())
 
 
-def test_trains(training_config, load_small, train, cuda):
+def test_trains(voc_training_config, load_small, train, cuda):
     """A step with backward pass, clipping and optimiser."""
-    cfg = load_small(training_config, once=True)
+    cfg = load_small(voc_training_config, once=True)
     cfg.optim_wrapper.clip_grad = dict(max_norm=1.0)
     check(*train(cfg))
 
@@ -49,10 +49,10 @@ def test_validates(load_small, train, cuda):
     assert witness.scores == [{}]
 
 
-def test_writes_masks(masks_config, make_masks, cuda):
+def test_writes_masks(voc_masks_config, make_masks, cuda):
     """All views, PAR and CRF on the device."""
-    one_view = masks_config == 'excel/training_free_voc12_released.py'
-    runner, masks, _ = make_masks(masks_config, tta=not one_view)
+    one_view = voc_masks_config == 'excel/training_free_voc12_released.py'
+    runner, masks, _ = make_masks(voc_masks_config, tta=not one_view)
     assert all(p.is_cuda for p in runner.model.parameters())
     for mask in masks.values():
         assert mask.shape == (72, 96)
