@@ -82,7 +82,7 @@ def use_tta(cfg: Config) -> None:
     cfg.model = cfg.tta_model
 
 
-def use_amp(cfg: Config) -> None:
+def use_half_precision(cfg: Config) -> None:
     """Switch a config's test to half precision."""
     kind = cfg.test_cfg.get('type', 'TestLoop')
     if kind not in ('TestLoop', 'AmpTestLoop'):
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     elif args.protocol:
         use_protocol(cfg, args.crf, per_class=args.per_class)
     if args.amp:
-        use_amp(cfg)
+        use_half_precision(cfg)
     if args.out is not None:
         set_output(cfg, args.out)
     if args.show or args.show_dir:
