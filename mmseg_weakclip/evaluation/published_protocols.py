@@ -23,7 +23,9 @@ class PublishedProtocol:
             ``'short side 512'`` or ``'320 x 320'``.
         scales: Scales of the views, relative to the size.
         flip: Whether each view is also seen flipped.
+        unflipped: Scales whose view is not seen flipped even so.
         fused: What the average of the views is of; None for one view.
+        average_scale: Factor of the size at which it is taken.
         crf: Preset of the CRF; ``''`` for none.
         inner_scales: Scales over which the network itself takes the maximum.
         split: Lists that figures are about.
@@ -37,7 +39,9 @@ class PublishedProtocol:
     size: str | None = None
     scales: tuple[float, ...] | None = None
     flip: bool | None = None
+    unflipped: tuple[float, ...] = ()
     fused: str | None = None
+    average_scale: float = 1.0
     crf: str | None = None
     inner_scales: tuple[float, ...] = (1.0,)
     split: str = 'val'
@@ -111,15 +115,25 @@ PUBLISHED_PROTOCOLS = {
         note='with a CRF, whose parameters it does not give',
     ),
     'excel': PublishedProtocol(
-        method='ExCEL',
-        source='published code, its scripts for VOC and COCO (CVPR 2025)',
+        method='ExCEL, VOC',
+        source='published code, its script for VOC (CVPR 2025)',
+        size='320 x 320',
+        scales=(0.7, 1.0, 1.2, 1.5),
+        flip=True,
+        unflipped=(1.0,),
+        fused=LOGITS,
+        crf='excel',
+        note='the CRF is an option of the script, off by default',
+    ),
+    'excel-coco': PublishedProtocol(
+        method='ExCEL, COCO',
+        source='published code, its script for COCO (CVPR 2025)',
         size='320 x 320',
         scales=(0.7, 1.0, 1.2, 1.5),
         flip=True,
         fused=LOGITS,
+        average_scale=0.2,
         crf='excel',
-        note='VOC: scale 1 is not flipped, and the script has no CRF; COCO: '
-        'logits are averaged at 0.2 of the size',
     ),
     'dhr': PublishedProtocol(
         method='DHR',

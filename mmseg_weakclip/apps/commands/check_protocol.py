@@ -13,7 +13,7 @@ paper that is not there.
 import argparse
 import difflib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,19 +55,24 @@ def describe_config(cfg: Config) -> dict[str, str]:
         )
     views = list(_views(cfg.get('tta_pipeline')))
     size, base = _size_of(found['pipeline'])
-    scales = sorted({_relative(scale, base) for scale, _ in views})
-    flips = [flip for _, flip in views]
+    relative = [(_relative(scale, base), flip) for scale, flip in views]
+    scales = {scale for scale, _ in relative}
+    flipped = {scale for scale, flip in relative if flip}
     averaged = (cfg.get('tta_model') or {}).get('activation', 'softmax')
     average_scale = (cfg.get('tta_model') or {}).get('average_scale', 1)
     fused = LOGITS if averaged == 'none' else PROBABILITIES
-    if average_scale != 1:
-        fused += f' at {average_scale:g} of the size'
     return {
         'split': _split_of(found),
         'size': size,
         'scales inside': _inner_scales(cfg.model),
-        'views': _name_views(scales, any(flips)) if views else ONE_VIEW,
-        'fused': fused if len(views) > 1 else ONE_VIEW,
+        'views': (
+            _name_views(scales, bool(flipped), scales - flipped)
+            if views
+            else ONE_VIEW
+        ),
+        'fused': (
+            _name_average(fused, average_scale) if len(views) > 1 else ONE_VIEW
+        ),
         'CRF': _name_crf((cfg.get('protocol') or {}).get('crf', DEFAULT_CRF)),
         'threshold': _threshold(cfg.model),
     }
@@ -75,11 +80,12 @@ def describe_config(cfg: Config) -> dict[str, str]:
 
 def describe_paper(paper: PublishedProtocol) -> dict[str, str]:
     """Return how a paper's network is scored, in the words for configs."""
-    views, fused = UNSAID, paper.fused
+    views = UNSAID
+    fused = paper.fused and _name_average(paper.fused, paper.average_scale)
     if paper.has_one_view:
         views = fused = ONE_VIEW
     elif paper.scales is not None:
-        views = _name_views(paper.scales, paper.flip)
+        views = _name_views(paper.scales, paper.flip, paper.unflipped)
     return {
         'split': paper.split,
         'size': paper.size or UNSAID,
@@ -142,11 +148,22 @@ def _relative(scale: Any, base: float | None) -> float:
     return round(min(scale) / base, 2) if base else 0.0
 
 
-def _name_views(scales: Sequence[float], flip: bool | None) -> str:  # noqa: FBT001
+def _name_views(
+    scales: Collection[float],
+    flip: bool | None,  # noqa: FBT001
+    unflipped: Collection[float],
+) -> str:
     name = _join(sorted(scales))
     if flip is None:
         return f'{name}; flip {UNSAID}'
-    return f'{name}, each flipped too' if flip else name
+    if not flip:
+        return name
+    rest = f' except {_join(sorted(unflipped))}' if unflipped else ''
+    return f'{name}, each flipped too{rest}'
+
+
+def _name_average(fused: str, scale: float) -> str:
+    return fused if scale == 1 else f'{fused} at {scale:g} of the size'
 
 
 def _join(scales: Sequence[float]) -> str:

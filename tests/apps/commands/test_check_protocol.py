@@ -15,6 +15,9 @@ from mmseg_weakclip.models.refine.crf_params import CRF_PRESETS
 STANDARD = 'segmenters/deeplabv2_r101_1xb5-40k_voc12-321x321'
 WEAK = 'segmenters/deeplabv1_resnet38d_4xb4-40k_voc12-448x448'
 
+VOC = 'excel_vit-b16_1xb4-30k_voc12-320x320'
+COCO = 'excel_vit-b16_1xb4-100k_coco14-320x320'
+
 
 @pytest.fixture
 def say(capsys):
@@ -51,6 +54,22 @@ def test_a_config_alone(say):
     for text in ('320 x 320', '0.7, 1, 1.2, 1.5', 'logits', '3/1; 4/67/3'):
         assert text in said
     assert 'differs' not in said
+
+
+@pytest.mark.parametrize(
+    ('name', 'paper', 'end'),
+    [
+        (f'{VOC}_released', 'excel', 'No known difference from ExCEL, VOC.'),
+        (VOC, 'excel', 'Differs from ExCEL, VOC: views.'),
+        (f'{COCO}_released', 'excel-coco', 'Differs from ExCEL, COCO: split.'),
+        (COCO, 'excel-coco', 'Differs from ExCEL, COCO: split, fused.'),
+    ],
+)
+def test_a_view_that_is_not_flipped_is_told(say, name, paper, end):
+    """ExCEL does not flip scale 1 on VOC, and averages small maps on COCO."""
+    _, said = say(f'excel/{name}', '--like', paper)
+    assert said.rstrip().endswith(end)
+    assert ('each flipped too except 1 ' in said) == (paper == 'excel')
 
 
 def test_options_change_what_is_said(say):
