@@ -27,6 +27,8 @@ CPU_BLOCK_BYTES = 2**20
 # Lattices of the places of pixels are kept up to this number of pixels of a
 # batch, which take 15 MB.
 MAX_KEPT_PIXELS = 2**18
+# Rows of so few classes are turned for their softmax on a CPU.
+FEW_CLASSES = 15
 
 
 class Grid(NamedTuple):
@@ -113,16 +115,28 @@ def mean_field(
         unary: Energies -log p, shape (B, N, K).
         messages: The filter sum_m compat_m D_m^-1/2 K_m D_m^-1/2 q, with D_m
             the row sums of K_m, on tensors of that shape. K_m includes the
-            pixel itself.
+            pixel itself. The result is overwritten.
         iterations: Number of updates.
 
     Returns:
         Marginals q, shape (B, N, K), summing to one over K.
     """
-    q = torch.softmax(-unary, dim=-1)
+    q = softmax_of_rows(-unary)
     for _ in range(iterations):
-        q = torch.softmax(messages(q) - unary, dim=-1)
+        q = softmax_of_rows(messages(q).sub_(unary))
     return q
+
+
+def softmax_of_rows(logits: Tensor) -> Tensor:
+    """Return the softmax over the last axis of contiguous (B, N, K).
+
+    On a CPU it runs row by row, and a row of few classes fills no vector:
+    such are turned, which takes a fifth of the time or less.
+    """
+    if logits.device.type != 'cpu' or logits.shape[-1] > FEW_CLASSES:
+        return torch.softmax(logits, dim=-1)
+    columns = torch.softmax(logits.transpose(1, 2).contiguous(), dim=1)
+    return columns.transpose(1, 2).contiguous()
 
 
 def scaled_lattice(features: Tensor, compat: float) -> PermutohedralLattice:
@@ -168,7 +182,11 @@ class LatticeMessages:
 
     def __call__(self, q: Tensor) -> Tensor:
         """Filter marginals (B, N, K) by the weighted sum of the kernels."""
-        return sum(lattice(q) for lattice in self.lattices)
+        first, *others = self.lattices
+        total = first(q)
+        for lattice in others:
+            total += lattice(q)
+        return total
 
 
 class ExactMessages:
