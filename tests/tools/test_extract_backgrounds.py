@@ -15,7 +15,7 @@ from mmseg_weakclip.toyland.objects import CLASSES, USUAL_BACKGROUND
 from mmseg_weakclip.toyland.textures import BACKGROUNDS
 from mmseg_weakclip.toyland.writer import write_toyland
 
-SCENES = 96
+SCENES = 48
 
 
 @pytest.fixture(scope='module')

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .dense import DenseAttention
+from .similarity import sum_attention
 from .vision import Projected, merge_heads
 
 
@@ -180,11 +181,7 @@ class DenseStream:
                 total += heads * self.affinity.float()
             else:
                 left, right = self._compared(term, qkv, normed)
-                scores = (left @ right.transpose(-1, -2)).float()
-                window = self._window(scores)
-                if window is not None:
-                    scores = scores + window
-                total += scores.softmax(-1).sum(1)
+                total += sum_attention(left, right, self._window(total))
         total *= self._weight
         return total if self.dense.heads == 'sum' else total / heads
 

@@ -18,9 +18,8 @@ from .position import (
     fit_position_table,
     interpolate_position,
 )
+from .similarity import sum_attention
 
-# Attention scores of all heads that are held at a time; 256 MiB in float32.
-MOST_SCORES = 2**26
 # Mean and deviation of images for CLIP, RGB, 0..255.
 CLIP_MEAN = (122.771, 116.746, 104.094)
 CLIP_STD = (68.501, 66.632, 70.323)
@@ -203,20 +202,9 @@ def run_block(block: nn.Module, x: Tensor) -> Tensor:
 
 
 def mean_attention(qkv: Projected) -> Tensor:
-    """Return the attention averaged over heads, (B, N, N), rows sum to 1.
-
-    Some heads are taken at a time, so that large images need no more than
-    MOST_SCORES numbers beside the result, or those of one head.
-    """
-    batch, heads, tokens, width = qkv.query.shape
-    queries, keys = width**-0.5 * qkv.query, qkv.key.transpose(-1, -2)
-    count = max(1, MOST_SCORES // (batch * tokens**2))
-    total: Tensor | float = 0.0
-    for first in range(0, heads, count):
-        some = slice(first, first + count)
-        scores = queries[:, some] @ keys[:, some]
-        total = total + scores.softmax(-1).sum(1)
-    return total / heads
+    """Return the attention averaged over heads, (B, N, N), rows sum to 1."""
+    _, heads, _, width = qkv.query.shape
+    return sum_attention(width**-0.5 * qkv.query, qkv.key) / heads
 
 
 class VisionTower(CLIPTower):

@@ -4,8 +4,8 @@ An iteration is a weighted sum over T neighbours of each pixel. There are
 three forms of it, with one result up to rounding:
 
 ``'shifts'``
-    Adds up T shifted maps. The fastest on a CPU for maps of few channels;
-    on a GPU, each of the T additions is a launch.
+    Adds up T shifted maps. The fastest on a CPU, image by image, whose maps
+    its caches hold; on a GPU, each of the T additions is a launch.
 ``'rows'``
     Takes pixels as rows of a table and sums T of them in one
     ``embedding_bag``, which is one launch.
@@ -29,8 +29,6 @@ DILATIONS = (1, 2, 4, 8, 12, 24)
 # Against a division by zero where all neighbours have one colour.
 EPS = 1e-8
 FORMS = ('auto', 'shifts', 'rows', 'compiled')
-# On a CPU, maps of fewer channels than these are faster in shifts.
-CPU_ROWS_CHANNELS = 6
 # Most numbers of neighbours in a table of rows, 1 GiB of int32.
 MAX_NEIGHBOURS = 2**28
 # Pixels whose weights are computed at a time in rows: 38 MB of colours.
@@ -70,8 +68,8 @@ def refine_by_pixels(
         width: Width of the Gaussians, in standard deviations.
         position_weight: Weight of the position term beside colour.
         form: ``'shifts'``, ``'rows'`` or ``'compiled'``; see above.
-            ``'auto'`` takes rows on a GPU, on a CPU the faster one for K,
-            and shifts for images whose table would take more than 1 GiB.
+            ``'auto'`` takes rows on a GPU, and shifts on a CPU and for
+            images whose table would take more than 1 GiB.
 
     Returns:
         float32, (B, K, H, W), without a graph.
@@ -92,7 +90,7 @@ def refine_by_pixels(
     if form not in FORMS:
         raise ValueError(f'form={form!r} must be one of {FORMS}')
     if form == 'auto':
-        form = _fastest_form(images, scores.shape[1], len(dilations))
+        form = _fastest_form(images, len(dilations))
     dilations = tuple(dilations)
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         images, scores = images.float(), scores.float()
@@ -104,21 +102,21 @@ def refine_by_pixels(
         )
         if form == 'rows':
             index = _row_neighbours(images, dilations)
-            if images.device.type == 'cpu':
-                # Shifts are four times as fast there.
-                weights = _to_rows(_weigh_shifts(images, dilations, width))
-            else:
-                weights = _weigh_rows(images, index, width)
-            weights = (weights + place) / (1 + position_weight)
+            weights = _weigh_rows(images, index, width)
+            weights.add_(place).div_(1 + position_weight)
             return _average_rows(scores, weights, index, iterations)
         weigh, average = _weigh_shifts, _average_shifts
         if form == 'compiled':
             weigh, average = _compiled()
-        weights = weigh(images, dilations, width)
-        weights = (weights + place[:, None, None]) / (1 + position_weight)
-        for _ in range(iterations):
-            scores = average(scores, weights, dilations)
-        return scores
+        at_once = 1 if images.device.type == 'cpu' else len(images)
+        refined = []
+        for some, maps in zip(images.split(at_once), scores.split(at_once)):
+            weights = weigh(some, dilations, width)
+            weights.add_(place[:, None, None]).div_(1 + position_weight)
+            for _ in range(iterations):
+                maps = average(maps, weights, dilations)
+            refined.append(maps)
+        return torch.cat(refined)
 
 
 def par_bytes(
@@ -140,12 +138,12 @@ def par_bytes(
     return each * taps + 18 * num_points * num_classes
 
 
-def _fastest_form(images: Tensor, channels: int, num_dilations: int) -> str:
+def _fastest_form(images: Tensor, num_dilations: int) -> str:
     batch, _, height, width = images.shape
-    if 8 * num_dilations * batch * height * width > MAX_NEIGHBOURS:
+    if images.device.type == 'cpu':
         return 'shifts'
-    on_cpu = images.device.type == 'cpu'
-    return 'shifts' if on_cpu and channels < CPU_ROWS_CHANNELS else 'rows'
+    neighbours = 8 * num_dilations * batch * height * width
+    return 'shifts' if neighbours > MAX_NEIGHBOURS else 'rows'
 
 
 def _offsets(dilations: Sequence[int]) -> list[tuple[int, int]]:
@@ -191,11 +189,15 @@ def _weigh_shifts(
         total += difference
         squares.addcmul_(difference, difference)
     variance = (squares - total.square() / count) / (count - 1)
-    scale = 1 / ((variance.clamp(min=0).sqrt() + EPS) * width)
-    weights = images.new_empty(len(images), count, *images.shape[-2:])
+    deviation = (variance.clamp(min=0).sqrt() + EPS) * width
+    # The mean over channels becomes a sum.
+    channels = images.shape[1]
+    scale = 1 / (deviation * math.sqrt(channels))
+    weights = images.new_zeros(len(images), count, *images.shape[-2:])
     for tap, neighbour in enumerate(_neighbours(images, dilations)):
         difference = (neighbour - images) * scale
-        weights[:, tap] = -difference.square().mean(1)
+        for channel in difference.unbind(1):
+            weights[:, tap].addcmul_(channel, channel, value=-1)
     return weights.softmax(1)
 
 

@@ -93,9 +93,7 @@ def descending_ranks(values: Tensor) -> Tensor:
         comes first.
     """
     n = len(values)
-    later = torch.arange(
-        n - 1, -1, -1, dtype=torch.int8, device=values.device
-    )
+    later = torch.arange(n - 1, -1, -1, dtype=torch.int8, device=values.device)
     ranks = later[:, None].repeat(1, values.shape[1])
     for row in range(1, n):
         behind = (values[:row] >= values[row]).to(torch.int8)

@@ -4,6 +4,7 @@ from mmengine.structures import PixelData
 from mmseg.models.backbones import MixVisionTransformer
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from real_devices import on_real_devices
 from torch import nn
 
 from mmseg_weakclip.models.clims.critic import find_pairs
@@ -155,6 +156,7 @@ def test_under_autocast(device, make_head, features, make_samples):
         assert torch.allclose(value, expected[name], rtol=0.1, atol=0.02)
 
 
+@on_real_devices
 def test_learns_what_clip_sees(device, make_head):
     """By CLIP's word alone the map of a car comes to lie on the car."""
     scenes = (make_scene(9, index, 96) for index in range(100))

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 from mmseg.registry import MODELS
+from real_devices import on_real_devices
 
 OBJECT, USUAL, OTHER = 0, 1, 2
 AREAS = torch.tensor([8 * [OBJECT] + 8 * [USUAL] + 16 * [OTHER]])
@@ -82,6 +83,7 @@ def descend(criticise, device, losses):
     return [maps[AREAS.to(device) == area].mean().item() for area in range(3)]
 
 
+@on_real_devices
 def test_suppression_keeps_the_usual_background_out(criticise, device):
     losses = [
         build('ObjectTextLoss', loss_weight=10.0),
@@ -99,6 +101,7 @@ def test_suppression_keeps_the_usual_background_out(criticise, device):
     assert max(usual, other) < 0.1
 
 
+@on_real_devices
 @pytest.mark.parametrize('form', ['eq9', 'per_class', 'frc_brc'])
 def test_contrast_finds_the_object(criticise, device, form):
     losses = [

@@ -5,6 +5,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from real_devices import on_real_devices
 
 from mmseg_weakclip.engine.hooks import check_class_counts
 from mmseg_weakclip.models.segclip.encoder import GroupingCLIPViT
@@ -262,6 +263,7 @@ def test_autocast(make_vit, make_head, images, order, device):
     torch.testing.assert_close(half, full, atol=0.01, rtol=0.01)
 
 
+@on_real_devices
 def test_one_batch_can_be_learnt(make_vit, make_head, device):
     """Two images of opposite colours: without regions the error stays."""
     # Without noise: the groups of a patch would change now and then.
