@@ -70,16 +70,23 @@ class PrecisionWrapper(OptimWrapper):
 
 
 class Clock:
-    """Seconds since the last look, everything on the device done."""
+    """Seconds since the last look, everything on the device done.
 
-    def __init__(self, device: str) -> None:
+    Args:
+        device: Device that is waited for.
+        processor: Whether seconds of the processor are counted, which other
+            processes change little.
+    """
+
+    def __init__(self, device: str, *, processor: bool = False) -> None:
         self.on_gpu = device.startswith('cuda')
+        self.now = time.process_time if processor else time.perf_counter
         self()
 
     def __call__(self) -> float:
         if self.on_gpu:
             torch.cuda.synchronize()
-        now, before = time.perf_counter(), getattr(self, '_last', 0.0)
+        now, before = self.now(), getattr(self, '_last', 0.0)
         self._last = now
         return now - before
 

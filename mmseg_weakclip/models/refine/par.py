@@ -113,9 +113,15 @@ def refine_by_pixels(
         for some, maps in zip(images.split(at_once), scores.split(at_once)):
             weights = weigh(some, dilations, width)
             weights.add_(place[:, None, None]).div_(1 + position_weight)
+            live = slice(None)
+            if at_once < len(images):
+                # Maps of classes that only other images have stay zero.
+                live = maps.flatten(2).any(2)[0]
+            mixed = maps[:, live]
             for _ in range(iterations):
-                maps = average(maps, weights, dilations)
-            refined.append(maps)
+                mixed = average(mixed, weights, dilations)
+            refined.append(torch.zeros_like(maps))
+            refined[-1][:, live] = mixed
         return torch.cat(refined)
 
 
@@ -184,8 +190,9 @@ def _weigh_shifts(
     count = 8 * len(dilations)
     # Of differences, not of colours: sums of small numbers lose nothing.
     total, squares = torch.zeros_like(images), torch.zeros_like(images)
+    difference = torch.empty_like(images)
     for neighbour in _neighbours(images, dilations):
-        difference = neighbour - images
+        torch.sub(neighbour, images, out=difference)
         total += difference
         squares.addcmul_(difference, difference)
     variance = (squares - total.square() / count) / (count - 1)
@@ -195,7 +202,7 @@ def _weigh_shifts(
     scale = 1 / (deviation * math.sqrt(channels))
     weights = images.new_zeros(len(images), count, *images.shape[-2:])
     for tap, neighbour in enumerate(_neighbours(images, dilations)):
-        difference = (neighbour - images) * scale
+        torch.sub(neighbour, images, out=difference).mul_(scale)
         for channel in difference.unbind(1):
             weights[:, tap].addcmul_(channel, channel, value=-1)
     return weights.softmax(1)

@@ -225,3 +225,16 @@ def test_bad_values(images, options, message):
 def test_batches_that_differ(images):
     with pytest.raises(ValueError, match=r'\(1, 3, 7, 9\) need as many'):
         refine_by_pixels(images, images[:1])
+
+
+def test_maps_of_zeros_stay_zero(images, device):
+    """Also beside images that have the class."""
+    scores = torch.rand(2, 3, 7, 9, device=device)
+    scores[0, 1] = scores[1, 2] = 0
+    together = refine_by_pixels(images, scores)
+    assert not together[0, 1].any()
+    assert not together[1, 2].any()
+    for index in range(2):
+        one = slice(index, index + 1)
+        alone = refine_by_pixels(images[one], scores[one])
+        assert torch.allclose(together[one], alone, atol=1e-6)
