@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
 
 from mmseg_weakclip.apps.export.check import random_images, reference_logits
 from mmseg_weakclip.apps.export.segmenter import ExportError, ExportSegmenter
+from mmseg_weakclip.toyland.objects import CLASSES
 
 SIZE = (2, 45, 70)
 
@@ -118,3 +121,29 @@ def test_heads_that_need_labels(images):
     )
     with pytest.raises(ExportError, match='needs the image labels'):
         ExportSegmenter(model)(images)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    'name', ['fpn', 'deeplabv2', 'multi_scale', 'pspnet', 'segformer',
+             'segmenter', 'upernet_vit', 'swin'],
+)  # fmt: skip
+def test_on_a_device(build, images, device, name):
+    """What is exported has no part that stays on another device."""
+    model = ExportSegmenter(build(name), 'probabilities')
+    expected = model(images)
+    found = model.to(device)(images.to(device))
+    assert found.device.type == device.type
+    assert torch.allclose(found.cpu(), expected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_clip_on_a_device(repo, images, device):
+    cfg = Config.fromfile(repo / 'configs/toyland/weakclip.py')
+    cfg.model.pop('auxiliary_head', None)
+    model = MODELS.build(cfg.model)
+    model.neck.text.set_names(['background', *CLASSES])
+    model = ExportSegmenter(model.eval())
+    expected = model(images)
+    found = model.to(device)(images.to(device))
+    assert torch.allclose(found.cpu(), expected, atol=1e-4)
