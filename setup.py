@@ -69,7 +69,6 @@ setup(
     cmdclass={'build_py': BuildWithConfigs},
     install_requires=requirements('runtime'),
     extras_require={
-        'convert': requirements('convert'),
         'crf': requirements('crf'),
         'docs': requirements('docs'),
         'excel': requirements('excel'),

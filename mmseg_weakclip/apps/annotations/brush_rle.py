@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .coco import encode_runs
+from mmseg_weakclip.common.rle import encode_runs
 
 CHANNELS = 4
 VALUE_BITS = 8

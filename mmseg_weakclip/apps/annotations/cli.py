@@ -39,7 +39,7 @@ from mmseg_weakclip.common.names import read_vocabulary
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.datasets.configs import config_metainfo
 
-from .coco import SEGMENTATIONS, mask_library
+from .coco import SEGMENTATIONS
 from .regions import UNITS
 from .sources import MaskClasses, find_sources
 from .write import EXPORTS, LAST_FILES
@@ -165,12 +165,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     """Run the command; see ``--help``."""
     args = _parse_args(argv, prog)
     try:
-        if args.segmentation == 'compressed-rle':
-            mask_library()
         classes = _read_classes(args)
         sources = find_sources(args.masks, args.images)
         EXPORTS[args.format](args, sources, classes)
-    except (OSError, ImportError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     print(f'{len(sources)} masks in {args.out / LAST_FILES[args.format]}')

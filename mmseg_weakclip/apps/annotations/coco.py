@@ -9,14 +9,13 @@ ignored ones (255) are in no annotation.
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from mmseg_weakclip.common.masks import label_colors
+from mmseg_weakclip.common.rle import compress_runs, encode_runs
 
 from .polygons import outline
 from .regions import Region, connected_regions
@@ -78,37 +77,9 @@ def segmentation_of(
         return [ring.ravel().tolist() for ring in outline(region)]
     mask = np.zeros(size, bool)
     region.paste(mask, value=1)
-    if kind == 'rle':
-        return dict(size=list(size), counts=encode_runs(mask))
-    encoded = mask_library().encode(np.asfortranarray(mask.astype(np.uint8)))
-    return dict(size=list(size), counts=encoded['counts'].decode())
-
-
-def encode_runs(mask: np.ndarray) -> list[int]:
-    """Return the run lengths of a mask, (H, W), column by column.
-
-    Runs are in turn of zeros and of ones; the first, of zeros, may be empty.
-    """
-    pixels = (mask != 0).ravel(order='F')
-    ends = np.flatnonzero(np.diff(pixels)) + 1
-    first = [0] if pixels.size and pixels[0] else []
-    edges = np.concatenate([[0], first, ends, [pixels.size]]).astype(int)
-    return np.diff(edges).tolist()
-
-
-def mask_library() -> ModuleType:
-    """Return COCO's own library for masks.
-
-    Raises:
-        ImportError: pycocotools is not installed.
-    """
-    try:
-        return import_module('pycocotools.mask')
-    except ImportError as error:
-        raise ImportError(
-            'compressed run lengths need pycocotools: '
-            "pip install 'mmseg_weakclip[convert]'"
-        ) from error
+    runs = encode_runs(mask)
+    counts = runs if kind == 'rle' else compress_runs(runs)
+    return dict(size=list(size), counts=counts)
 
 
 def annotate_instances(

@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from mmseg_weakclip.common.masks import label_colors
+from mmseg_weakclip.common.rle import encode_runs
 
-from .coco import RegionOptions, encode_runs
+from .coco import RegionOptions
 from .polygons import outline
 from .shapes import Shape, shapes_of
 from .sources import MaskClasses, MaskSource
