@@ -15,6 +15,7 @@ from mmseg_weakclip.common.files import (
     write_atomically,
 )
 
+from .config_edits import TEST_KEYS
 from .run import Run
 from .stages import Stage, checkpoint_name
 
@@ -67,15 +68,18 @@ def usage_comment(stage: Stage, path: Path) -> str:
     )
 
 
-def digest_config(path: Path, folder: Path) -> str:
+def digest_config(path: Path, folder: Path, stage: Stage) -> str:
     """Return a digest of a config's settings.
 
     Args:
         path: File of the config; comments and layout do not count.
         folder: Folder of the run; its path does not count, so that a run
             may be moved.
+        stage: Stage of the config; a training does not read how it is tested.
     """
     settings = Config.fromfile(path).to_dict()
+    if stage.kind == 'train':
+        settings = {k: v for k, v in settings.items() if k not in TEST_KEYS}
     text = json.dumps(settings, sort_keys=True, default=str)
     place = json.dumps(f'{folder}{os.sep}').strip('"')
     return digest_bytes(text.replace(place, '').encode())

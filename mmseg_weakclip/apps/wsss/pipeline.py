@@ -158,7 +158,7 @@ class Pipeline:
         found = {name: self.output(self.stages[name]) for name in stage.reads}
         if stage.config is not None:
             path = config_path(self.run, stage)
-            found['config'] = digest_config(path, self.run.folder)
+            found['config'] = digest_config(path, self.run.folder, stage)
         if stage.kind == 'train':
             found['precision'] = 'half' if self.run.options.amp else 'full'
         elif stage.kind == 'test' and self.run.options.amp:
@@ -271,7 +271,7 @@ class Pipeline:
         path = config_path(self.run, stage)
         return record.state == 'finished' and record.inputs.get(
             'config'
-        ) == digest_config(path, self.run.folder)
+        ) == digest_config(path, self.run.folder, stage)
 
 
 def _size_and_time(path: Path) -> list[int]:

@@ -229,6 +229,19 @@ def test_training_and_prediction(run_stage, finished):
     assert len(list((folder / 'masks').iterdir())) == 16
 
 
+def test_four_numbers_of_the_segmenter(finished, weakclip_fork, tmp_path):
+    code, printed = weakclip_fork(
+        'test',
+        finished / 'configs/segmenter.py',
+        finished / 'segmenter/iter_12.pth',
+        *('--protocol', '--work-dir', tmp_path),
+    )
+    assert code == 0, printed
+    assert '2 of 2 images have truth' in printed
+    for line in 'single view', 'multi-scale + flip', 'flip + CRF':
+        assert f'{line} ' in printed
+
+
 def test_only_what_depends_on_a_change_is_done_again(finished, call):
     """The last test: it changes the run that the others look at."""
     out = finished
