@@ -103,10 +103,11 @@ def half_precision(
 ) -> Iterator[None]:
     """Let the networks of a model predict in half precision in the block.
 
-    ``test_step``, ``val_step`` and ``predict`` run under autocast. What a decode head's
-    ``predict_by_feat`` gets is turned into float32 first, so that resizing,
-    sums over windows and views, softmax and argmax are in float32. Heads that
-    compute class maps without it switch autocast off by themselves.
+    ``test_step``, ``val_step`` and ``predict`` run under autocast. What a
+    decode head's ``predict_by_feat`` gets is turned into float32 first, so
+    that resizing, sums over windows and views, softmax and argmax are in
+    float32. Heads that compute class maps without it switch autocast off by
+    themselves.
 
     Args:
         model: Segmentor, or a model that averages the views of one.

@@ -152,9 +152,7 @@ def test_frozen_parts_stay_bit_identical(trained):
 
 def test_amp_trains_as_well(tmp_path, trained, run_tool):
     work_dir = '--work-dir', tmp_path
-    runner = run_tool(
-        'train', 'weakclip.py', '--amp', *work_dir, options=TWO
-    )
+    runner = run_tool('train', 'weakclip.py', '--amp', *work_dir, options=TWO)
     assert runner.val_loop.amp_dtype == torch.bfloat16
     losses, exact = read_losses(tmp_path), read_losses(trained.work_dir)
     assert math.isfinite(losses[2]['loss'])

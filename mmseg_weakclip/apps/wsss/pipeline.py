@@ -32,6 +32,7 @@ from .config_files import (
 from .execute import Launcher, capture, run_tool
 from .inputs.prepare import Sources, prepare_data
 from .inputs.understood import describe_prepared
+from .machines import check_training, write_script
 from .manifest import Manifest
 from .run import Run
 from .scoring import (
@@ -107,6 +108,7 @@ class Pipeline:
             record = self.manifest.stages[stage.name]
             if write_config(self.run, stage, record):
                 self.report(f'{record.config} was edited by hand and is kept')
+        write_script(self.run, list(self.stages.values()))
         self.manifest.save()
 
     def _do(self, stage: Stage, label: str) -> None:
@@ -232,6 +234,12 @@ class Pipeline:
                 self.report(f'  {line}')
         elif stage.kind == 'results':
             collect_results(run)
+        elif stage.kind == 'train' and outputs_exist(run, stage):
+            sources = [self.stages[name] for name in stage.reads]
+            check_training(
+                run, stage, [part for part in sources if part.config]
+            )
+            self.report(f'{label}: trained already')
         else:
             record.command = stage_command(run, stage, self.stages)
             self.manifest.save()

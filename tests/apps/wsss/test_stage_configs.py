@@ -68,7 +68,8 @@ def test_truth_is_seen_by_scores_only(make_run, method, clip):
         for key, value in config.to_dict().items():
             text = str(value)
             if name == 'segmenter' and key in (
-                'val_dataloader', 'test_dataloader',
+                'val_dataloader',
+                'test_dataloader',
             ):
                 assert "'seg_map_path': 'truth'" in text
                 continue
