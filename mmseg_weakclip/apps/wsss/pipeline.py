@@ -81,6 +81,8 @@ class Pipeline:
         self.manifest = manifest
         self.launcher = launcher
         self.report = report
+        # Of stages that are over: many thousand files are looked at once.
+        self._outputs: dict[str, str] = {}
 
     def run_stages(self, until: str | None = None) -> None:
         """Run all stages, or those up to one.
@@ -133,8 +135,9 @@ class Pipeline:
         state = 'failed'
         output = None
         try:
+            self._outputs.pop(stage.name, None)
             self._work(stage, record, label)
-            output = self.output(stage)
+            output = self._output_of(stage.name)
             state = 'finished'
         except KeyboardInterrupt:
             state = 'waiting'
@@ -150,14 +153,14 @@ class Pipeline:
             record.state == 'finished'
             and record.inputs == inputs
             and outputs_exist(self.run, stage)
-            and self.output(stage) != 'missing'
+            and self._output_of(stage.name) != 'missing'
         )
 
     def inputs(self, stage: Stage) -> dict[str, str]:
         """Return a digest of each input of a stage, by name."""
         if stage.kind == 'data':
             return self._data_inputs()
-        found = {name: self.output(self.stages[name]) for name in stage.reads}
+        found = {name: self._output_of(name) for name in stage.reads}
         if stage.config is not None:
             path = config_path(self.run, stage)
             found['config'] = digest_config(path, self.run.folder, stage)
@@ -186,6 +189,12 @@ class Pipeline:
             truth=digest_value(truth),
             options=digest_value([options.max_side, options.skip_damaged]),
         )
+
+    def _output_of(self, name: str) -> str:
+        """Return the digest of a stage's output, computed once."""
+        if name not in self._outputs:
+            self._outputs[name] = self.output(self.stages[name])
+        return self._outputs[name]
 
     def output(self, stage: Stage) -> str:
         """Return a digest of a stage's output; 'missing' if there is none."""
