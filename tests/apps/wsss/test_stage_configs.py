@@ -19,7 +19,11 @@ from mmseg_weakclip.apps.wsss.segmenter_configs import (
     load_segmenter,
     segmenter_iterations,
 )
-from mmseg_weakclip.apps.wsss.stages import checkpoint_name, stages_of
+from mmseg_weakclip.apps.wsss.stages import (
+    checkpoint_name,
+    stage_bytes,
+    stages_of,
+)
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 CLIPS = ('toyclip', None)
@@ -310,3 +314,22 @@ def test_how_a_training_is_tested_is_no_change_of_it(make_run, tmp_path):
         for name, found in digests.items():
             found.add(digest_config(path, tmp_path, stages[name]))
     assert [len(digests[name]) for name in digests] == [1, 2]
+
+
+def test_bytes_of_large_photos(make_run):
+    """By hand: two photos, one label each, twice as long before the copy."""
+    run = make_run()
+    run = run.with_images(
+        [
+            replace(image, size=(1000, 1000), original_size=(2000, 2000))
+            for image in run.images
+        ]
+    )
+    sizes = {s.name: stage_bytes(run, s) for s in stages_of('excel')}
+    assert sizes['masks'] == sizes['predict'] == 2 * 30_000
+    assert sizes['seeds'] == 2 * (30_000 + 140_000)
+    assert sizes['results'] == 2 * 2 * 60_000
+    bare = run.with_images([replace(i, labels=()) for i in run.images])
+    sizes = {s.name: stage_bytes(bare, s) for s in stages_of('excel')}
+    assert sizes['seeds'] == sizes['masks'] == 0
+    assert sizes['results'] == 2 * 60_000

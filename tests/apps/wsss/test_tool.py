@@ -13,8 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from mmseg_weakclip.apps.run_folder.store import load_images
 from mmseg_weakclip.apps.wsss.config_files import stage_command
-from mmseg_weakclip.apps.wsss.stages import stages_of
+from mmseg_weakclip.apps.wsss.stages import stage_bytes, stages_of
 from mmseg_weakclip.engine.checkpoints import is_whole
 
 TRAIN, VAL = 12, 4  # images of the fixture
@@ -83,6 +84,23 @@ def test_a_run_to_the_end(finished, photos):
     assert found['segmenter']['peak_memory_gib'] > 0.3
     assert (finished / 'report.html').is_file()
     check_files(finished)
+
+
+def test_the_plan_of_the_disk(finished, make_run):
+    """Masks and maps are what it says, to the size of a block."""
+    run = make_run(clip='toyclip', segmenter='fpn_small')
+    run = run.with_images(load_images(finished))
+    for stage in stages_of('excel'):
+        if stage.kind not in ('test', 'refine', 'results'):
+            continue
+        folder = finished / stage.folder
+        sizes = [
+            path.stat().st_size
+            for part in ('masks', 'scores', 'pseudo_masks', 'predictions')
+            for path in folder.glob(f'{part}/*')
+        ]
+        found = sum(-(-size // 4096) * 4096 for size in sizes)
+        assert stage_bytes(run, stage) == pytest.approx(found, rel=0.3)
 
 
 def test_nothing_is_done_twice(finished, call):
