@@ -173,6 +173,16 @@ def test_methods_with_trainings(call, data, tmp_path, method, small):
     assert found['segmenter']['state'] == 'waiting'
     assert len(list((out / 'masks/masks').iterdir())) == TRAIN + VAL
     check_files(out)
+    # As if the trainings had been done elsewhere.
+    path = out / 'manifest.json'
+    manifest = json.loads(path.read_text())
+    trainings = [s for s in manifest['stages'] if s['state'] == 'finished'
+                 and s['command'][3:4] == ['train']]  # fmt: skip
+    for stage in trainings:
+        stage.update(state='waiting', inputs={}, command=[])
+    path.write_text(json.dumps(manifest))
+    stdout, _ = call('--work-dir', out, '--resume', '--until', 'masks')
+    assert stdout.count(': trained already') == len(trainings) > 0
 
 
 def test_killed_and_resumed(finished, call, data, repo, tmp_path, small):
