@@ -34,7 +34,11 @@ from .engine.checkpoints import WholeFileBackend
 from .engine.device_hooks import BackendHook, CompileHook
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
-from .engine.precision import AmpTestLoop, AmpValLoop
+from .engine.precision import (
+    AmpTestLoop,
+    AmpThresholdSweepLoop,
+    AmpValLoop,
+)
 from .engine.protocol import ProtocolMetric, SingleAndViews
 from .engine.resume import CaptionStreamHook, RandomStateHook
 from .evaluation.cam_metric import CAMMetric
@@ -87,6 +91,7 @@ __all__ = [
     'ActivationAreaLoss',
     'AffinityDiversityLoss',
     'AmpTestLoop',
+    'AmpThresholdSweepLoop',
     'AmpValLoop',
     'AttributeText',
     'BackendHook',

@@ -44,6 +44,7 @@ if PROCESSES > 1:
 # Files that take minutes come first, so that no process waits for them.
 LONG_FILES = (
     'apps/wsss/test_tool.py',
+    'apps/wsss/test_machines.py',
     'configs/test_training.py',
     'configs/test_cuda.py',
     'tools/test_many_machines.py',

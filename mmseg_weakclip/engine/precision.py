@@ -23,10 +23,12 @@ from mmseg.registry import LOOPS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mmseg_weakclip.evaluation.thresholds import ThresholdSweepLoop
+
 AUTO = 'auto'
 DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16}
-# Steps of a model that predict.
-STEPS = ('test_step', 'val_step')
+# Methods of a model that predict; loops call one of them.
+STEPS = ('test_step', 'val_step', 'predict')
 
 
 def has_fast_bfloat16() -> bool:
@@ -101,10 +103,11 @@ def half_precision(
 ) -> Iterator[None]:
     """Let the networks of a model predict in half precision in the block.
 
-    ``test_step`` and ``val_step`` run under autocast. What a decode head's
-    ``predict_by_feat`` gets is turned into float32 first, so that resizing,
-    sums over windows and views, softmax and argmax are in float32. Heads that
-    compute class maps without it switch autocast off by themselves.
+    ``test_step``, ``val_step`` and ``predict`` run under autocast. What a
+    decode head's ``predict_by_feat`` gets is turned into float32 first, so
+    that resizing, sums over windows and views, softmax and argmax are in
+    float32. Heads that compute class maps without it switch autocast off by
+    themselves.
 
     Args:
         model: Segmentor, or a model that averages the views of one.
@@ -176,6 +179,7 @@ class _AmpLoop:
         dataloader: Data loader or its config; see ``TestLoop``.
         evaluator: Evaluator or its config; see ``TestLoop``.
         amp_dtype: See :func:`choose_amp_dtype`.
+        kwargs: More arguments of the loop.
 
     Raises:
         ValueError: The device cannot do it.
@@ -187,8 +191,9 @@ class _AmpLoop:
         dataloader: DataLoader | dict,
         evaluator: Evaluator | dict | list,
         amp_dtype: str = AUTO,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(runner, dataloader, evaluator)
+        super().__init__(runner, dataloader, evaluator, **kwargs)
         # None for float32.
         self.amp_dtype = choose_amp_dtype(
             amp_dtype, model_device_type(runner.model)
@@ -208,3 +213,8 @@ class AmpTestLoop(_AmpLoop, TestLoop):
 @LOOPS.register_module()
 class AmpValLoop(_AmpLoop, ValLoop):
     """Validate in half precision; see :func:`half_precision`."""
+
+
+@LOOPS.register_module()
+class AmpThresholdSweepLoop(_AmpLoop, ThresholdSweepLoop):
+    """Sweep thresholds in half precision; see :func:`half_precision`."""

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner, TestLoop
-from mmengine.runner.amp import autocast
 from mmseg.models import BaseSegmentor
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import LOOPS
@@ -175,7 +174,6 @@ class ThresholdSweepLoop(TestLoop):
         dataloader: Data loader or its config; see ``TestLoop``.
         evaluator: Test evaluator or its config; see ``TestLoop``.
         thresholds: At least one threshold in [0, 1].
-        fp16: Whether to predict in half precision; see ``TestLoop``.
     """
 
     def __init__(
@@ -184,10 +182,8 @@ class ThresholdSweepLoop(TestLoop):
         dataloader: DataLoader | dict,
         evaluator: Evaluator | dict | list,
         thresholds: Sequence[float],
-        *,
-        fp16: bool = False,
     ) -> None:
-        super().__init__(runner, dataloader, evaluator, fp16)
+        super().__init__(runner, dataloader, evaluator)
         self.evaluators = {
             threshold: copy.deepcopy(self.evaluator)
             for threshold in thresholds
@@ -228,13 +224,12 @@ class ThresholdSweepLoop(TestLoop):
         self.runner.call_hook(
             'before_test_iter', batch_idx=idx, data_batch=data_batch
         )
-        with autocast(enabled=self.fp16):
-            for threshold, samples in predict_at_thresholds(
-                self.runner.model, data_batch, tuple(self.evaluators)
-            ):
-                self.evaluators[threshold].process(
-                    data_samples=samples, data_batch=data_batch
-                )
+        for threshold, samples in predict_at_thresholds(
+            self.runner.model, data_batch, tuple(self.evaluators)
+        ):
+            self.evaluators[threshold].process(
+                data_samples=samples, data_batch=data_batch
+            )
         # The prediction at the last threshold: hooks take only one.
         self.runner.call_hook(
             'after_test_iter',

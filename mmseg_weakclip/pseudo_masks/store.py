@@ -80,22 +80,11 @@ class MaskStore:
         path = self.folder / SETTINGS
         settings = json.loads(json.dumps(settings))
         if path.is_file():
-            before = dict(_leaves(json.loads(path.read_text())))
-            now = dict(_leaves(settings))
-            changed = sorted(
-                key
-                for key in now.keys() | before.keys()
-                if now.get(key) != before.get(key)
-            )
-            if changed:
-                details = '; '.join(
-                    f'{key}: {_short(before.get(key))} there, '
-                    f'{_short(now.get(key))} now'
-                    for key in changed
-                )
+            changes = describe_changes(json.loads(path.read_text()), settings)
+            if changes:
                 raise ValueError(
                     f'{self.folder} holds masks made with other settings '
-                    f'({details}). Choose another output_dir, or remove it '
+                    f'({changes}). Choose another output_dir, or remove it '
                     'to begin anew'
                 )
             return
@@ -144,6 +133,21 @@ class MaskStore:
             self._records = path.open('a', buffering=1)
             self._records.write('\n' * broken)
         self._records.write(json.dumps(record) + '\n')
+
+
+def describe_changes(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Return the values that differ, by dotted key; '' if there are none.
+
+    Args:
+        before: Settings of what is there, as JSON values.
+        now: Settings of today.
+    """
+    there, here = dict(_leaves(before)), dict(_leaves(now))
+    return '; '.join(
+        f'{key}: {_short(there.get(key))} there, {_short(here.get(key))} now'
+        for key in sorted(there.keys() | here.keys())
+        if there.get(key) != here.get(key)
+    )
 
 
 def _leaves(value: Any, key: str = '') -> Iterator[tuple[str, Any]]:

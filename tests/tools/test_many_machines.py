@@ -13,44 +13,69 @@ from PIL import Image
 EVERYTHING = 'test_dataloader.dataset.ann_file='
 
 
+KILLER = """
+import os
+import signal
+
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+
+@HOOKS.register_module()
+class KillHook(Hook):
+    def after_test_iter(self, runner, batch_idx, **kwargs):
+        if os.environ['RANK'] == '2' and batch_idx == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+KILLED_CONFIG = """
+_base_ = {base!r}
+custom_imports = dict(imports=['mmseg_weakclip', 'killer'])
+custom_hooks = [*_base_.custom_hooks, dict(type='KillHook')]
+"""
+
+
 @pytest.fixture
 def run_on_two_machines(repo, world, tool_command, tmp_path):
-    """Run a tool by a torchrun on each, as docs/many-machines.md says."""
+    """Run a tool by a torchrun on each, as docs/many-machines.md says.
 
-    def run(*args, **kwargs) -> None:
+    Returns their exit codes and what both printed.
+    """
+
+    def run(*args, processes=2, **kwargs) -> tuple[list[int], str]:
         with socket.create_server(('127.0.0.1', 0)) as free:
             port = free.getsockname()[1]
-        agents = []
+        agents, logs = [], []
         for rank in range(2):
-            log = (tmp_path / f'machine{rank}.log').open('w+')
-            agents.append(
-                subprocess.Popen(
-                    [
-                        *(sys.executable, '-m', 'torch.distributed.run'),
-                        *('--nnodes', '2', '--node-rank', str(rank)),
-                        *('--master-addr', '127.0.0.1'),
-                        *('--master-port', str(port)),
-                        *('--nproc-per-node', '2'),
-                        *tool_command(*args, **kwargs),
-                    ],
-                    cwd=world,
-                    env={
-                        **os.environ,
-                        'PYTHONPATH': str(repo),
-                        'OMP_NUM_THREADS': '1',
-                        'CUDA_VISIBLE_DEVICES': '',
-                    },
-                    start_new_session=True,
-                    stdout=log,
-                    stderr=log,
+            logs.append(tmp_path / f'machine{rank}.log')
+            with logs[-1].open('w') as log:
+                agents.append(
+                    subprocess.Popen(
+                        [
+                            *(sys.executable, '-m', 'torch.distributed.run'),
+                            *('--nnodes', '2', '--node-rank', str(rank)),
+                            *('--master-addr', '127.0.0.1'),
+                            *('--master-port', str(port)),
+                            *('--nproc-per-node', str(processes)),
+                            *tool_command(*args, **kwargs),
+                        ],
+                        cwd=world,
+                        env={
+                            **os.environ,
+                            'PYTHONPATH': f'{repo}{os.pathsep}{tmp_path}',
+                            'OMP_NUM_THREADS': '1',
+                            'CUDA_VISIBLE_DEVICES': '',
+                        },
+                        start_new_session=True,
+                        stdout=log,
+                        stderr=log,
+                    )
                 )
-            )
         try:
             codes = [agent.wait(timeout=400) for agent in agents]
         finally:
             for agent in agents:
                 agent.kill()
-        assert codes == [0, 0], (tmp_path / 'machine0.log').read_text()
+        return codes, ''.join(log.read_text() for log in logs)
 
     return run
 
@@ -71,33 +96,53 @@ def read_masks(folder) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_masks_are_shared_out_and_resumed(
-    tmp_path, run_tool, run_on_two_machines
+def test_a_rank_is_killed_and_its_masks_are_made_again(
+    tmp_path, run_tool, run_on_two_machines, repo
 ):
-    def words(name):
+    def words(name, config='seeds.py'):
         folders = ('--out', tmp_path / name, '--work-dir', tmp_path / 'work')
-        return 'test', 'seeds.py', *folders
+        return 'test', config, *folders
 
     options = (EVERYTHING, 'test_dataloader.batch_size=1')
     run_tool(*words('one'), options=options)
     expected = read_masks(tmp_path / 'one')
+    (tmp_path / 'killer.py').write_text(KILLER)
+    killed = tmp_path / 'killed.py'
+    base = str(repo / 'configs/toyland/seeds.py')
+    killed.write_text(KILLED_CONFIG.format(base=base))
+    codes, printed = run_on_two_machines(
+        *words('four', killed), '--launcher=pytorch', options=options
+    )
+    # torchrun ends the other three.
+    assert all(codes), printed
+    assert 'SIGKILL' in printed or 'Signal 9' in printed
     out = tmp_path / 'four'
-    run_on_two_machines(*words('four'), '--launcher=pytorch', options=options)
-    shares = read_records(out)
-    # Thirteen images: no two processes write one of them.
-    assert [len(share) for share in shares] == [4, 3, 3, 3]
-    assert sorted(sum(shares, [])) == sorted(expected)
-    # A process died: its last mask has no record, or is not there.
+    before = read_records(out)
+    assert len(before[2]) == 2
+    assert 2 <= len(sum(before, [])) < len(expected)
+    # As if it had died a moment earlier, while it wrote its last record.
     path = out / 'records_2.jsonl'
-    *kept, unsure, lost = path.read_text().splitlines(keepends=True)
-    path.write_text(''.join(kept) + unsure[:-5])
-    missing = [json.loads(line)['id'] for line in (unsure, lost)]
-    (out / f'masks/{missing[1]}.png').unlink()
+    path.write_text(path.read_text()[:-5])
+    unsure = before[2].pop()
+    finished = sum(before, [])
     times = {p.stem: p.stat().st_mtime_ns for p in out.glob('masks/*.png')}
-    run_on_two_machines(*words('four'), '--launcher=pytorch', options=options)
+    # The number of processes need not be the same.
+    codes, printed = run_on_two_machines(
+        *words('four'), '--launcher=pytorch', processes=1, options=options
+    )
+    assert codes == [0, 0], printed
     again = {p.stem: p.stat().st_mtime_ns for p in out.glob('masks/*.png')}
-    changed = [name for name in again if again[name] != times.get(name)]
-    assert sorted(changed) == sorted(missing)
+    assert all(again[name] == times[name] for name in finished)
+    assert again[unsure] != times[unsure]
+    # No two processes write one of them.
+    shares = [
+        [json.loads(line)['id'] for line in lines if line.endswith('}')]
+        for lines in (
+            path.read_text().splitlines()
+            for path in out.glob('records_*.jsonl')
+        )
+    ]
+    assert sorted(sum(shares, [])) == sorted(expected)
     masks = read_masks(out)
     assert masks.keys() == expected.keys()
     for name, mask in masks.items():
@@ -106,7 +151,7 @@ def test_masks_are_shared_out_and_resumed(
 
 @pytest.mark.slow
 def test_training(tmp_path, run_on_two_machines):
-    run_on_two_machines(
+    codes, printed = run_on_two_machines(
         'train',
         'weakclip.py',
         '--launcher=pytorch',
@@ -114,13 +159,14 @@ def test_training(tmp_path, run_on_two_machines):
         tmp_path / 'work',
         options=[
             'train_cfg.max_iters=2',
-            'train_cfg.val_interval=2',
+            'train_cfg.val_interval=3',
             # Synchronised normalisation needs GPUs.
             'model.backbone.adapter.norm_cfg.type=BN',
             'model.decode_head.norm_cfg.type=BN',
             'train_dataloader.batch_size=2',
         ],
     )
+    assert codes == [0, 0], printed
     work = tmp_path / 'work'
     assert (work / 'iter_2.pth').is_file()
     (scalars,) = work.glob('*/vis_data/scalars.json')

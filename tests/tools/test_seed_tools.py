@@ -1,5 +1,6 @@
 """Seeds of toyland: made once, then scored and refined from their files."""
 
+import json
 import re
 import sys
 
@@ -145,3 +146,31 @@ def test_no_maps_to_refine(run, seeds, config, tmp_path):
     (bare / 'settings.json').write_text('{}')
     with pytest.raises(SystemExit, match='no class maps .* score_stride'):
         run('refine_seeds', bare, tmp_path / 'out', *options)
+
+
+def test_shares_are_the_whole(run, seeds, config, tmp_path, capsys):
+    options = ('--config', config, '--power', '1', '--workers', '1', '--par')
+    run('refine_seeds', seeds, tmp_path / 'one', *options)
+    two = tmp_path / 'two'
+    for share in '1/2', '0/2':
+        run('refine_seeds', seeds, two, *options, '--shard', share)
+    records = [
+        [json.loads(line)['id'] for line in path.read_text().splitlines()]
+        for path in sorted(two.glob('records_*.jsonl'))
+    ]
+    names = sorted(read(tmp_path / 'one'))
+    assert [sorted(part) for part in records] == [names[::2], names[1::2]]
+    whole = read(tmp_path / 'one')
+    for name, mask in read(two).items():
+        assert np.array_equal(mask, whole[name])
+    # With other shares than before, nothing is left to do.
+    capsys.readouterr()
+    run('refine_seeds', seeds, two, *options, '--shard', '8/9')
+    assert f'{len(names)} masks in' in capsys.readouterr().out
+    assert len(list(two.glob('records_*.jsonl'))) == 2
+    for share, said in ('2/2', '0/2 to 1/2'), ('x', 'is not such as'), (
+        '0/0', 'no shares',
+    ):  # fmt: skip
+        with pytest.raises(SystemExit):
+            run('refine_seeds', seeds, two, *options, '--shard', share)
+        assert said in capsys.readouterr().err

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import torch
 
 from mmseg_weakclip.common import masks as mask_files
 from mmseg_weakclip.datasets.masks import transforms as mask_transforms
+from mmseg_weakclip.engine import precision
 from mmseg_weakclip.models.clip.vision import VisionTower
 
 CONFIG = 'zero_shot.py'
@@ -131,3 +133,27 @@ def test_refusals(sweep, capsys):
         with pytest.raises(SystemExit):
             sweep(*arguments)
         assert message in capsys.readouterr().err
+
+
+def test_half_precision(sweep, monkeypatch):
+    """The network is in it, once per image; scores hardly change."""
+    seen, stem = [], VisionTower.stem
+
+    def look(tower, images):
+        found = stem(tower, images)
+        seen.append((torch.is_autocast_enabled('cpu'), len(images)))
+        return found
+
+    monkeypatch.setattr(VisionTower, 'stem', look)
+    monkeypatch.setattr(precision, 'has_fast_bfloat16', lambda: True)
+    words = ('--thresholds', '.3', '.5', '.7')
+    scores = []
+    for amp in (), ('--amp',):
+        _, report = sweep(*words, *amp)
+        assert {on for on, _ in seen} == {bool(amp)}
+        assert sum(number for _, number in seen) == 5
+        seen.clear()
+        scores.append([row['mIoU'] for row in report['thresholds']])
+    full, half = scores
+    assert half == pytest.approx(full, abs=1)
+    assert half != full

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.losses.cam_seed import CAMSeedLoss
@@ -151,11 +152,38 @@ def test_frozen_parts_stay_bit_identical(trained):
 
 def test_amp_trains_as_well(tmp_path, trained, run_tool):
     work_dir = '--work-dir', tmp_path
-    run_tool('train', 'weakclip.py', '--amp', *work_dir, options=TWO)
+    runner = run_tool('train', 'weakclip.py', '--amp', *work_dir, options=TWO)
+    assert runner.val_loop.amp_dtype == torch.bfloat16
     losses, exact = read_losses(tmp_path), read_losses(trained.work_dir)
     assert math.isfinite(losses[2]['loss'])
     assert losses[1]['loss'] == pytest.approx(exact[1]['loss'], rel=0.02)
     assert losses[1]['loss'] != exact[1]['loss']
+
+
+@pytest.mark.parametrize(
+    ('there', 'wrapper', 'expected'),
+    [
+        (False, {}, dict(type='AmpValLoop', amp_dtype='bfloat16')),
+        (True, {}, dict(type='AmpValLoop', amp_dtype='float16')),
+        (
+            True,
+            dict(dtype='bfloat16'),
+            dict(type='AmpValLoop', amp_dtype='bfloat16'),
+        ),
+    ],
+)
+def test_amp_validates_in_the_type_of_the_training(
+    there, wrapper, expected, load_tool, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: there)
+    use_amp = load_tool('train.py').use_amp
+    cfg = Config(dict(optim_wrapper=wrapper, val_cfg=dict(type='ValLoop')))
+    use_amp(cfg)
+    assert cfg.val_cfg == expected
+    for kept in dict(type='MyLoop'), dict(type='ValLoop', fp16=True), None:
+        cfg = Config(dict(optim_wrapper=dict(wrapper), val_cfg=kept))
+        use_amp(cfg)
+        assert cfg.val_cfg == kept
 
 
 def test_amp_leaves_other_wrappers_alone(tmp_path, run_tool):

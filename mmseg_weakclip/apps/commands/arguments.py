@@ -35,6 +35,17 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_amp_flag(parser: argparse.ArgumentParser) -> None:
+    """Add ``--amp`` of commands that predict."""
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='networks in half precision, scores in float32: float16 on a '
+        'GPU, bfloat16 on a CPU; '
+        '--cfg-options test_cfg.amp_dtype=bfloat16 chooses',
+    )
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config that the common arguments name, overrides applied."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -8,7 +8,9 @@ score_stride. Without --threshold and --power, the config says how, as in
 
     refine = dict(background=dict(power=1.), par=None, crf='voc12')
 
-A stopped run is resumed; other settings need another output folder.
+A stopped run is resumed; other settings need another output folder. Several
+machines share the work by --shard 0/2 on the first and --shard 1/2 on the
+second, with the same OUT.
 """
 
 import argparse
@@ -64,7 +66,30 @@ def _parse_args(
         help='leave pixels of a lower refined score out (CLIP-ES: 0.95)',
     )
     parser.add_argument('--workers', type=int, default=os.cpu_count())
+    parser.add_argument(
+        '--shard',
+        type=_shard,
+        default='0/1',
+        metavar='I/N',
+        help='refine every N-th image from the I-th on, counted from 0 '
+        '(default: all); N calls with one OUT refine all images',
+    )
     return parser.parse_args(argv)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Parse the number of a share and how many there are."""
+    number, _, count = text.partition('/')
+    if not (number.isdecimal() and count.isdecimal()):
+        raise argparse.ArgumentTypeError(f'{text!r} is not such as 0/2')
+    if int(number) >= int(count):
+        raise argparse.ArgumentTypeError(
+            f'{text!r}: shares of {count} are 0/{count} to '
+            f'{int(count) - 1}/{count}'
+            if int(count)
+            else f'{text!r} has no shares'
+        )
+    return int(number), int(count)
 
 
 def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
@@ -104,7 +129,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     source = args.folder / 'settings.json'
     if not source.is_file():
         raise SystemExit(f'{args.folder} is not a folder of PseudoMaskWriter')
-    store = MaskStore(args.out)
+    number, count = args.shard
+    # Each share has records of its own, as each process of a test has.
+    store = MaskStore(args.out, number)
     store.open(
         dict(
             source=json.loads(source.read_text()),
@@ -112,7 +139,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         )
     )
     finished = store.finished()
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    # Of all images, not of those that are left: other shares go on meanwhile.
+    infos = [
+        dataset.get_data_info(index)
+        for index in range(number, len(dataset), count)
+    ]
     todo, missing = [], 0
     for info in infos:
         scores = args.folder / 'scores' / f'{info["img_id"]}.npz'
@@ -120,7 +151,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             missing += 1
         elif info['img_id'] not in finished:
             todo.append((info, scores))
-    if missing == len(infos):
+    if infos and missing == len(infos):
         raise SystemExit(
             f'{args.folder} holds no class maps of the {missing} images; '
             'set score_stride in PseudoMaskWriter'

@@ -40,7 +40,7 @@ from mmseg_weakclip.evaluation.thresholds import (
     parse_thresholds,
 )
 
-from .arguments import add_common_arguments, load_config
+from .arguments import add_amp_flag, add_common_arguments, load_config
 
 # Options that BackgroundIoU copies from the config's own metric.
 OPTIONS = ('ignore_index', 'nan_to_num', 'collect_device')
@@ -75,6 +75,7 @@ def _parse_args(
         help='labels of the images, for --without-truth: a file that '
         'LoadImageLabels reads, below data_root or by its whole path',
     )
+    add_amp_flag(parser)
     parser.add_argument(
         '--out', type=Path, metavar='FILE.json', help='write all scores there'
     )
@@ -277,7 +278,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         leave_out_truth(cfg, args.image_labels)
     else:
         use_truth(cfg)
-    cfg.test_cfg.update(type='ThresholdSweepLoop', thresholds=args.thresholds)
+    loop = 'AmpThresholdSweepLoop' if args.amp else 'ThresholdSweepLoop'
+    cfg.test_cfg.update(type=loop, thresholds=args.thresholds)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
     runner = InferenceRunner.from_cfg(cfg)

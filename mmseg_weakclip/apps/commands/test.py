@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
-from .arguments import add_common_arguments, load_config
+from .arguments import add_amp_flag, add_common_arguments, load_config
 
 
 def _parse_args(
@@ -40,13 +40,7 @@ def _parse_args(
         action='store_true',
         help='print the IoU of each class besides (with --protocol)',
     )
-    parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='networks in half precision, scores in float32: float16 on a '
-        'GPU, bfloat16 on a CPU; '
-        '--cfg-options test_cfg.amp_dtype=bfloat16 chooses',
-    )
+    add_amp_flag(parser)
     parser.add_argument(
         '--out', metavar='DIR', help='write the predicted masks to DIR'
     )

@@ -41,7 +41,7 @@ def _build_parser(prog: str | None = None) -> argparse.ArgumentParser:
         action='store_true',
         help='half precision: '
         'float16 with loss scaling on a GPU, bfloat16 on a '
-        'CPU',
+        'CPU; validations too, their scores in float32',
     )
     parser.add_argument(
         '--tensorboard',
@@ -54,7 +54,12 @@ def _build_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 
 def use_amp(cfg: Config) -> None:
-    """Switch a config to automatic mixed precision."""
+    """Switch a config's training and validation to half precision.
+
+    mmengine validates in float32 whatever the training is in, or, with
+    ``val_cfg.fp16``, keeps logits in half precision too. Validation loops
+    other than ``ValLoop``, and one with ``fp16``, stay as they are.
+    """
     wrapper = cfg.optim_wrapper
     if wrapper.get('type', 'OptimWrapper') != 'OptimWrapper':
         raise SystemExit(f'--amp: the config already has {wrapper.type}')
@@ -64,6 +69,16 @@ def use_amp(cfg: Config) -> None:
         wrapper.type, wrapper.loss_scale = 'AmpOptimWrapper', 'dynamic'
     else:
         wrapper.type = 'CPUAmpOptimWrapper'
+    validation = cfg.get('val_cfg')
+    if (
+        validation
+        and validation.get('type', 'ValLoop') == 'ValLoop'
+        and 'fp16' not in validation
+    ):
+        # As in the training, also on CPUs where it is slow.
+        kind = 'float16' if torch.cuda.is_available() else 'bfloat16'
+        validation.type = 'AmpValLoop'
+        validation.setdefault('amp_dtype', wrapper.get('dtype') or kind)
 
 
 def use_tensorboard(cfg: Config) -> None:

@@ -51,6 +51,8 @@ IMAGES = 60
 # Rows of a table of confusions, and of a list of images to look at, at most.
 CONFUSIONS = 15
 LOOKS = 12
+# Rows of each kind in the CSV that the page holds; the file has all.
+PAGE_ROWS = 1000
 # Classes in the legend of a small picture, and pairs of colours too close.
 LEGEND = 4
 CLOSE = 8
@@ -215,13 +217,15 @@ def _look_values(report: Report) -> dict[str, Any]:
     for found in looks.values():
         for finding in found:
             by_image.setdefault(finding.image.id, []).append(finding)
+    strongest = {kind: found[:PAGE_ROWS] for kind, found in looks.items()}
     return dict(
         looks=looks,
         by_image=by_image,
         most_looks=LOOKS,
         looks_total=sum(len(found) for found in looks.values()),
         looks_file=LOOKS_FILE,
-        looks_csv=base64.b64encode(to_csv(looks).encode()).decode(),
+        looks_in_page=sum(len(found) for found in strongest.values()),
+        looks_csv=base64.b64encode(to_csv(strongest).encode()).decode(),
         least_disagreement=LEAST_DISAGREEMENT,
         anchors={
             card.comparison.image.id: f'photo-{place}'

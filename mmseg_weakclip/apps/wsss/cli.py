@@ -143,9 +143,16 @@ def run_pipeline(
 
 def next_steps(folder: Path, until: str | None, checkpoint: Path) -> str:
     """Return the files to look at, and the commands to go on with."""
+    from .config_files import CONFIGS
+    from .machines import SCRIPT
+
     if until is not None:
         words = ['weakclip', 'run', '--work-dir', str(folder), '--resume']
-        return f'stopped after {until}; go on: {shlex.join(words)}'
+        script = shlex.quote(str(folder / CONFIGS / SCRIPT))
+        return (
+            f'stopped after {until}; go on: {shlex.join(words)}\n'
+            f'on several machines: bash {script}'
+        )
     words = [
         *('weakclip', 'demo', 'DIR', '--config'),
         *(str(folder / 'configs/predict.py'), '--checkpoint', str(checkpoint)),

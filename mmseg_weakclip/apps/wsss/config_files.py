@@ -15,6 +15,7 @@ from mmseg_weakclip.common.files import (
     write_atomically,
 )
 
+from .config_edits import TEST_KEYS
 from .run import Run
 from .stages import Stage, checkpoint_name
 
@@ -67,15 +68,18 @@ def usage_comment(stage: Stage, path: Path) -> str:
     )
 
 
-def digest_config(path: Path, folder: Path) -> str:
+def digest_config(path: Path, folder: Path, stage: Stage) -> str:
     """Return a digest of a config's settings.
 
     Args:
         path: File of the config; comments and layout do not count.
         folder: Folder of the run; its path does not count, so that a run
             may be moved.
+        stage: Stage of the config; a training does not read how it is tested.
     """
     settings = Config.fromfile(path).to_dict()
+    if stage.kind == 'train':
+        settings = {k: v for k, v in settings.items() if k not in TEST_KEYS}
     text = json.dumps(settings, sort_keys=True, default=str)
     place = json.dumps(f'{folder}{os.sep}').strip('"')
     return digest_bytes(text.replace(place, '').encode())
@@ -89,7 +93,30 @@ WEAKCLIP = (sys.executable, '-m', 'mmseg_weakclip')
 def stage_command(
     run: Run, stage: Stage, stages: dict[str, Stage]
 ) -> list[str]:
-    """Return the command of a stage.
+    """Return the command of a stage on this machine.
+
+    Args:
+        run: Run of the stage.
+        stage: Stage to run.
+        stages: All stages by name.
+    """
+    words = stage_words(run, stage, stages)
+    if stage.kind == 'refine':
+        words += ['--workers', str(max(1, run.workers))]
+    if stage.kind in ('train', 'test') and run.gpus > 1:
+        return [
+            *(sys.executable, '-m', 'torch.distributed.run'),
+            *('--nproc_per_node', str(run.gpus)),
+            *('--master_port', str(_free_port())),
+            *('-m', 'mmseg_weakclip'),
+            *words,
+            *('--launcher', 'pytorch'),
+        ]
+    return [*WEAKCLIP, *words]
+
+
+def stage_words(run: Run, stage: Stage, stages: dict[str, Stage]) -> list[str]:
+    """Return the words after ``weakclip`` of a stage's command.
 
     Args:
         run: Run of the stage.
@@ -97,19 +124,11 @@ def stage_command(
         stages: All stages by name.
     """
     if stage.kind == 'report':
-        return [*WEAKCLIP, 'report', str(run.folder)]
+        return ['report', str(run.folder)]
     config = str(config_path(run, stage))
     if stage.kind == 'refine':
-        return [
-            *WEAKCLIP,
-            'refine',
-            str(run.folder / stage.source),
-            str(run.folder / stage.folder),
-            '--config',
-            config,
-            '--workers',
-            str(max(1, run.workers)),
-        ]
+        source, out = run.folder / stage.source, run.folder / stage.folder
+        return ['refine', str(source), str(out), '--config', config]
     words = ['train' if stage.kind == 'train' else 'test', config]
     if stage.weights:
         name = checkpoint_name(run, stages[stage.weights])
@@ -122,16 +141,7 @@ def stage_command(
             words.append('--tta')
     if run.options.amp:
         words.append('--amp')
-    if run.gpus > 1:
-        return [
-            *(sys.executable, '-m', 'torch.distributed.run'),
-            *('--nproc_per_node', str(run.gpus)),
-            *('--master_port', str(_free_port())),
-            *('-m', 'mmseg_weakclip'),
-            *words,
-            *('--launcher', 'pytorch'),
-        ]
-    return [*WEAKCLIP, *words]
+    return words
 
 
 def _free_port() -> int:

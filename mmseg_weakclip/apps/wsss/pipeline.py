@@ -32,6 +32,7 @@ from .config_files import (
 from .execute import Launcher, capture, run_tool
 from .inputs.prepare import Sources, prepare_data
 from .inputs.understood import describe_prepared
+from .machines import check_training, write_script
 from .manifest import Manifest
 from .run import Run
 from .scoring import (
@@ -80,6 +81,8 @@ class Pipeline:
         self.manifest = manifest
         self.launcher = launcher
         self.report = report
+        # Of stages that are over: many thousand files are looked at once.
+        self._outputs: dict[str, str] = {}
 
     def run_stages(self, until: str | None = None) -> None:
         """Run all stages, or those up to one.
@@ -107,6 +110,7 @@ class Pipeline:
             record = self.manifest.stages[stage.name]
             if write_config(self.run, stage, record):
                 self.report(f'{record.config} was edited by hand and is kept')
+        write_script(self.run, list(self.stages.values()))
         self.manifest.save()
 
     def _do(self, stage: Stage, label: str) -> None:
@@ -131,8 +135,9 @@ class Pipeline:
         state = 'failed'
         output = None
         try:
+            self._outputs.pop(stage.name, None)
             self._work(stage, record, label)
-            output = self.output(stage)
+            output = self._output_of(stage.name)
             state = 'finished'
         except KeyboardInterrupt:
             state = 'waiting'
@@ -148,17 +153,17 @@ class Pipeline:
             record.state == 'finished'
             and record.inputs == inputs
             and outputs_exist(self.run, stage)
-            and self.output(stage) != 'missing'
+            and self._output_of(stage.name) != 'missing'
         )
 
     def inputs(self, stage: Stage) -> dict[str, str]:
         """Return a digest of each input of a stage, by name."""
         if stage.kind == 'data':
             return self._data_inputs()
-        found = {name: self.output(self.stages[name]) for name in stage.reads}
+        found = {name: self._output_of(name) for name in stage.reads}
         if stage.config is not None:
             path = config_path(self.run, stage)
-            found['config'] = digest_config(path, self.run.folder)
+            found['config'] = digest_config(path, self.run.folder, stage)
         if stage.kind == 'train':
             found['precision'] = 'half' if self.run.options.amp else 'full'
         elif stage.kind == 'test' and self.run.options.amp:
@@ -184,6 +189,12 @@ class Pipeline:
             truth=digest_value(truth),
             options=digest_value([options.max_side, options.skip_damaged]),
         )
+
+    def _output_of(self, name: str) -> str:
+        """Return the digest of a stage's output, computed once."""
+        if name not in self._outputs:
+            self._outputs[name] = self.output(self.stages[name])
+        return self._outputs[name]
 
     def output(self, stage: Stage) -> str:
         """Return a digest of a stage's output; 'missing' if there is none."""
@@ -232,6 +243,12 @@ class Pipeline:
                 self.report(f'  {line}')
         elif stage.kind == 'results':
             collect_results(run)
+        elif stage.kind == 'train' and outputs_exist(run, stage):
+            sources = [self.stages[name] for name in stage.reads]
+            check_training(
+                run, stage, [part for part in sources if part.config]
+            )
+            self.report(f'{label}: trained already')
         else:
             record.command = stage_command(run, stage, self.stages)
             self.manifest.save()
@@ -271,7 +288,7 @@ class Pipeline:
         path = config_path(self.run, stage)
         return record.state == 'finished' and record.inputs.get(
             'config'
-        ) == digest_config(path, self.run.folder)
+        ) == digest_config(path, self.run.folder, stage)
 
 
 def _size_and_time(path: Path) -> list[int]:

@@ -29,6 +29,8 @@ SMALLEST_SIDE = 160
 # A published schedule is shortened to this many passes over the images.
 MAX_PASSES = 40
 LEAST_ITERATIONS = 1600
+# Scales of the views of a test with several, each as it is and flipped.
+VIEW_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 PACK = dict(
     type='PackSegInputs',
     meta_keys=(
@@ -104,6 +106,27 @@ def test_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
     return [*pipeline, PACK]
 
 
+def views_pipeline(side: int) -> list[dict[str, Any]]:
+    """Return test transforms of several scales, each flipped as well."""
+    sizes = [round(side * scale) for scale in VIEW_SCALES]
+    steps: list[list[dict[str, Any]]] = [
+        [
+            dict(type='Resize', scale=(8 * size, size), keep_ratio=True)
+            for size in sizes
+        ],
+        [
+            dict(type='RandomFlip', prob=prob, direction='horizontal')
+            for prob in (0.0, 1.0)
+        ],
+        [dict(type='LoadTruthIfPresent')],
+        [PACK],
+    ]
+    return [
+        dict(type='LoadColorImage'),
+        dict(type='TestTimeAug', transforms=steps),
+    ]
+
+
 def check_segmenter(run: Run) -> None:
     """Check that the segmenter can be trained as the user asks.
 
@@ -122,7 +145,11 @@ def check_segmenter(run: Run) -> None:
 
 
 def segmenter_config(run: Run) -> Config:
-    """Return the training config, with validation if val has truth."""
+    """Return the training config, with validation and test if val has truth.
+
+    The test is that of ``weakclip test``, also with ``--tta`` or
+    ``--protocol``; the training does not look at it.
+    """
     cfg = load_segmenter(run)
     _fit_model(cfg, run)
     cfg.train_dataloader.dataset = describe_images(
@@ -145,12 +172,18 @@ def segmenter_config(run: Run) -> Config:
         cfg.val_evaluator = dict(type='PartialIoUMetric', iou_metrics=['mIoU'])
         cfg.train_cfg.setdefault('val_interval', 1)
         set_test_batch(cfg.val_dataloader, run)
+        cfg.test_dataloader = cfg.val_dataloader
+        cfg.test_cfg = dict(type='TestLoop')
+        cfg.test_evaluator = cfg.val_evaluator
+        cfg.tta_pipeline = views_pipeline(image_side(run))
+        cfg.tta_model = dict(type='RunningTTAModel')
     else:
         cfg.train_cfg.pop('val_interval', None)
     rescale_schedule(cfg, segmenter_iterations(run, cfg))
     cfg.work_dir = str(run.folder / 'segmenter')
     set_machine(cfg, run)
-    return only_keys(cfg, TRAIN_KEYS, VAL_KEYS)
+    test = TEST_KEYS if scored else ()
+    return only_keys(cfg, TRAIN_KEYS, VAL_KEYS, test)
 
 
 def predict_config(run: Run) -> Config:

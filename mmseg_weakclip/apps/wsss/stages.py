@@ -1,5 +1,6 @@
 """The stages of each method, in their order, and the plan of a run."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 from mmengine.config import Config
 
 from mmseg_weakclip.apps.errors import count
+from mmseg_weakclip.apps.run_folder.schema import RunImage
 from mmseg_weakclip.models.clip.local_models import local_tags
 
 from .method_configs import (
@@ -24,7 +26,10 @@ from .segmenter_configs import (
     segmenter_iterations,
 )
 
-BYTES_PER_MASK_PIXEL = 0.03
+# Measured on VOC's photos: masks, and the stored class map of one class.
+BYTES_PER_MASK_PIXEL, BYTES_PER_MAP_PIXEL = 0.03, 0.14
+# Least space of a file.
+BLOCK = 4096
 CHECKPOINTS, CHECKPOINT_BYTES = 3, 700 * 2**20
 SMALL_CHECKPOINT_BYTES = 170 * 2**20
 
@@ -221,8 +226,6 @@ def _size(run: Run, stage: Stage) -> str:
 
 def stage_bytes(run: Run, stage: Stage) -> int:
     """Return roughly how many bytes a stage writes."""
-    pixels = sum(image.size[0] * image.size[1] for image in run.images)
-    masks = BYTES_PER_MASK_PIXEL * pixels + 4096 * len(run.images)
     if stage.kind == 'train':
         small = run.options.segmenter == 'fpn_small'
         size = SMALL_CHECKPOINT_BYTES if small else CHECKPOINT_BYTES
@@ -230,11 +233,45 @@ def stage_bytes(run: Run, stage: Stage) -> int:
     if stage.kind == 'data':
         large = sum(image.size != image.original_size for image in run.images)
         return int(large * run.options.max_side**2 * 0.4)
-    if stage.name == 'seeds':
-        return int(masks + 2 * pixels)
+    labelled = [image for image in run.images if image.labels]
     if stage.kind == 'results':
-        return int(2 * masks)
-    return int(masks) if stage.kind in ('test', 'refine') else 0
+        return sum(
+            _mask_bytes(images, original=True)
+            for images in (labelled, run.images)
+        )
+    if stage.kind not in ('test', 'refine'):
+        return 0
+    if stage.name == 'predict':
+        return _mask_bytes(run.images)
+    size = _mask_bytes(labelled)
+    if stage.name == 'seeds':
+        size += sum(
+            max(
+                BLOCK,
+                round(BYTES_PER_MAP_PIXEL * math.prod(image.size)
+                      * len(image.labels)),
+            )
+            for image in labelled
+        )  # fmt: skip
+    return size
+
+
+def _mask_bytes(images: Sequence[RunImage], *, original: bool = False) -> int:
+    """Return roughly the bytes of masks.
+
+    Args:
+        images: Images of the masks.
+        original: Whether the masks have the size of the user's images.
+            Enlarged masks have longer outlines but no finer ones, so that
+            files grow with the side, not with the area.
+    """
+    total = 0.0
+    for image in images:
+        size = BYTES_PER_MASK_PIXEL * math.prod(image.size)
+        if original:
+            size *= max(image.original_size) / max(image.size)
+        total += max(BLOCK, size)
+    return round(total)
 
 
 def format_size(size: int) -> str:

@@ -1,12 +1,15 @@
 """Images that need a look, by hand, and the list as CSV."""
 
+import base64
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_weakclip.apps.report import page
 from mmseg_weakclip.apps.report.compare import Comparison, compare_images
 from mmseg_weakclip.apps.report.looks import (
     CSV_COLUMNS,
@@ -144,6 +147,19 @@ def test_ground_truth_changes_nothing(run_folder):
         Image.fromarray(np.full_like(mask, 2)).save(truth)
     write_report(run_folder)
     assert path.with_name('needs_a_look.csv').read_bytes() == before
+
+
+def test_the_page_holds_the_strongest_rows(run_folder, monkeypatch):
+    """It must not grow with the run; the file beside it has all rows."""
+    monkeypatch.setattr(page, 'PAGE_ROWS', 2)
+    path = write_report(run_folder)
+    text = path.read_text()
+    assert 'the 2 strongest of 3 rows; all are in needs_a_look.csv' in text
+    held = re.search(r'base64,([\w+/=]+)">Save the list', text)[1]
+    lines = base64.b64decode(held).decode().splitlines()
+    kept = path.with_name('needs_a_look.csv').read_text().splitlines()
+    assert len(kept) == 4
+    assert lines == kept[:3]
 
 
 @pytest.mark.parametrize('stages', [0, 1])

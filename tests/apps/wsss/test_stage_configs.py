@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from mmengine.config import Config
@@ -8,14 +9,21 @@ from mmseg.registry import MODELS
 from mmseg_weakclip.apps.weights import starting_weights
 from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
 from mmseg_weakclip.apps.wsss.config_edits import drop_transforms
-from mmseg_weakclip.apps.wsss.config_files import stage_command
+from mmseg_weakclip.apps.wsss.config_files import (
+    digest_config,
+    stage_command,
+)
 from mmseg_weakclip.apps.wsss.method_configs import background_prompts
 from mmseg_weakclip.apps.wsss.options import METHODS, SEGMENTERS
 from mmseg_weakclip.apps.wsss.segmenter_configs import (
     load_segmenter,
     segmenter_iterations,
 )
-from mmseg_weakclip.apps.wsss.stages import checkpoint_name, stages_of
+from mmseg_weakclip.apps.wsss.stages import (
+    checkpoint_name,
+    stage_bytes,
+    stages_of,
+)
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 CLIPS = ('toyclip', None)
@@ -58,13 +66,18 @@ def test_configs_are_the_users(make_run, method, clip):
 
 @pytest.mark.parametrize('clip', CLIPS)
 @pytest.mark.parametrize('method', METHODS)
-def test_truth_is_seen_by_validation_only(make_run, method, clip):
+def test_truth_is_seen_by_scores_only(make_run, method, clip):
     run = make_run(method=method, clip=clip, segmenter='fpn_small')
     for name, config in configs_of(run, method).items():
         for key, value in config.to_dict().items():
             text = str(value)
-            if name == 'segmenter' and key == 'val_dataloader':
+            if name == 'segmenter' and key in (
+                'val_dataloader',
+                'test_dataloader',
+            ):
                 assert "'seg_map_path': 'truth'" in text
+                continue
+            if name == 'segmenter' and key == 'tta_pipeline':
                 continue
             assert not kinds(value) & {'LoadTruthIfPresent', 'LoadAnnotations'}
             assert "'truth'" not in text
@@ -276,3 +289,47 @@ def test_half_precision_is_for_all_networks(make_run):
         words = stage_command(run, stage, stages)
         assert ('--amp' in words) == (stage.kind != 'refine'), stage.name
     assert '--amp' not in stage_command(make_run(), stages['seeds'], stages)
+
+
+def test_the_segmenter_is_tested_where_there_is_truth(make_run):
+    config = configs_of(make_run(), 'excel')['segmenter']
+    assert config.test_dataloader == config.val_dataloader
+    (resizes, flips, *_) = config.tta_pipeline[1]['transforms']
+    assert [step.scale[1] for step in resizes] == [
+        240, 360, 480, 600, 720, 840
+    ]  # fmt: skip
+    assert [step.prob for step in flips] == [0, 1]
+    run = make_run()
+    run = run.with_images([replace(i, truth=None) for i in run.images])
+    config = configs_of(run, 'excel')['segmenter']
+    assert not {'val_cfg', 'test_cfg', 'tta_pipeline'} & set(config)
+
+
+def test_how_a_training_is_tested_is_no_change_of_it(make_run, tmp_path):
+    path = tmp_path / 'segmenter.py'
+    stages = {stage.name: stage for stage in stages_of('excel')}
+    digests = {name: set() for name in ('segmenter', 'predict')}
+    for text in ('x = 1', "x = 1\ntest_cfg = dict(type='TestLoop')"):
+        path.write_text(text)
+        for name, found in digests.items():
+            found.add(digest_config(path, tmp_path, stages[name]))
+    assert [len(digests[name]) for name in digests] == [1, 2]
+
+
+def test_bytes_of_large_photos(make_run):
+    """By hand: two photos, one label each, twice as long before the copy."""
+    run = make_run()
+    run = run.with_images(
+        [
+            replace(image, size=(1000, 1000), original_size=(2000, 2000))
+            for image in run.images
+        ]
+    )
+    sizes = {s.name: stage_bytes(run, s) for s in stages_of('excel')}
+    assert sizes['masks'] == sizes['predict'] == 2 * 30_000
+    assert sizes['seeds'] == 2 * (30_000 + 140_000)
+    assert sizes['results'] == 2 * 2 * 60_000
+    bare = run.with_images([replace(i, labels=()) for i in run.images])
+    sizes = {s.name: stage_bytes(bare, s) for s in stages_of('excel')}
+    assert sizes['seeds'] == sizes['masks'] == 0
+    assert sizes['results'] == 2 * 60_000

@@ -13,8 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from mmseg_weakclip.apps.run_folder.store import load_images
 from mmseg_weakclip.apps.wsss.config_files import stage_command
-from mmseg_weakclip.apps.wsss.stages import stages_of
+from mmseg_weakclip.apps.wsss.stages import stage_bytes, stages_of
 from mmseg_weakclip.engine.checkpoints import is_whole
 
 TRAIN, VAL = 12, 4  # images of the fixture
@@ -83,6 +84,23 @@ def test_a_run_to_the_end(finished, photos):
     assert found['segmenter']['peak_memory_gib'] > 0.3
     assert (finished / 'report.html').is_file()
     check_files(finished)
+
+
+def test_the_plan_of_the_disk(finished, make_run):
+    """Masks and maps are what it says, to the size of a block."""
+    run = make_run(clip='toyclip', segmenter='fpn_small')
+    run = run.with_images(load_images(finished))
+    for stage in stages_of('excel'):
+        if stage.kind not in ('test', 'refine', 'results'):
+            continue
+        folder = finished / stage.folder
+        sizes = [
+            path.stat().st_size
+            for part in ('masks', 'scores', 'pseudo_masks', 'predictions')
+            for path in folder.glob(f'{part}/*')
+        ]
+        found = sum(-(-size // 4096) * 4096 for size in sizes)
+        assert stage_bytes(run, stage) == pytest.approx(found, rel=0.3)
 
 
 def test_nothing_is_done_twice(finished, call):
@@ -155,6 +173,16 @@ def test_methods_with_trainings(call, data, tmp_path, method, small):
     assert found['segmenter']['state'] == 'waiting'
     assert len(list((out / 'masks/masks').iterdir())) == TRAIN + VAL
     check_files(out)
+    # As if the trainings had been done elsewhere.
+    path = out / 'manifest.json'
+    manifest = json.loads(path.read_text())
+    trainings = [s for s in manifest['stages'] if s['state'] == 'finished'
+                 and s['command'][3:4] == ['train']]  # fmt: skip
+    for stage in trainings:
+        stage.update(state='waiting', inputs={}, command=[])
+    path.write_text(json.dumps(manifest))
+    stdout, _ = call('--work-dir', out, '--resume', '--until', 'masks')
+    assert stdout.count(': trained already') == len(trainings) > 0
 
 
 def test_killed_and_resumed(finished, call, data, repo, tmp_path, small):
@@ -227,6 +255,19 @@ def test_training_and_prediction(run_stage, finished):
     assert list(weights[0]) == list(weights[1])
     folder = run_stage('predict', *NORM)
     assert len(list((folder / 'masks').iterdir())) == 16
+
+
+def test_four_numbers_of_the_segmenter(finished, weakclip_fork, tmp_path):
+    code, printed = weakclip_fork(
+        'test',
+        finished / 'configs/segmenter.py',
+        finished / 'segmenter/iter_12.pth',
+        *('--protocol', '--work-dir', tmp_path),
+    )
+    assert code == 0, printed
+    assert '2 of 2 images have truth' in printed
+    for line in 'single view', 'multi-scale + flip', 'flip + CRF':
+        assert f'{line} ' in printed
 
 
 def test_only_what_depends_on_a_change_is_done_again(finished, call):
