@@ -32,6 +32,7 @@ COMMANDS = {
     ),
     'labels': ('commands.image_labels', 'convert image labels to JSON'),
     'refine': ('commands.refine_seeds', 'refine class maps that were kept'),
+    'regions': ('commands.make_regions', 'find regions, such as superpixels'),
     'sweep': ('commands.sweep_threshold', 'score all background thresholds'),
     'weights': ('weights', 'download and check the weights of configs'),
     'config': ('commands.config', 'print a config with all that it inherits'),

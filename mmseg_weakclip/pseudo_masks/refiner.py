@@ -1,4 +1,4 @@
-"""Refine the scores of one image and write its mask: PAR, CRF, areas.
+"""Refine the scores of one image and write its mask: PAR, CRF, regions.
 
 ``Refiner`` takes scores from the test loop, ``StoredCAMRefiner`` takes CAMs
 that an earlier run stored. Both are sent to worker processes.
@@ -22,7 +22,9 @@ from mmseg_weakclip.models.refine.par import (
     par_bytes,
     refine_by_pixels,
 )
+from mmseg_weakclip.models.refine.regions import refine_by_regions
 
+from .region_files import read_regions, region_path
 from .store import MaskStore, load_scores, save_scores
 
 # Memory of a GPU for the refinement of one image; more is done on the CPU,
@@ -77,6 +79,9 @@ class Refiner:
         score_stride: Side, in pixels, of the cells over which CAMs are
             averaged when they are stored beside the mask, see
             ``save_scores``; None stores none.
+        regions: ``folder`` of the regions of all images, see
+            ``weakclip regions``, and arguments of ``refine_by_regions``, which
+            runs last; None for no regions.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Refiner:
         min_score: float,
         ignore_index: int,
         score_stride: int | None = None,
+        regions: dict | None = None,
     ) -> None:
         self.par = par
         self.crf = crf
@@ -94,11 +100,15 @@ class Refiner:
         self.min_score = min_score
         self.ignore_index = ignore_index
         self.score_stride = score_stride
+        self.regions = regions
+        if regions is not None:
+            check_region_options(regions)
 
     @property
     def refines(self) -> bool:
         """Whether scores are refined before the argmax."""
-        return self.par is not None or self.crf is not None
+        steps = self.par, self.crf, self.regions
+        return any(step is not None for step in steps)
 
     def refine_bytes(self, classes: int, height: int, width: int) -> int:
         """Return about how many bytes the refinement of an image takes."""
@@ -117,11 +127,13 @@ class Refiner:
             task: Scores of the image.
 
         Returns:
-            Record of the image: ``id`` and, with truth, the areas of the
-            classes that occur, by stage (``raw``, ``refined``).
+            Record of the image: ``id``; with truth, the areas of the classes
+            that occur, by stage (``raw``, ``refined``); and, if regions
+            refine, the number of them, ``regions``.
 
         Raises:
-            ValueError: The scores do not have the size of the image.
+            ValueError: The scores do not have the size of the image, or its
+                regions are missing, damaged or those of another image.
         """
         scores = torch.as_tensor(task.scores).float()
         if self.refine_bytes(*scores.shape) > DEVICE_BYTES:
@@ -130,7 +142,12 @@ class Refiner:
         record: dict[str, Any] = dict(id=image_id)
         stages = dict(raw=scores)
         if self.refines:
-            stages['refined'] = self._refine(_colors(task, scores), scores)
+            refined = scores
+            if self.par is not None or self.crf is not None:
+                refined = self._refine(_colors(task, scores), scores)
+            if self.regions is not None:
+                refined, record['regions'] = self._vote(task, refined)
+            stages['refined'] = refined
         for stage, values in stages.items():
             mask = self._to_mask(values, task.classes)
             if task.truth is not None:
@@ -163,6 +180,22 @@ class Refiner:
             )
         return scores[0]
 
+    def _vote(self, task: RefineTask, scores: Tensor) -> tuple[Tensor, int]:
+        """Return scores refined by the regions of the image; their number."""
+        options = dict(self.regions or {})
+        path = region_path(options.pop('folder'), Path(task.image_path).stem)
+        regions = read_regions(path, task.image_path)
+        if regions.masks.shape[1:] != scores.shape[1:]:
+            raise ValueError(
+                f'{path} has regions of {regions.masks.shape[1:]} pixels, '
+                f'{task.image_path} has {tuple(scores.shape[1:])}'
+            )
+        masks, levels = (
+            torch.from_numpy(values).to(scores.device)
+            for values in (regions.masks, regions.levels)
+        )
+        return refine_by_regions(scores, masks, levels, **options), len(masks)
+
     def _to_mask(self, scores: Tensor, classes: np.ndarray) -> np.ndarray:
         best, index = scores.max(0)
         mask = classes[index.cpu().numpy()].astype(np.uint8)
@@ -170,6 +203,31 @@ class Refiner:
             unsure = best.cpu().numpy() < self.min_score
             mask[unsure] = self.ignore_index
         return mask
+
+
+def check_region_options(options: dict) -> None:
+    """Check the arguments of the refinement by regions.
+
+    Args:
+        options: See :class:`Refiner`.
+
+    Raises:
+        ValueError: There is no such folder, or no such recipe or argument.
+    """
+    options = dict(options)
+    folder = options.pop('folder', None)
+    if folder is None or not Path(folder).is_dir():
+        raise ValueError(
+            f'regions: the folder {folder} does not exist; make it with '
+            '`weakclip regions` and name it by folder=...'
+        )
+    none = torch.zeros(0, 1, 1, dtype=torch.bool)
+    try:
+        refine_by_regions(
+            torch.zeros(2, 1, 1), none, torch.zeros(0), **options
+        )
+    except TypeError as error:
+        raise ValueError(f'regions={options}: {error}') from error
 
 
 def _colors(task: RefineTask, scores: Tensor) -> Tensor:

@@ -56,6 +56,9 @@ class PseudoMaskWriter(BaseMetric):
             averaged when they are stored beside the masks (``save_scores``);
             ``tools/refine_seeds.py`` makes other masks of stored CAMs without
             CLIP. None stores none.
+        regions: Regions that vote on the classes after PAR and CRF:
+            ``folder`` of their files, written by ``weakclip regions``, and
+            arguments of ``refine_by_regions``; None for no regions.
         workers: Number of processes that refine. 0 refines in this process,
             on the device of the scores; None is 0 on a machine with a GPU,
             else the number of processors.
@@ -78,6 +81,7 @@ class PseudoMaskWriter(BaseMetric):
         activation: str = 'softmax',
         colors: str = 'file',
         score_stride: int | None = None,
+        regions: dict | None = None,
         workers: int | None = None,
         ignore_index: int = 255,
         **kwargs,
@@ -98,9 +102,17 @@ class PseudoMaskWriter(BaseMetric):
         # Folders begun before there was this choice go on.
         if colors != 'file':
             self.settings['colors'] = colors
+        if regions is not None:
+            self.settings['regions'] = regions
         self.colors = colors
         self.refiner = Refiner(
-            par, crf, crf_backend, min_score, ignore_index, score_stride
+            par,
+            crf,
+            crf_backend,
+            min_score,
+            ignore_index,
+            score_stride,
+            regions,
         )
         self.use_labels = use_labels
         self.activation = activation
@@ -256,6 +268,13 @@ class PseudoMaskWriter(BaseMetric):
             len(records),
             self.store.folder.resolve() / 'masks',
         )
+        bare = [r['id'] for r in records if r.get('regions') == 0]
+        if bare:
+            logger.info(
+                '%d images have no regions, and keep their scores: %s',
+                len(bare),
+                ', '.join(bare[:5]),
+            )
         scored = [record for record in records if 'raw' in record]
         if not scored:
             logger.info('no truth to score them with')

@@ -9,6 +9,7 @@ from PIL import Image
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
 from mmseg_weakclip.models.refine.par import refine_by_pixels
 from mmseg_weakclip.pseudo_masks import refiner
+from mmseg_weakclip.pseudo_masks.region_files import Regions, write_regions
 from mmseg_weakclip.pseudo_masks.writer import PseudoMaskWriter
 
 META = dict(
@@ -267,3 +268,78 @@ def test_refinement_keeps_its_memory(classes):
         dense_crf(images, scores, 'voc12')
     bound = refiner.Refiner(None, 'voc12', 'auto', 0.0, 255)
     assert memory.peak <= 1.25 * bound.refine_bytes(classes, 160, 240)
+
+
+@pytest.fixture
+def samples(make_samples):
+    return make_samples(3)
+
+
+@pytest.fixture
+def regions(tmp_path, samples):
+    """Regions of three images: halves, none, and those of another image."""
+    folder = tmp_path / 'regions'
+    folder.mkdir()
+    halves = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) // (SIZE[1] * 15)
+    for index, found in enumerate(
+        [Regions.of_labels(halves), Regions.of_masks([], SIZE)]
+    ):
+        image = tmp_path / f'img{index}.png'
+        write_regions(folder / f'img{index}.json', found, image, 'halves')
+    image = tmp_path / 'img0.png'
+    write_regions(folder / 'img2.json', found, image, 'halves')
+    return folder
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_regions_vote(tmp_path, samples, regions, workers):
+    samples = samples[:2]
+    options = dict(regions=dict(folder=str(regions)), workers=workers)
+    scores = run(tmp_path / 'out', samples, **options)
+    assert set(scores) == {'pseudo_mask/raw_mIoU', 'pseudo_mask/refined_mIoU'}
+    probabilities = samples[0]['seg_logits']['data'].softmax(0)
+    mask = read(tmp_path / 'out', 0)
+    for half in (np.s_[:15], np.s_[15:]):
+        best = probabilities[:, half].mean((1, 2)).argmax().item()
+        assert (mask[half] == best).all()
+    # Without regions, the second keeps its scores.
+    own = samples[1]['seg_logits']['data'].argmax(0)
+    assert np.array_equal(read(tmp_path / 'out', 1), own)
+    records = (tmp_path / 'out/records_0.jsonl').read_text().splitlines()
+    assert [json.loads(line)['regions'] for line in records] == [2, 0]
+
+
+@pytest.mark.parametrize('recipe', ['sepl', 'fma'])
+def test_other_recipes(tmp_path, samples, regions, recipe):
+    options = dict(folder=str(regions), recipe=recipe)
+    run(tmp_path / 'out', samples[:1], crf='voc12', regions=options)
+    mask = read(tmp_path / 'out', 0)
+    assert all(len(np.unique(half)) == 1 for half in (mask[:15], mask[15:]))
+
+
+def test_regions_of_another_image(tmp_path, samples, regions):
+    options = dict(regions=dict(folder=str(regions)))
+    with pytest.raises(ValueError, match=r'img2\.json .*another image'):
+        run(tmp_path / 'out', samples, **options)
+
+
+def test_regions_of_another_size(tmp_path, samples, regions):
+    del samples[1:], samples[0]['gt_sem_seg']
+    samples[0]['seg_logits'] = dict(data=torch.rand(4, 8, 8))
+    options = dict(regions=dict(folder=str(regions)))
+    with pytest.raises(ValueError, match=r'img0\.json has .*\(8, 8\)'):
+        run(tmp_path / 'out', samples, **options)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(folder='nowhere'), 'nowhere does not exist; make it with'),
+        (dict(), 'folder None does not exist'),
+        (dict(folder='.', recipe='sam'), "recipe='sam' must be one of"),
+        (dict(folder='.', width=3), "argument 'width'"),
+    ],
+)
+def test_wrong_options_of_regions(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        PseudoMaskWriter(str(tmp_path / 'out'), regions=options)

@@ -29,6 +29,7 @@ import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import progress_bar, worker_context
 from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
+from mmseg_weakclip.models.refine.regions import RECIPES
 from mmseg_weakclip.pseudo_masks.refiner import (
     Refiner,
     StoredCAMRefiner,
@@ -59,6 +60,14 @@ def _parse_args(
     )
     parser.add_argument('--par', action='store_true')
     parser.add_argument('--crf', help='name of a CRF preset')
+    parser.add_argument(
+        '--regions',
+        metavar='DIR',
+        help='regions that vote at the end, written by `weakclip regions`',
+    )
+    parser.add_argument(
+        '--recipe', choices=RECIPES, default=RECIPES[0], help='default: vote'
+    )
     parser.add_argument(
         '--min-score',
         type=float,
@@ -99,10 +108,10 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
             raise SystemExit(
                 'give --threshold or --power; the config has no `refine`'
             )
-        if args.par or args.crf or args.min_score:
+        if args.par or args.crf or args.min_score or args.regions:
             raise SystemExit(
-                '--par, --crf, --min-score: the config has these in `refine`; '
-                'give --threshold or --power to ignore it'
+                '--par, --crf, --min-score, --regions: the config has these '
+                'in `refine`; give --threshold or --power to ignore it'
             )
         settings = cfg.refine.to_dict()
     else:
@@ -111,6 +120,8 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
             par={} if args.par else None,
             crf=args.crf,
         )
+        if args.regions:
+            settings['regions'] = dict(folder=args.regions, recipe=args.recipe)
     settings.setdefault('par', None)
     settings.setdefault('crf', None)
     settings.setdefault('min_score', args.min_score)
@@ -163,6 +174,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             'auto',
             settings['min_score'],
             255,
+            regions=settings.get('regions'),
         ),
         settings['background'],
         dataset.metainfo['palette'],

@@ -1,0 +1,201 @@
+r"""Find the regions of photos, once, for masks that regions vote on.
+
+    weakclip regions --images photos --out regions
+    weakclip regions --images photos --out regions --generator sam \
+        --weights sam_vit_h_4b8939.pth --device cuda
+
+Superpixels (slic, felzenszwalb) need no weights. A JSON file is written for
+each photo; photos that have one are passed over. A mask writer takes them by
+``regions=dict(folder='regions')``.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache, partial
+from pathlib import Path
+
+from mmseg_weakclip.common.files import write_atomically
+from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.common.workers import progress_bar, worker_context
+from mmseg_weakclip.datasets.labels.image_labels import IMAGE_SUFFIXES
+from mmseg_weakclip.pseudo_masks.region_files import (
+    region_path,
+    write_regions,
+)
+from mmseg_weakclip.pseudo_masks.region_generators import (
+    GENERATORS,
+    Generator,
+    felzenszwalb_regions,
+    hf_generator,
+    reduce_first,
+    sam_generator,
+    slic_regions,
+)
+
+SETTINGS = 'settings.json'
+# Named in messages; more are counted.
+NAMED = 5
+
+
+def _parse_args(
+    argv: Sequence[str] | None = None, prog: str | None = None
+) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--images', type=Path, required=True, metavar='DIR')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR')
+    parser.add_argument(
+        '--generator', choices=GENERATORS, default='slic', help='default: slic'
+    )
+    parser.add_argument(
+        '--count', type=int, default=150, help='superpixels of slic, about'
+    )
+    parser.add_argument(
+        '--scale',
+        type=float,
+        default=200.0,
+        help='preference of felzenszwalb for large superpixels',
+    )
+    parser.add_argument(
+        '--model',
+        help='of sam: vit_h (default), vit_l, vit_b; of hf: a repository of '
+        'Hugging Face or a folder',
+    )
+    parser.add_argument('--weights', help="file of SAM's weights")
+    parser.add_argument('--device', default='cpu', help='of sam and hf')
+    parser.add_argument(
+        '--max-side',
+        type=int,
+        help='find regions in a copy whose longest side is this, in pixels',
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=1,
+        help='processes of superpixels (default: %(default)s)',
+    )
+    return parser.parse_args(argv)
+
+
+def settings_of(args: argparse.Namespace) -> dict[str, str | float | None]:
+    """Return what the regions depend on."""
+    own: dict[str, dict] = {
+        'slic': dict(count=args.count),
+        'felzenszwalb': dict(scale=args.scale),
+        'sam': dict(model=args.model or 'vit_h', weights=args.weights),
+        'hf': dict(model=args.model),
+    }
+    return dict(
+        generator=args.generator,
+        max_side=args.max_side,
+        **own[args.generator],
+    )
+
+
+@cache
+def make_generator(settings: str, device: str) -> Generator:
+    """Return the generator of settings, as JSON; once in a process."""
+    values = json.loads(settings)
+    name, longest = values.pop('generator'), values.pop('max_side')
+    if name == 'slic':
+        generator: Generator = partial(slic_regions, **values)
+    elif name == 'felzenszwalb':
+        generator = partial(felzenszwalb_regions, **values)
+    elif name == 'sam':
+        generator = sam_generator(device=device, **values)
+    else:
+        generator = hf_generator(device=device, **values)
+    return reduce_first(generator, longest)
+
+
+def find_one(image: Path, path: Path, settings: str, device: str) -> str:
+    """Write the regions of an image; what was wrong with it, or ''."""
+    try:
+        pixels = read_color_image(str(image))[..., ::-1].copy()
+    except (OSError, ValueError) as error:
+        return str(error)
+    regions = make_generator(settings, device)(pixels)
+    write_regions(path, regions, image, settings)
+    return ''
+
+
+def open_folder(folder: Path, settings: dict) -> None:
+    """Begin a folder of regions, or go on with the same settings.
+
+    Raises:
+        SystemExit: It has regions of other settings.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / SETTINGS
+    if note.is_file() and json.loads(note.read_bytes()) != settings:
+        raise SystemExit(
+            f'{folder} has regions of {note.read_text()}; now it is '
+            f'{json.dumps(settings)}. Choose another --out, or remove it'
+        )
+    write_atomically(note, json.dumps(settings).encode())
+
+
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
+    """Run the command; see ``--help``."""
+    args = _parse_args(argv, prog)
+    if not args.images.is_dir():
+        raise SystemExit(f'--images {args.images} is not a folder')
+    if args.generator == 'hf' and not args.model:
+        raise SystemExit('--generator hf needs --model')
+    images = sorted(
+        path
+        for path in args.images.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES
+    )
+    if not images:
+        raise SystemExit(f'{args.images} holds no images')
+    stems = [path.stem for path in images]
+    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+        raise SystemExit(
+            f'{args.images} has several images of one name: '
+            f'{", ".join(twice[:NAMED])}; regions are found by it'
+        )
+    settings = settings_of(args)
+    words = json.dumps(settings)
+    # Before the folder is begun: weights may be missing.
+    make_generator(words, args.device)
+    open_folder(args.out, settings)
+    todo = [
+        (path, region_path(args.out, path.stem))
+        for path in images
+        if not region_path(args.out, path.stem).is_file()
+    ]
+    problems = list(_run(todo, words, args))
+    done = len(todo) - len(problems)
+    print(
+        f'{done} of {len(todo)} images done, {len(images) - len(todo)} were '
+        f'there; {len(problems)} could not be read'
+    )
+    for problem in problems[:NAMED]:
+        print(f'  {problem}')
+    return 1 if problems else 0
+
+
+def _run(
+    todo: list[tuple[Path, Path]], words: str, args: argparse.Namespace
+) -> Iterator[str]:
+    """Yield the problems of images, with a bar."""
+    find = partial(find_one, settings=words, device=args.device)
+    if args.workers <= 1 or args.generator in ('sam', 'hf'):
+        results = (find(*pair) for pair in todo)
+        for problem in progress_bar('regions', len(todo), results):
+            if problem:
+                yield problem
+        return
+    context = worker_context('mmseg_weakclip.apps.commands.make_regions')
+    with ProcessPoolExecutor(args.workers, context) as pool:
+        waiting = [pool.submit(find, *pair) for pair in todo]
+        finished = as_completed(waiting)
+        for future in progress_bar('regions', len(todo), finished):
+            if future.result():
+                yield future.result()
