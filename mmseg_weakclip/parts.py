@@ -33,6 +33,7 @@ from .engine import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .engine.checkpoints import WholeFileBackend
 from .engine.device_hooks import BackendHook, CompileHook
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
+from .engine.normalization import CheckNormalizationHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .engine.precision import AmpTestLoop, AmpValLoop
 from .engine.protocol import ProtocolMetric, SingleAndViews
@@ -44,6 +45,7 @@ from .evaluation.thresholds import ThresholdSweepLoop
 from .models.cam.classifier import CAMHead
 from .models.cam.grad_cam import GradCAMHead
 from .models.cam.patch_text import PatchTextCAMHead, PatchTextHead
+from .models.cam.timm_backbone import TimmFeatureMaps
 from .models.clims.background_texts import BackgroundTexts
 from .models.clims.head import CLIMSHead
 from .models.clip.proxy import TimmAffinity
@@ -110,6 +112,7 @@ __all__ = [
     'ChannelsLastHook',
     'CheckDatasetHook',
     'CheckLossHook',
+    'CheckNormalizationHook',
     'ClassNamesHook',
     'CoAttentionNeck',
     'CompileHook',
@@ -160,6 +163,7 @@ __all__ = [
     'TextScoreHead',
     'ThresholdSweepLoop',
     'TimmAffinity',
+    'TimmFeatureMaps',
     'ToylandDataset',
     'TrainableOptimWrapperConstructor',
     'VOC20Dataset',
