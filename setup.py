@@ -75,6 +75,7 @@ setup(
         'excel': requirements('excel'),
         'export': requirements('export'),
         'heic': requirements('heic'),
+        'photos': requirements('photos'),
         'report': requirements('report'),
         'segclip': requirements('segclip'),
         'tensorboard': requirements('tensorboard'),
