@@ -10,6 +10,7 @@ from ._compat import import_quietly, prepare_mmseg
 prepare_mmseg()
 import_quietly()
 
+from .datasets.balanced_sampler import RepeatFactorSampler
 from .datasets.captions.dataset import CaptionDataset
 from .datasets.captions.stream import WebDatasetCaptions
 from .datasets.captions.superpixels import FelzenszwalbSuperpixels
@@ -40,6 +41,7 @@ from .engine.protocol import ProtocolMetric, SingleAndViews
 from .engine.resume import CaptionStreamHook, RandomStateHook
 from .evaluation.cam_metric import CAMMetric
 from .evaluation.iou import IoUWhereTruth, PartialIoUMetric
+from .evaluation.tag_precision import TagPrecision
 from .evaluation.threshold_metrics import BackgroundIoU, LabelAgreement
 from .evaluation.thresholds import ThresholdSweepLoop
 from .models.cam.classifier import CAMHead
@@ -149,6 +151,7 @@ __all__ = [
     'RandomResizedCrop',
     'RandomStateHook',
     'RegionTextHead',
+    'RepeatFactorSampler',
     'ResNet38d',
     'ResumableSampler',
     'SameSizeBatchSampler',
@@ -158,6 +161,7 @@ __all__ = [
     'SemanticGroupNeck',
     'SingleAndViews',
     'SuperpixelKLLoss',
+    'TagPrecision',
     'TemplateText',
     'TextGuidedHead',
     'TextScoreHead',
