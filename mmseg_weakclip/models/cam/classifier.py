@@ -288,7 +288,9 @@ class CAMHead(BaseDecodeHead):
         """
         if self.predicts == 'tags':
             logits = self.forward(inputs).float().mean((2, 3))
-            height, width = batch_img_metas[0]['img_shape'][:2]
+            meta = batch_img_metas[0]
+            # The size that mmseg gives to predictions, too.
+            height, width = meta.get('pad_shape', meta['img_shape'])[:2]
             return F.pad(logits, (1, 0))[..., None, None].expand(
                 -1, -1, height, width
             )
