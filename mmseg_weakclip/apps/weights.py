@@ -108,7 +108,8 @@ def check_weights(models: Sequence[dict[str, Any]]) -> None:
             raise UserError(
                 f'the weights {source} cannot be loaded ({_flat(error)}); '
                 f'{_where_to_put(source)}, or train from random weights by '
-                '--segmenter-weights none'
+                '--segmenter-weights none (a classifier: --backbone-weights '
+                'none)'
             ) from error
 
 
@@ -161,7 +162,7 @@ def _where_to_put(source: str) -> str:
         return f'put {name} into {home}/hub/checkpoints'
     return (
         'fetch it where there is a network, and give the file by '
-        '--segmenter-weights FILE'
+        '--segmenter-weights FILE (of a classifier: --backbone-weights FILE)'
     )
 
 
