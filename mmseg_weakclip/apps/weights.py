@@ -155,7 +155,7 @@ def _flat(error: BaseException) -> str:
 
 def _where_to_put(source: str) -> str:
     name = Path(urlparse(source).path).name or source
-    if '://' not in source:
+    if '://' not in source and not source.startswith('timm:'):
         return f'{source} must be a file'
     home = os.environ.get('TORCH_HOME', '~/.cache/torch')
     if source.startswith('http'):
