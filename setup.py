@@ -75,6 +75,7 @@ setup(
         'export': requirements('export'),
         'heic': requirements('heic'),
         'hf': requirements('hf'),
+        'photos': requirements('photos'),
         'report': requirements('report'),
         'sam': requirements('sam'),
         'segclip': requirements('segclip'),

@@ -10,6 +10,7 @@ from ._compat import import_quietly, prepare_mmseg
 prepare_mmseg()
 import_quietly()
 
+from .datasets.balanced_sampler import RepeatFactorSampler
 from .datasets.captions.dataset import CaptionDataset
 from .datasets.captions.stream import WebDatasetCaptions
 from .datasets.captions.superpixels import FelzenszwalbSuperpixels
@@ -33,6 +34,7 @@ from .engine import checkpoint_files  # noqa: F401  (safe loaders of mmengine)
 from .engine.checkpoints import WholeFileBackend
 from .engine.device_hooks import BackendHook, CompileHook
 from .engine.hooks import ChannelsLastHook, CheckLossHook, ClassNamesHook
+from .engine.normalization import CheckNormalizationHook
 from .engine.optim import CPUAmpOptimWrapper, TrainableOptimWrapperConstructor
 from .engine.precision import (
     AmpTestLoop,
@@ -43,11 +45,13 @@ from .engine.protocol import ProtocolMetric, SingleAndViews
 from .engine.resume import CaptionStreamHook, RandomStateHook
 from .evaluation.cam_metric import CAMMetric
 from .evaluation.iou import IoUWhereTruth, PartialIoUMetric
+from .evaluation.tag_precision import TagPrecision
 from .evaluation.threshold_metrics import BackgroundIoU, LabelAgreement
 from .evaluation.thresholds import ThresholdSweepLoop
 from .models.cam.classifier import CAMHead
 from .models.cam.grad_cam import GradCAMHead
 from .models.cam.patch_text import PatchTextCAMHead, PatchTextHead
+from .models.cam.timm_backbone import TimmFeatureMaps
 from .models.clims.background_texts import BackgroundTexts
 from .models.clims.head import CLIMSHead
 from .models.clip.proxy import TimmAffinity
@@ -115,6 +119,7 @@ __all__ = [
     'ChannelsLastHook',
     'CheckDatasetHook',
     'CheckLossHook',
+    'CheckNormalizationHook',
     'ClassNamesHook',
     'CoAttentionNeck',
     'CompileHook',
@@ -151,6 +156,7 @@ __all__ = [
     'RandomResizedCrop',
     'RandomStateHook',
     'RegionTextHead',
+    'RepeatFactorSampler',
     'ResNet38d',
     'ResumableSampler',
     'SameSizeBatchSampler',
@@ -160,11 +166,13 @@ __all__ = [
     'SemanticGroupNeck',
     'SingleAndViews',
     'SuperpixelKLLoss',
+    'TagPrecision',
     'TemplateText',
     'TextGuidedHead',
     'TextScoreHead',
     'ThresholdSweepLoop',
     'TimmAffinity',
+    'TimmFeatureMaps',
     'ToylandDataset',
     'TrainableOptimWrapperConstructor',
     'VOC20Dataset',

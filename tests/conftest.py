@@ -304,3 +304,12 @@ def coco_root() -> Path:
     if not root.is_dir():
         pytest.skip(f'no real images at {root}')
     return root
+
+
+@pytest.fixture(scope='session')
+def animals_root() -> Path:
+    """A folder with VOC's photos of six classes, in VOC layout."""
+    root = DATA / 'VOC_animals'
+    if not root.is_dir():
+        pytest.skip(f'no real images at {root}')
+    return root

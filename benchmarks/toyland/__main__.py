@@ -9,17 +9,11 @@ benchmarks/toyland.png, toyland_clims.png and toyland_groups.png.
 """
 
 import argparse
-import json
-import os
-import shlex
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 from pictures import draw_groups
 from report import (
-    describe_machine,
     draw_rows,
     extraction_quality,
     folder_quality,
@@ -44,36 +38,17 @@ from rows import (
 from mmseg_weakclip.models.clims.background_cache import BackgroundCache
 from mmseg_weakclip.toyland.writer import IMAGES, LISTS
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from steps import (  # noqa: E402  (beside this folder)
+    ROOT,
+    describe_machine,
+    latest_scores,
+    measure,
+    once,
+)
+
 DATA = ROOT / 'data/toyland'
 CONFIGS = 'configs/toyland'
-
-
-def measure(command: list[str]) -> dict[str, float]:
-    """Run a command; its seconds and peak memory in GiB."""
-    print(f'\n$ python {shlex.join(command)}', flush=True)
-    start = time.time()
-    process = subprocess.Popen([sys.executable, *command], cwd=ROOT)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f'failed: python {shlex.join(command)}')
-    return dict(seconds=time.time() - start, gib=usage.ru_maxrss / 2**20)
-
-
-def once(folder: Path, command: list[str]) -> dict[str, float]:
-    """The same, unless an earlier run of the ladder has done it."""
-    note = ROOT / folder / 'measured.json'
-    if not note.is_file():
-        measured = measure(command)
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(measured))
-    return json.loads(note.read_text())
-
-
-def latest_scores(folder: Path) -> dict[str, float]:
-    # Named by the time of the run; the masks' folder lies beside them.
-    notes = sorted((ROOT / folder).glob('[0-9]*/*.json'))
-    return json.loads(notes[-1].read_text().splitlines()[-1])
 
 
 def train(row: Row, seed: int) -> tuple[Path, dict[str, float]]:

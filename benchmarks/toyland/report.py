@@ -1,12 +1,9 @@
 """What benchmarks/toyland writes: a table, and a picture of maps."""
 
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib import colormaps
 from PIL import Image
 
@@ -186,19 +183,6 @@ def table(
     return '\n'.join(lines)
 
 
-def describe_machine() -> str:
-    """What the scores were made on."""
-    device = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f'{os.cpu_count()} CPU cores'
-    )
-    return (
-        f'{device}, torch {torch.__version__}, '
-        f'Python {platform.python_version()}'
-    )
-
-
 def report(
     rows: Mapping[tuple[str, str], Sequence[Mapping[str, float | None]]],
     machine: str,
@@ -210,7 +194,7 @@ def report(
 
     Args:
         rows: See :func:`table`.
-        machine: See :func:`describe_machine`.
+        machine: What the scores were made on.
         seeds: Trainings of each row that has one.
         start: Row that WeakCLIP starts from.
         extraction: See :func:`extraction_quality`.

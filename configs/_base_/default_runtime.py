@@ -28,6 +28,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='ClassNamesHook'),
     dict(type='CheckDatasetHook'),
+    dict(type='CheckNormalizationHook'),
     dict(type='CheckLossHook'),
     dict(type='RandomStateHook'),
     dict(type='CaptionStreamHook'),

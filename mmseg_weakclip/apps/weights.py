@@ -20,8 +20,8 @@ from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.common.network import require_host
 from mmseg_weakclip.datasets.configs import iter_dicts
 
-# Backbone type whose weights timm downloads.
-TIMM = 'TIMMBackbone'
+# Backbone types whose weights timm downloads: mmseg's, and ours.
+TIMM, TIMM_MAPS = 'TIMMBackbone', 'TimmFeatureMaps'
 OPEN_MMLAB = 'https://download.openmmlab.com'
 
 
@@ -46,6 +46,8 @@ def starting_weights(model: dict) -> Iterator[str]:
                 yield f'timm:{part["model_name"]}'
             if part.get('checkpoint_path'):
                 yield part['checkpoint_path']
+        elif part.get('type') == TIMM_MAPS and weights is True:
+            yield f'timm:{part["model_name"]}'
         elif isinstance(weights, str) and 'model' not in part:
             yield weights
 
@@ -67,6 +69,9 @@ def replace_weights(model: dict, source: str | None) -> None:
         if part.get('type') == TIMM:
             if part.get('pretrained'):
                 part.update(pretrained=False, checkpoint_path=source or '')
+        elif part.get('type') == TIMM_MAPS:
+            if part.get('pretrained'):
+                part['pretrained'] = source
         elif isinstance(part.get('pretrained'), str) and 'model' not in part:
             part['pretrained'] = source
 
@@ -103,7 +108,8 @@ def check_weights(models: Sequence[dict[str, Any]]) -> None:
             raise UserError(
                 f'the weights {source} cannot be loaded ({_flat(error)}); '
                 f'{_where_to_put(source)}, or train from random weights by '
-                '--segmenter-weights none'
+                '--segmenter-weights none (a classifier: --backbone-weights '
+                'none)'
             ) from error
 
 
@@ -127,18 +133,9 @@ def _load(source: str) -> None:
 def _host_to_ask(source: str) -> str | None:
     """Return the host that weights come from; None if they are here."""
     if source.startswith('timm:'):
-        import timm
-        from huggingface_hub import constants, try_to_load_from_cache
+        from mmseg_weakclip.models.cam.timm_models import host_of_weights
 
-        settings = timm.get_pretrained_cfg(source.removeprefix('timm:'))
-        hub = getattr(settings, 'hf_hub_id', None)
-        names = ('model.safetensors', 'pytorch_model.bin')
-        if hub is None or any(
-            isinstance(try_to_load_from_cache(hub, name), str)
-            for name in names
-        ):
-            return None
-        return constants.ENDPOINT
+        return host_of_weights(source.removeprefix('timm:'))
     if '://' not in source:
         return None
     from torch.hub import get_dir
@@ -158,14 +155,14 @@ def _flat(error: BaseException) -> str:
 
 def _where_to_put(source: str) -> str:
     name = Path(urlparse(source).path).name or source
-    if '://' not in source:
+    if '://' not in source and not source.startswith('timm:'):
         return f'{source} must be a file'
     home = os.environ.get('TORCH_HOME', '~/.cache/torch')
     if source.startswith('http'):
         return f'put {name} into {home}/hub/checkpoints'
     return (
         'fetch it where there is a network, and give the file by '
-        '--segmenter-weights FILE'
+        '--segmenter-weights FILE (of a classifier: --backbone-weights FILE)'
     )
 
 

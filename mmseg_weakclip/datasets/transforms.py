@@ -94,6 +94,9 @@ class LoadImageLabels(BaseTransform):
             ``VOCABULARIES`` (with the background in front); None takes the
             classes of the data set, if it is one of this package.
         allow_empty: Whether an image may have none of the classes.
+        subset_of: Foreground classes of the file, or a name of
+            ``VOCABULARIES``, where the classes are some of these: labels of
+            the others are left out. None: the file may name no others.
 
     Raises:
         ValueError: There is no vocabulary of this name.
@@ -105,14 +108,19 @@ class LoadImageLabels(BaseTransform):
         classes: str | Sequence[str] | None = None,
         *,
         allow_empty: bool = False,
+        subset_of: str | Sequence[str] | None = None,
     ) -> None:
-        if isinstance(classes, str):
-            if classes not in VOCABULARIES:
+        for names in (classes, subset_of):
+            if isinstance(names, str) and names not in VOCABULARIES:
                 raise ValueError(
-                    f'Unknown class list {classes!r}; there are '
+                    f'Unknown class list {names!r}; there are '
                     f'{sorted(VOCABULARIES)}.'
                 )
+        if isinstance(classes, str):
             classes = (BACKGROUND, *VOCABULARIES[classes])
+        if isinstance(subset_of, str):
+            subset_of = VOCABULARIES[subset_of]
+        self.subset_of = None if subset_of is None else tuple(subset_of)
         self.ann_file = ann_file
         self.classes = None if classes is None else tuple(classes)
         self.allow_empty = allow_empty
@@ -142,7 +150,11 @@ class LoadImageLabels(BaseTransform):
                     'may not read. Derive image labels from them once, with '
                     'tools/dataset_converters/image_labels.py.'
                 )
-            labels = cached_image_labels(self.ann_file, classes)
+            if self.subset_of is None:
+                labels = cached_image_labels(self.ann_file, classes)
+            else:
+                labels = cached_image_labels(self.ann_file, self.subset_of)
+                labels = labels.restricted_to(split_background(classes)[0])
             self._loaded = classes, labels
         return self._loaded[1]
 

@@ -21,6 +21,7 @@ from mmseg_weakclip.datasets.labels.id_lists import (
 from mmseg_weakclip.datasets.masks.folders import check_masks_exist
 from mmseg_weakclip.datasets.masks.transforms import LoadSeed
 
+from .held_out import PARTS, held_out_ids
 from .sampler import randomness_of
 from .transforms import LoadImageLabels, find_transform, iter_transforms
 
@@ -47,6 +48,9 @@ class WeakSegDataset(BaseSegDataset):
             class, or no entry, are left out, with their number in the log.
             If not, they are an error, or all background where
             LoadImageLabels has ``allow_empty``.
+        part: ``'fit'`` or ``'held_out'``, to take one part of the images; see
+            :func:`held_out_ids`. None takes all.
+        held_out_share: Share of the images in the part that is held out.
         check_masks: Whether a listed image without a seed is an error as
             soon as a training split is built. ``tools/check_dataset.py``
             turns it off to report all problems together.
@@ -58,7 +62,7 @@ class WeakSegDataset(BaseSegDataset):
     Raises:
         FileNotFoundError: The list, a folder or a seed is missing.
         ValueError: There are no classes or more than masks can hold, two
-            classes have the same name, or
+            classes have the same name, there is no such part, or
             the list cannot be read; with ``skip_unlabelled``, the pipeline
             has no LoadImageLabels, or no image has a label.
     """
@@ -74,6 +78,8 @@ class WeakSegDataset(BaseSegDataset):
         data_prefix: dict[str, str] | None = None,
         *,
         skip_unlabelled: bool = False,
+        part: str | None = None,
+        held_out_share: float = 0.1,
         check_masks: bool = True,
         lazy_init: bool = False,
         **kwargs: Any,
@@ -86,7 +92,11 @@ class WeakSegDataset(BaseSegDataset):
                 "metainfo=dict(classes=('background', ...))."
             )
         self.repeated_ids: dict[str, int] = {}
+        if part not in (None, *PARTS):
+            raise ValueError(f'part={part!r} must be None or one of {PARTS}')
         self.skip_unlabelled = skip_unlabelled
+        self.part = part
+        self.held_out_share = held_out_share
         self.check_masks = check_masks
         self.skipped_ids: list[str] = []
         # The pipeline must know its files before the images are listed.
@@ -138,6 +148,15 @@ class WeakSegDataset(BaseSegDataset):
             )
         if self.skip_unlabelled:
             images = self._labelled(images)
+        if self.part is not None:
+            held_out = held_out_ids(
+                [image.name for image in images], self.held_out_share
+            )
+            images = [
+                image
+                for image in images
+                if (image.name in held_out) == (self.part == 'held_out')
+            ]
         if self.check_masks and self._trains_on_seeds:
             check_masks_exist(
                 [image.name for image in images],

@@ -306,6 +306,15 @@ def worlds(tmp_path_factory) -> Path:
     ids = [f'2007_{i:06d}' for i in range(6)]
     splits = dict(train=ids[:2], trainaug=ids[:4], val=ids[4:])
     _write(root / 'VOCdevkit/VOC2012', dict(zip(ids, scenes)), splits, voc)
+    # Two of the classes are not among the six that count.
+    animals = ('background', 'cat', 'cow', 'dog', 'horse', 'person', 'sheep')
+    _write(
+        root / 'VOC_animals',
+        dict(zip(ids, scenes)),
+        splits,
+        (*animals, 'sofa', 'car'),
+    )
+    _write_photos(root / 'photos', scenes)
     own = ('background', *CLASSES)
     splits = dict(train=ids[:4], val=ids[4:])
     _write(root / 'toyland', dict(zip(ids, scenes)), splits, own)
@@ -323,6 +332,17 @@ def worlds(tmp_path_factory) -> Path:
         shutil.copytree(root / world / 'seeds', root / world / 'weakclip')
     _write_captions(root)
     return root
+
+
+def _write_photos(root: Path, scenes: Sequence[Scene]) -> None:
+    """Photos and their tags, as `weakclip run` has them: cats and dogs."""
+    (root / 'images').mkdir(parents=True)
+    names = [f'photo_{index}' for index in range(len(scenes))]
+    for name, scene in zip(names, scenes):
+        Image.fromarray(scene.image[:ROWS]).save(root / f'images/{name}.jpg')
+    (root / 'train.txt').write_text('\n'.join(names) + '\n')
+    labels = {name: (index % 2,) for index, name in enumerate(names)}
+    ImageLabels(('cat', 'dog'), labels, '').save(root / 'image_labels.json')
 
 
 def _write_captions(root: Path) -> None:

@@ -17,6 +17,7 @@ from mmengine.runner.checkpoint import (
 )
 from mmseg.registry import MODELS
 
+from mmseg_weakclip.models.cam.timm_models import timm_normalization
 from mmseg_weakclip.models.clip.weights import load_clip
 
 WORDS = r'[a-z0-9]+(-[a-z0-9]+)*'
@@ -123,6 +124,14 @@ def test_weights_exist(cfg):
     for part in walk(cfg.get('model', {})):
         if part.get('type') == 'TIMMBackbone':
             assert timm.is_model_pretrained(part['model_name'])
+        if part.get('type') == 'TimmFeatureMaps':
+            assert part['pretrained'] is True
+            assert timm.is_model_pretrained(part['model_name'])
+            mean, std = timm_normalization(part['model_name'])
+            preprocessor = cfg.model.data_preprocessor
+            assert tuple(preprocessor.mean) == mean
+            assert tuple(preprocessor.std) == std
+            assert preprocessor.bgr_to_rgb
         if part.get('type') == 'Pretrained':
             # A file of the user's own, which a tool of ours writes.
             assert part['checkpoint'] == RESNET38

@@ -8,6 +8,11 @@ from mmseg_weakclip.models.clip.vision import CLIPTower, fingerprint
 
 # What a ResNet freezes with frozen_stages=0.
 STEM = ('backbone.conv1.', 'backbone.bn1.')
+# What timm's models freeze with the frozen_stages of the configs.
+TIMM_STEMS = {
+    'tf_efficientnet_lite0': ('conv_stem', 'bn1', 'blocks.0', 'blocks.1'),
+    'resnet50.tv_in1k': ('conv1', 'bn1'),
+}
 REAL = 'ViT-B-16-quickgelu'
 MIX = 'mix/clip-vit-b16-pyramid_upernet_voc12.py'
 
@@ -50,6 +55,9 @@ def test_trains_without_truth(training_config, load_small, train):
     own = {n for n, _ in model.named_parameters() if '.tower.' not in n}
     if cfg.model.backbone.get('frozen_stages') == 0:
         own -= {n for n in own if n.startswith(STEM)}
+    if stem := TIMM_STEMS.get(cfg.model.backbone.get('model_name')):
+        starts = tuple(f'backbone.network.{name}.' for name in stem)
+        own -= {n for n in own if n.startswith(starts)}
     if not cfg.model.backbone.get('norm_cfg', {}).get('requires_grad', True):
         own -= norm_parameters(model.backbone, 'backbone.')
     assert own <= trained

@@ -112,3 +112,22 @@ def test_find_transform_looks_into_wrappers(labels_file):
         transforms=[[dict(type='LoadImageLabels', ann_file=labels_file)]],
     )
     assert find_transform(Compose([views]), LoadImageLabels) is not None
+
+
+def test_labels_of_some_of_the_classes(tmp_path):
+    """Those of others are left out; ids follow the data set's order."""
+    path = tmp_path / 'labels.json'
+    path.write_text(json.dumps(dict(a=['cat', 'car'], b=['car'], c=['dog'])))
+    classes = ('background', 'dog', 'cat')
+    load = LoadImageLabels(str(path), subset_of='voc', allow_empty=True)
+    found = {name: load.labels_of(name, classes) for name in 'abc'}
+    assert found == dict(a=(2,), b=(), c=(1,))
+    load = LoadImageLabels(str(path), subset_of='voc')
+    with pytest.raises(ValueError, match="gives image 'b' no class"):
+        load.labels_of('b', classes)
+    with pytest.raises(ValueError, match=r"\['cow', 'yak'\] not among them"):
+        LoadImageLabels(str(path), subset_of=['cat', 'car', 'dog']).load(
+            ('yak', 'cow')
+        )
+    with pytest.raises(ValueError, match="Unknown class list 'vok'"):
+        LoadImageLabels(str(path), subset_of='vok')

@@ -3,6 +3,7 @@ bases = dict(
     excel='toyland/seeds.py',
     clipes='toyland/clipes.py',
     classifier='toyland/cam.py',
+    cam='toyland/cam.py',
     clims='toyland/clims.py',
     weakclip='toyland/weakclip.py',
     masks='toyland/weakclip_masks.py')

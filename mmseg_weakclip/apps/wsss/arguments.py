@@ -11,6 +11,12 @@ from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.datasets.labels.tables.options import add_table_options
 from mmseg_weakclip.models.clip.local_models import local_tags
 
+from .backbone import (
+    add_backbone_arguments,
+    check_backbone,
+    check_no_clip,
+    uses_clip,
+)
 from .options import (
     CRFS,
     FOLDER,
@@ -19,6 +25,7 @@ from .options import (
     PUBLISHED_CLIP,
     RANDOM,
     SEGMENTERS,
+    TIMM,
     Options,
     brings_weights,
 )
@@ -123,6 +130,7 @@ def parse_args(
     method.add_argument(
         '--clip-size', type=int, help='short side that CLIP sees, in pixels'
     )
+    add_backbone_arguments(method)
     method.add_argument('--crf', help=f'{", ".join(CRFS)}')
     method.add_argument(
         '--method-iterations',
@@ -198,6 +206,8 @@ def read_options(
     if given.get('clip', '').startswith(FOLDER):
         folder = Path(given['clip'].removeprefix(FOLDER)).expanduser()
         given['clip'] = f'{FOLDER}{folder.absolute()}'
+    if given.get('backbone_weights', TIMM) not in ('none', TIMM):
+        given['backbone_weights'] = os.path.abspath(given['backbone_weights'])
     if before is not None:
         given = {**before.options.to_json(), **given}
     for name in ('images', 'labels'):
@@ -216,7 +226,10 @@ def read_options(
         raise UserError(str(error)) from error
     if options.crf is not None:
         require_choice('crf', options.crf, CRFS)
-    options = options.with_clip_defaults(choose_profile(options).clip)
+    check_backbone(options)
+    check_no_clip(options, vars(args))
+    clip = choose_profile(options).clip if uses_clip(options) else None
+    options = options.with_clip_defaults(clip)
     _check_clip(options.clip, options.clip_weights)
     _check_files(options)
     if options.val_share is not None and not 0 <= options.val_share < 1:

@@ -2,10 +2,11 @@
 
     weakclip run --images photos --labels labels.csv --work-dir out
 
-checks the data, finds the classes with CLIP (seeds), refines these to pseudo
-masks, trains a stock segmenter of mmseg on them, predicts every image with it,
-scores where you have masks, and writes out/report.html. Each stage is an
-ordinary config in out/configs.
+checks the data, finds the classes with CLIP, or with a classifier that learns
+them from the labels (--method cam), refines these seeds to pseudo masks,
+trains a stock segmenter of mmseg on them, predicts every image with it, scores
+where you have masks, and writes out/report.html. Each stage is an ordinary
+config in out/configs.
 
 labels.csv has the columns image and labels ("dog;sofa"). --resume goes
 on with a stopped run, and repeats only the stages whose inputs have changed.

@@ -16,6 +16,7 @@ from mmseg_weakclip.common.files import (
 )
 
 from .config_edits import TEST_KEYS
+from .method_configs import TAGS
 from .run import Run
 from .stages import Stage, checkpoint_name
 
@@ -61,6 +62,7 @@ def usage_comment(stage: Stage, path: Path) -> str:
         'train': f'train {path}',
         'test': f'test {path}'
         + (' CHECKPOINT' if stage.weights else ' --tta'),
+        'tags': f'test {path} CHECKPOINT',
         'refine': f'refine SEEDS OUT --config {path}',
     }[stage.kind]
     return (
@@ -86,7 +88,7 @@ def digest_config(path: Path, folder: Path, stage: Stage) -> str:
 
 
 # Views are averaged where CLIP makes maps; the segmenter sees images once.
-SINGLE_VIEW = ('predict',)
+SINGLE_VIEW = ('predict', 'tags')
 WEAKCLIP = (sys.executable, '-m', 'mmseg_weakclip')
 
 
@@ -156,4 +158,6 @@ def outputs_exist(run: Run, stage: Stage) -> bool:
         return (run.folder / checkpoint_name(run, stage)).is_file()
     if stage.kind in ('test', 'refine'):
         return any(Path(run.folder, stage.folder, 'masks').glob('*.png'))
+    if stage.kind == 'tags':
+        return (run.folder / TAGS).is_file()
     return True

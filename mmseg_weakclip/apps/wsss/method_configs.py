@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from .backbone import set_backbone
 from .config_edits import (
     TEST_KEYS,
     TRAIN_KEYS,
@@ -24,6 +25,8 @@ from .run import Run
 # Stride of stored class maps: pixels per value, along each side.
 SCORE_STRIDE = 2
 TRUTH = ('LoadTruthIfPresent',)
+# What is found about the classifier, relative to the run's folder.
+TAGS = 'tags/average_precision.json'
 
 
 def load_base(run: Run, name: str) -> Config:
@@ -63,8 +66,9 @@ def has_custom_prompts(info: ClassInfo) -> bool:
 
 
 def set_model(cfg: Config, run: Run) -> None:
-    """Set the user's classes, their names and CLIP in a model."""
+    """Set the user's classes, their names, CLIP and backbone in a model."""
     options = run.options
+    set_backbone(cfg, options)
     set_classes(cfg.model, run.num_classes)
     set_names(
         cfg.model,
@@ -81,8 +85,15 @@ def set_model(cfg: Config, run: Run) -> None:
 
 def iterations_of(run: Run, kind: str) -> int:
     """Return the number of iterations of a training of the method."""
-    published = load_base(run, kind).train_cfg.max_iters
-    return run.options.method_iterations or published
+    if run.options.method_iterations is not None:
+        return run.options.method_iterations
+    cfg = load_base(run, kind)
+    length = cfg.get('run_length')
+    if length is None:
+        return cfg.train_cfg.max_iters
+    batch = run.options.batch_size or cfg.train_dataloader.batch_size
+    passes = length.passes * run.number('train') // (batch * max(1, run.gpus))
+    return max(length.least, min(length.most, passes))
 
 
 def seeds_config(run: Run, kind: str) -> Config:
@@ -90,7 +101,8 @@ def seeds_config(run: Run, kind: str) -> Config:
 
     Args:
         run: Run of the stage.
-        kind: Maker of the maps: ``'excel'``, ``'clipes'``, or ``'clims'``.
+        kind: Maker of the maps: ``'excel'``, ``'clipes'``, ``'clims'`` or
+            ``'cam'``.
     """
     cfg = load_base(run, kind)
     set_model(cfg, run)
@@ -121,7 +133,7 @@ def refine_config(run: Run, kind: str) -> Config:
 
     Args:
         run: Run of the stage.
-        kind: Maker of the maps: ``'excel'``, ``'clipes'``, or ``'clims'``.
+        kind: Maker of the maps; see :func:`seeds_config`.
     """
     model = load_base(run, kind).model
     head = model.decode_head
@@ -146,7 +158,8 @@ def training_config(run: Run, kind: str, masks: str | None) -> Config:
 
     Args:
         run: Run of the stage.
-        kind: Model to train: ``'classifier'``, ``'clims'`` or ``'weakclip'``.
+        kind: Model to train: ``'classifier'``, ``'clims'``, ``'cam'`` or
+            ``'weakclip'``.
         masks: Folder, relative to the run's, of the masks to train on, or
             None.
     """
@@ -161,6 +174,9 @@ def training_config(run: Run, kind: str, masks: str | None) -> Config:
         settings['data_prefix'] = dict(
             img_path='images', seg_map_path=str(run.folder / masks / 'masks')
         )
+    if kind == 'cam':
+        # The others judge it; see tags_config.
+        settings['part'] = 'fit'
     cfg.train_dataloader.dataset = describe_images(run, 'train', **settings)
     cfg.train_cfg.pop('val_interval', None)
     cfg.pop('load_from', None)
@@ -173,6 +189,28 @@ def training_config(run: Run, kind: str, masks: str | None) -> Config:
     cfg.work_dir = str(run.folder / kind)
     set_machine(cfg, run)
     return only_keys(cfg, TRAIN_KEYS)
+
+
+def tags_config(run: Run) -> Config:
+    """Return the config that judges the classifier on held-out tags."""
+    cfg = load_base(run, 'cam')
+    set_model(cfg, run)
+    cfg.model.decode_head.predicts = 'tags'
+    cfg.test_dataloader.dataset = describe_images(
+        run,
+        'train',
+        test_mode=True,
+        part='held_out',
+        pipeline=drop_transforms(cfg.test_dataloader.dataset.pipeline, TRUTH),
+    )
+    set_test_batch(cfg.test_dataloader, run)
+    cfg.test_evaluator = dict(
+        type='TagPrecision', out_file=str(run.folder / TAGS)
+    )
+    cfg.pop('tta_pipeline', None)
+    cfg.pop('tta_model', None)
+    set_machine(cfg, run)
+    return only_keys(cfg, TEST_KEYS)
 
 
 def weakclip_masks_config(run: Run) -> Config:

@@ -16,7 +16,20 @@ RANDOM = 'random'
 RANDOM_NOTE = 'CLIP has random weights: masks and scores mean nothing.'
 
 
-METHODS = ('excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip')
+METHODS = (
+    'excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip', 'cam',
+    'cam+weakclip',
+)  # fmt: skip
+# Methods whose maps come from a classifier, whose backbone may be chosen.
+CLASSIFIERS = ('cam', 'cam+weakclip', 'clims')
+# Methods without CLIP.
+WITHOUT_CLIP = ('cam',)
+# Value of --backbone-weights for timm's own.
+TIMM = 'timm'
+RANDOM_BACKBONE_NOTE = (
+    'The classifier began with random weights, and has nothing but the photos '
+    'to learn from.'
+)
 CRFS = ('none', 'voc12', 'deeplab')
 # Value of --segmenter -> file in configs/segmenters.
 SEGMENTERS = {
@@ -62,6 +75,8 @@ class Options:
     clip: str | None = None
     clip_weights: str | None = None
     clip_size: int | None = None
+    backbone: str | None = None
+    backbone_weights: str | None = None
     crf: str | None = None
     segmenter_weights: str | None = None
     segmenter_size: int | None = None
@@ -85,7 +100,7 @@ class Options:
     def with_clip_defaults(self, default: str | None = None) -> 'Options':
         """Return options with CLIP's default weights if none are given.
 
-        Random weights add a note that results mean nothing.
+        Random weights, of CLIP or of the classifier, add a note.
 
         Args:
             default: CLIP of the profile; None leaves it to the configs.
@@ -95,9 +110,12 @@ class Options:
             clip = default if weights is None else default or PUBLISHED_CLIP
         if weights is None and clip is not None and not brings_weights(clip):
             (weights, *_) = [*local_tags(clip), 'openai']
-        notes = tuple(n for n in self.notes if n != RANDOM_NOTE)
+        ours = (RANDOM_NOTE, RANDOM_BACKBONE_NOTE)
+        notes = tuple(n for n in self.notes if n not in ours)
         if weights == RANDOM:
             notes += (RANDOM_NOTE,)
+        if self.backbone_weights == 'none':
+            notes += (RANDOM_BACKBONE_NOTE,)
         return replace(self, clip=clip, clip_weights=weights, notes=notes)
 
     @property

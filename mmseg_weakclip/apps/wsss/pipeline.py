@@ -34,10 +34,12 @@ from .inputs.prepare import Sources, prepare_data
 from .inputs.understood import describe_prepared
 from .machines import check_training, write_script
 from .manifest import Manifest
+from .method_configs import TAGS
 from .run import Run
 from .scoring import (
     RESULTS,
     collect_results,
+    describe_classifier,
     describe_scores,
     write_scores,
 )
@@ -166,7 +168,7 @@ class Pipeline:
             found['config'] = digest_config(path, self.run.folder, stage)
         if stage.kind == 'train':
             found['precision'] = 'half' if self.run.options.amp else 'full'
-        elif stage.kind == 'test' and self.run.options.amp:
+        elif stage.kind in ('test', 'tags') and self.run.options.amp:
             # Not 'full': runs of versions without the choice go on.
             found['precision'] = 'half'
         return found
@@ -207,6 +209,8 @@ class Pipeline:
             return digest_file(
                 self.run.folder / checkpoint_name(self.run, stage)
             )
+        if stage.kind == 'tags':
+            return digest_file(self.run.folder / TAGS)
         if stage.kind in ('test', 'refine'):
             return digest_value([digest_masks(folder), digest_scores(folder)])
         path = self.run.folder / STEP_OUTPUTS[stage.name]
@@ -262,6 +266,9 @@ class Pipeline:
             record.peak_gpu_gib = usage.peak_gpu_gib
             if not outputs_exist(run, stage):
                 raise StageFailed(f'{label} wrote no output')
+            if stage.kind == 'tags':
+                for line in describe_classifier(run.folder):
+                    self.report(f'  {line}')
 
     def check_weights(self) -> None:
         """Check the initial weights of all stages that are not done yet.

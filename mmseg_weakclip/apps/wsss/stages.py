@@ -11,10 +11,12 @@ from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.apps.run_folder.schema import RunImage
 from mmseg_weakclip.models.clip.local_models import local_tags
 
+from .backbone import uses_clip
 from .method_configs import (
     iterations_of,
     refine_config,
     seeds_config,
+    tags_config,
     training_config,
     weakclip_masks_config,
 )
@@ -42,8 +44,9 @@ class Stage:
         name: Key of the stage; also of its config, its log and, mostly, its
             folder.
         title: Title in messages and reports.
-        kind: Command: ``'data'``, ``'train'``, ``'test'``, ``'refine'``, or
-            a step of this process: ``'score'``, ``'results'``, ``'report'``.
+        kind: Command: ``'data'``, ``'train'``, ``'test'``, ``'tags'`` (a test
+            without masks), ``'refine'``, or a step of this process:
+            ``'score'``, ``'results'``, ``'report'``.
         reads: Stages whose outputs this one needs.
         folder: Output folder, relative to the run's; '' for the run's own.
         config: Function that makes the config; None without a config.
@@ -63,9 +66,11 @@ class Stage:
 
 def stages_of(method: str) -> list[Stage]:
     """Return all stages of a method."""
-    seeds = {'weakclip': 'clipes', 'excel+weakclip': 'excel'}.get(
-        method, method
-    )
+    seeds = {
+        'weakclip': 'clipes',
+        'excel+weakclip': 'excel',
+        'cam+weakclip': 'cam',
+    }.get(method, method)
     stages = [Stage('data', 'check the data', 'data', folder='data')]
     weights = ''
     if seeds == 'clims':
@@ -73,6 +78,20 @@ def stages_of(method: str) -> list[Stage]:
         stages += [
             _training('classifier', 'train a classifier'),
             _training('clims', 'train CLIMS', ('classifier',)),
+        ]
+    if seeds == 'cam':
+        weights = 'cam'
+        stages += [
+            _training('cam', 'train a classifier'),
+            Stage(
+                'tags',
+                'check the classifier',
+                'tags',
+                ('data', 'cam'),
+                'tags',
+                tags_config,
+                'cam',
+            ),
         ]
     stages.append(
         Stage(
@@ -191,10 +210,11 @@ def _advise(run: Run) -> list[str]:
     options = run.options
     if run.gpus or options.clip is None and run.profile.clip is not None:
         return []
+    with_clip = uses_clip(options)
     if options.clip is not None and local_tags(options.clip):
         return []
     advice = ['a GPU']
-    if options.clip_size is None:
+    if with_clip and options.clip_size is None:
         advice.append('--clip-size 224')
     if options.segmenter != 'fpn_small':
         advice.append('--segmenter fpn_small')
@@ -213,6 +233,8 @@ def _work(run: Run, stage: Stage) -> str:
         return count(len(run.images), 'image')
     if stage.kind in ('test', 'refine'):
         return count(run.number('train', 'val'), 'image')
+    if stage.kind == 'tags':
+        return 'by tags that it has not seen'
     if stage.kind == 'score':
         scored = sum(image.truth is not None for image in run.images)
         return count(scored, 'image') if scored else 'no masks, nothing to do'

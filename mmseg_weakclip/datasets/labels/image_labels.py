@@ -56,6 +56,28 @@ class ImageLabels:
     def __contains__(self, image_id: str) -> bool:
         return self._key(image_id) in self.labels
 
+    def restricted_to(self, classes: Sequence[str]) -> 'ImageLabels':
+        """Return the labels of some of the classes; images may have none.
+
+        Args:
+            classes: Foreground class names, in their new order.
+
+        Raises:
+            ValueError: A class is not among those of the labels.
+        """
+        unknown = sorted(set(classes) - set(self.classes))
+        if unknown:
+            raise ValueError(
+                f'{self.source} has labels of {len(self.classes)} classes, '
+                f'{unknown} not among them: {", ".join(self.classes)}'
+            )
+        ids = {self.classes.index(name): i for i, name in enumerate(classes)}
+        labels = {
+            name: tuple(sorted(ids[index] for index in own if index in ids))
+            for name, own in self.labels.items()
+        }
+        return ImageLabels(tuple(classes), labels, self.source)
+
     def _key(self, image_id: str) -> str:
         if image_id in self.labels:
             return image_id

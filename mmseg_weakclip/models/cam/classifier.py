@@ -14,8 +14,13 @@ from mmseg_weakclip.models.refine.cam import (
     gate_by_labels,
     normalize_cam,
 )
+from mmseg_weakclip.models.refine.pixel_correlation import correlate_maps
 from mmseg_weakclip.models.samples import foreground_labels
 from mmseg_weakclip.models.transfer import upload
+
+from .importance import sampled_logits
+
+PREDICTIONS = ('scores', 'maps', 'tags')
 
 
 def multi_hot(labels: Sequence[tuple[int, ...]], num_classes: int) -> Tensor:
@@ -97,6 +102,9 @@ class CAMHead(BaseDecodeHead):
     maximum. ``CAMTTAModel`` takes the maps of all views together before they
     are divided.
 
+    Two options are against maps that mark the telling part of an object only:
+    ``importance_weight`` in training, ``correlation`` in a test.
+
     Args:
         num_classes: Number of classes K, background included.
         in_channels: Channels of the features.
@@ -105,6 +113,14 @@ class CAMHead(BaseDecodeHead):
             CLIMS has a threshold of 0.15 for VOC.
         dropout_ratio: Dropout ratio of the features in training.
         loss_weight: Factor of the loss.
+        importance_weight: Factor of a second loss of the same kind, on image
+            scores of drawn positions instead of the mean; see
+            :func:`sampled_logits`. 0 is without.
+        correlation: How maps are averaged over positions with similar
+            features, before they are resized: ``levels``, the indices of
+            these features among the backbone's, and optionally ``power``; see
+            :func:`correlate_maps`. None is without.
+        predicts: What a test predicts; see the attribute.
         image_multiple: How maps get the size of the image. None resizes them
             to the network's input, which mmseg resizes to the image. A
             number, 16 in the code of IRNet and CLIMS, resizes them once, to
@@ -114,8 +130,14 @@ class CAMHead(BaseDecodeHead):
         init_cfg: Initialisation of the head.
 
     Attributes:
-        predicts: ``'scores'``, or ``'maps'`` for positive maps that are not
-            normalised, behind an empty channel 0.
+        predicts: ``'scores'``; ``'maps'`` for positive maps that are not
+            normalised, behind an empty channel 0; or ``'tags'`` for the
+            image's logits of all classes, the same at every pixel, which
+            needs no image labels.
+
+    Raises:
+        ValueError: There is no such prediction, ``importance_weight`` is
+            negative, or ``correlation`` names no levels.
     """
 
     def __init__(
@@ -128,6 +150,9 @@ class CAMHead(BaseDecodeHead):
         loss_weight: float = 1.0,
         image_multiple: int | None = None,
         init_cfg: ConfigType | None = None,
+        importance_weight: float = 0.0,
+        correlation: ConfigType | None = None,
+        predicts: str = 'scores',
     ) -> None:
         super().__init__(
             in_channels=in_channels,
@@ -145,7 +170,23 @@ class CAMHead(BaseDecodeHead):
         self.background = dict(background or dict(threshold=0.15))
         self.loss_weight = loss_weight
         self.image_multiple = image_multiple
-        self.predicts = 'scores'
+        if predicts not in PREDICTIONS:
+            raise ValueError(
+                f'predicts={predicts!r} of {type(self).__name__} must be one '
+                f'of {PREDICTIONS}'
+            )
+        if importance_weight < 0:
+            raise ValueError(
+                f'importance_weight={importance_weight} must not be negative'
+            )
+        if correlation is not None and not correlation.get('levels'):
+            raise ValueError(
+                f'correlation={dict(correlation)} of {type(self).__name__} '
+                'names no levels, such as levels=(0, 1)'
+            )
+        self.predicts = predicts
+        self.importance_weight = importance_weight
+        self.correlation = None if correlation is None else dict(correlation)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Return maps of foreground classes, any sign, (B, K - 1, h, w)."""
@@ -169,13 +210,20 @@ class CAMHead(BaseDecodeHead):
             ValueError: An image has no labels, or one that is not a
                 foreground class.
         """
-        logits = self.forward(inputs).float().mean((2, 3))
+        maps = self.forward(inputs).float()
+        logits = maps.mean((2, 3))
         target = upload(self._present(batch_data_samples), logits.device)
         loss = F.multilabel_soft_margin_loss(logits, target.float())
         correct = ((logits > 0) == target).float().mean()
-        return dict(
+        losses = dict(
             loss_label=self.loss_weight * loss, acc_label=100 * correct
         )
+        if self.importance_weight:
+            drawn = F.multilabel_soft_margin_loss(
+                sampled_logits(maps), target.float()
+            )
+            losses['loss_importance'] = self.importance_weight * drawn
+        return losses
 
     def _present(self, samples: SampleList) -> Tensor:
         """Return which image has which class, on the CPU, (B, K - 1)."""
@@ -206,6 +254,10 @@ class CAMHead(BaseDecodeHead):
             batch_img_metas, self.num_classes, type(self).__name__
         )
         maps = self.forward(inputs).float().relu()
+        if self.correlation is not None:
+            options = dict(self.correlation)
+            features = [inputs[level] for level in options.pop('levels')]
+            maps = correlate_maps(maps, features, **options)
         if self.image_multiple is None:
             maps = self.predict_by_feat(maps, batch_img_metas)
         else:
@@ -223,7 +275,7 @@ class CAMHead(BaseDecodeHead):
         batch_img_metas: list[dict],
         test_cfg: ConfigType,
     ) -> Tensor:
-        """Predict scores or maps at the size of the input, (B, K, H, W).
+        """Predict scores, maps or tags at the input's size, (B, K, H, W).
 
         Args:
             inputs: Features of the backbone.
@@ -234,6 +286,14 @@ class CAMHead(BaseDecodeHead):
             ValueError: See :meth:`predict_maps`; or ``image_multiple`` with
                 sliding windows.
         """
+        if self.predicts == 'tags':
+            logits = self.forward(inputs).float().mean((2, 3))
+            meta = batch_img_metas[0]
+            # The size that mmseg gives to predictions, too.
+            height, width = meta.get('pad_shape', meta['img_shape'])[:2]
+            return F.pad(logits, (1, 0))[..., None, None].expand(
+                -1, -1, height, width
+            )
         mode = (test_cfg or {}).get('mode', 'whole')
         if self.image_multiple is not None and mode != 'whole':
             raise ValueError(

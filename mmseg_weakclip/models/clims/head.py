@@ -41,7 +41,8 @@ class CLIMSHead(CAMHead):
         kwargs: Other arguments of :class:`CAMHead`.
 
     Raises:
-        ValueError: There is no loss.
+        ValueError: There is no loss, or ``importance_weight``, which is a
+            loss of the classifier's, is given.
     """
 
     def __init__(
@@ -57,6 +58,12 @@ class CLIMSHead(CAMHead):
         super().__init__(num_classes, in_channels, **kwargs)
         if not losses:
             raise ValueError('CLIMSHead has no losses to train with')
+        if self.importance_weight:
+            raise ValueError(
+                'CLIMSHead has its own losses: importance_weight='
+                f'{self.importance_weight} is for the CAMHead that it starts '
+                'from'
+            )
         self.text = MODELS.build(text)
         self.critic = RegionCritic(**(critic or {}))
         self.backgrounds = (

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import shutil
+import socket
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -101,6 +102,25 @@ CLASSES = ('--classes', '{world}/classes.txt')
             [*DATA, '--clip', 'hf-hub:a/b', '--clip-weights', 'random'],
             'has weights of its own',
         ),
+        (
+            [*DATA, '--backbone', 'resnet18'],
+            'methods that do: cam, cam+weakclip, clims',
+        ),
+        (
+            [*DATA, '--backbone-weights', 'none'],
+            '--method excel trains no classifier',
+        ),
+        ([*DATA, '--method', 'cam', '--backbone', 'resnet17'], 'resnet17'),
+        (
+            [*DATA, '--method', 'cam', '--backbone', 'mixer_s16_224'],
+            "'mixer_s16_224' gives no feature maps",
+        ),
+        (
+            [*DATA, '--method', 'cam', '--backbone-weights', 'w.pth'],
+            'w.pth does not exist',
+        ),
+        ([*DATA, '--method', 'cam', '--clip', 'toyclip'], 'uses no CLIP'),
+        ([*DATA, '--method', 'cam', '--clip-size', '9'], 'uses no CLIP'),
         ([*DATA, '--crf', 'yes'], '--crf yes is unknown'),
         ([*DATA, '--truth', '{world}/masks'], '--truth needs --classes'),
         ([*DATA, *CLASSES, '--truth', '{world}/empty'], 'holds no PNG'),
@@ -230,3 +250,16 @@ def test_a_stage_that_fails(refuse, world, load_tool):
     said = refuse('--until', 'seeds', '--resume', code=1)
     assert 'make seeds failed' in said
     assert 'logs/seeds.log' in said
+
+
+def test_no_internet_and_no_weights_of_a_backbone(refuse, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError('Name or service not known')
+
+    monkeypatch.setattr(socket, 'create_connection', fail)
+    said = refuse(
+        *DATA, '--segmenter', 'fpn_small', '--method', 'cam',
+        '--backbone', 'test_resnet',
+    )  # fmt: skip
+    assert 'timm:test_resnet' in said
+    assert '--backbone-weights FILE' in said

@@ -5,6 +5,8 @@ from mmseg.models.backbones import MixVisionTransformer
 from mmseg.structures import SegDataSample
 
 from mmseg_weakclip.models.cam.classifier import CAMHead, multi_hot
+from mmseg_weakclip.models.cam.importance import sampled_logits
+from mmseg_weakclip.models.refine.pixel_correlation import correlate_maps
 
 CHANNELS = 5
 SIZE = (40, 56)
@@ -142,3 +144,86 @@ def test_labels_must_be_there(head, features):
     bad = make_samples([dict(img_path='b.jpg', image_labels=(4,))] * 2)
     with pytest.raises(ValueError, match=r'b.jpg has the image labels \(4,\)'):
         head.loss(features, bad, None)
+
+
+def test_importance_loss_is_its_formula(device, features, make_metas):
+    """The same loss of the labels, on logits at drawn positions."""
+    head = CAMHead(4, CHANNELS, importance_weight=0.5).to(device)
+    samples = make_samples(make_metas((1, 3), (2,)))
+    torch.manual_seed(3)
+    losses = head.loss(features, samples, None)
+    torch.manual_seed(3)
+    logits = sampled_logits(head(features).float())
+    target = torch.tensor([[1, 0, 1], [0, 1, 0]], device=device).float()
+    expected = F.binary_cross_entropy_with_logits(logits, target)
+    assert torch.allclose(losses['loss_importance'], 0.5 * expected)
+    plain = CAMHead(4, CHANNELS).to(device)
+    plain.load_state_dict(head.state_dict())
+    alone = plain.loss(features, samples, None)
+    assert 'loss_importance' not in alone
+    assert torch.equal(alone['loss_label'], losses['loss_label'])
+    losses['loss_importance'].backward()
+    assert torch.isfinite(head.conv_seg.weight.grad).all()
+
+
+def test_drawn_positions_widen_the_maps(make_metas):
+    """Two parts of an object, one of them sure: the mean stops at it.
+
+    The telling part has a feature three times as strong, in one position;
+    the rest of the object, six positions, has another feature.
+    """
+    features = torch.zeros(2, 2, 4, 4)
+    features[0, 0, 0, 0] = 30
+    features[0, 1, :2, 1:4] = 1
+    samples = make_samples(make_metas((1,), ()))
+    shares = []
+    for weight in (0.0, 1.0):
+        torch.manual_seed(0)
+        head = CAMHead(2, 2, importance_weight=weight)
+        torch.nn.init.constant_(head.conv_seg.weight, 0.1)
+        optimizer = torch.optim.SGD(head.parameters(), lr=1)
+        for _ in range(40):
+            optimizer.zero_grad()
+            losses = head.loss((features,), samples, None)
+            sum(v for k, v in losses.items() if 'loss' in k).backward()
+            optimizer.step()
+        maps = head((features,))[0, 0].detach()
+        shares.append((maps[0, 1] / maps[0, 0]).item())
+    assert shares[1] > 2 * shares[0]
+
+
+@torch.no_grad()
+def test_correlation_is_applied_before_resizing(device, make_metas):
+    head = CAMHead(4, CHANNELS, correlation=dict(levels=(0, 1), power=2.0))
+    torch.nn.init.normal_(head.conv_seg.weight)
+    head.to(device)
+    inputs = tuple(
+        torch.randn(2, c, h, w, device=device)
+        for c, h, w in ((3, 20, 28), (4, 10, 14), (CHANNELS, 5, 7))
+    )
+    metas = make_metas((1, 3), (2,), size=SIZE)
+    maps = correlate_maps(head(inputs).relu(), inputs[:2], 2.0)
+    maps = F.interpolate(maps, SIZE, mode='bilinear', align_corners=False)
+    found = head.predict_maps(inputs, metas)
+    assert torch.allclose(found[0, [0, 2]], maps[0, [0, 2]], atol=1e-5)
+    assert (found[0, 1] == 0).all()
+
+
+@torch.no_grad()
+def test_tags_need_no_labels(device, features):
+    head = CAMHead(4, CHANNELS, predicts='tags').to(device)
+    metas = [dict(img_shape=SIZE)] * 2
+    tags = head.predict(features, metas, None)
+    assert tags.shape == (2, 4, *SIZE)
+    expected = head(features).mean((2, 3))
+    assert torch.allclose(tags[:, 1:, 7, 9], expected)
+    assert (tags[:, 0] == 0).all()
+
+
+def test_options_that_make_no_sense():
+    with pytest.raises(ValueError, match="predicts='masks'"):
+        CAMHead(4, CHANNELS, predicts='masks')
+    with pytest.raises(ValueError, match='importance_weight=-1'):
+        CAMHead(4, CHANNELS, importance_weight=-1)
+    with pytest.raises(ValueError, match='names no levels'):
+        CAMHead(4, CHANNELS, correlation=dict(power=2.0))

@@ -229,6 +229,8 @@ def test_over_mit(device, make_samples, clip):
 def test_bad_configs(make_head, features, make_samples, text_cfg):
     with pytest.raises(ValueError, match='no losses'):
         make_head(losses=())
+    with pytest.raises(ValueError, match='importance_weight=1.0 is for the'):
+        make_head(importance_weight=1.0)
     head = make_head(text={**text_cfg, 'names': ('boat', 'car')})
     with pytest.raises(ValueError, match='its text bank has 2 names'):
         head.loss(features, make_samples((1,), (2,)), None)

@@ -1,0 +1,194 @@
+"""`--method cam`: a classifier on the user's tags, without CLIP."""
+
+import json
+
+import pytest
+import torch
+
+from mmseg_weakclip.apps.weights import (
+    clip_models,
+    replace_weights,
+    starting_weights,
+)
+from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
+from mmseg_weakclip.apps.wsss.config_files import stage_command
+from mmseg_weakclip.apps.wsss.options import RANDOM_BACKBONE_NOTE
+from mmseg_weakclip.apps.wsss.scoring import describe_classifier
+from mmseg_weakclip.apps.wsss.stages import describe_plan, stages_of
+from mmseg_weakclip.datasets.configs import iter_dicts
+
+
+def configs_of(run, method='cam'):
+    return {
+        stage.name: stage.config(run)
+        for stage in stages_of(method)
+        if stage.config is not None
+    }
+
+
+def test_stages_in_their_order():
+    names = [stage.name for stage in stages_of('cam')]
+    assert names[:5] == ['data', 'cam', 'tags', 'seeds', 'masks']
+    names = [stage.name for stage in stages_of('cam+weakclip')]
+    assert names[:6] == [
+        'data', 'cam', 'tags', 'seeds', 'refined_seeds', 'weakclip',
+    ]  # fmt: skip
+
+
+def test_held_out_photos_are_not_trained_on(make_run):
+    configs = configs_of(make_run(method='cam'))
+    train = configs['cam'].train_dataloader
+    assert train.dataset.part == 'fit'
+    assert train.sampler.type == 'RepeatFactorSampler'
+    tags = configs['tags'].test_dataloader.dataset
+    assert (tags.part, tags.ann_file) == ('held_out', 'train.txt')
+    assert configs['tags'].model.decode_head.predicts == 'tags'
+    # Maps are made of all.
+    seeds = configs['seeds'].test_dataloader.dataset
+    assert 'part' not in seeds
+    assert configs['seeds'].model.decode_head.get('predicts') is None
+
+
+def test_no_clip_in_any_config(make_run):
+    run = make_run(method='cam', segmenter='fpn_small')
+    for config in configs_of(run).values():
+        model = config.get('model') or {}
+        assert not clip_models(model)
+        kinds = [part.get('type') for part in iter_dicts(model)]
+        assert not any('CLIP' in str(kind) for kind in kinds)
+    plan = describe_plan(run, stages_of('cam'))
+    assert '--clip-size' not in plan[-1]
+
+
+@pytest.mark.parametrize('method', ['cam', 'clims'])
+@pytest.mark.parametrize(
+    ('name', 'channels', 'stride', 'mean'),
+    [
+        ('resnet18', 512, 16, 123.675),
+        ('test_vit', 64, None, 127.5),
+        ('mobilenetv3_small_050', 288, None, 123.675),
+    ],
+)
+def test_backbone_of_the_user(make_run, method, name, channels, stride, mean):
+    run = make_run(method=method, backbone=name, clip='toyclip')
+    configs = configs_of(run, method)
+    stages = ['seeds', 'cam', 'tags']
+    if method == 'clims':
+        stages = ['seeds', 'clims', 'classifier']
+    for stage in stages:
+        model = configs[stage].model
+        assert model.backbone.model_name == name
+        assert model.backbone.get('output_stride') == stride
+        assert model.decode_head.in_channels == channels
+        assert model.data_preprocessor.mean[0] == mean
+        assert set(starting_weights(model)) == {f'timm:{name}'}
+        replace_weights(model, 'w.pth')
+        assert set(starting_weights(model)) == {'w.pth'}
+        replace_weights(model, None)
+        assert not set(starting_weights(model))
+
+
+def test_weights_of_the_user(make_run):
+    file = make_run(method='cam', backbone_weights='w.pth')
+    backbone = configs_of(file)['cam'].model.backbone
+    assert (backbone.pretrained, backbone.frozen_stages) == ('w.pth', 2)
+    none = make_run(method='cam', backbone_weights='none')
+    backbone = configs_of(none)['cam'].model.backbone
+    # Random weights have to learn, and so have the statistics of norms.
+    assert (backbone.pretrained, backbone.frozen_stages) == (None, 0)
+    assert not backbone.norm_eval
+    assert RANDOM_BACKBONE_NOTE in none.options.notes
+    again = type(none.options).from_json(none.options.to_json())
+    assert again.with_clip_defaults() == none.options
+
+
+@pytest.mark.parametrize(
+    ('photos', 'options', 'iterations'),
+    [
+        (100, {}, 300),
+        (500, {}, 10 * 999 // 16),
+        (2500, {}, 1200),
+        (500, dict(batch_size=32), 10 * 999 // 32),
+        (500, dict(method_iterations=7), 7),
+    ],
+)
+def test_length_follows_the_number_of_photos(
+    make_run, photos, options, iterations
+):
+    run = make_run(method='cam', sizes=[(96, 96)] * photos, **options)
+    cfg = configs_of(run)['cam']
+    assert cfg.train_cfg.max_iters == iterations
+    assert cfg.param_scheduler[-1]['end'] == iterations
+
+
+def test_options_of_a_call(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'w.pth').touch()
+    words = ['--work-dir', 'out', '--images', 'i', '--labels', 'l.csv']
+    words += ['--method', 'cam', '--profile', 'toyland']
+    args = parse_args(None, [*words, '--backbone-weights', 'w.pth'])
+    options = read_options(args, None)
+    assert options.backbone_weights == str(tmp_path / 'w.pth')
+    # The profile's CLIP is not used.
+    assert options.clip is options.clip_weights is None
+    args = parse_args(None, [*words, '--backbone-weights', 'timm'])
+    assert read_options(args, None).backbone_weights == 'timm'
+
+
+def test_command_of_the_check(make_run):
+    run = make_run(method='cam', method_iterations=5)
+    stages = {stage.name: stage for stage in stages_of('cam')}
+    words = stage_command(run, stages['tags'], stages)
+    assert words[3] == 'test'
+    assert words[5].endswith('cam/iter_5.pth')
+    assert '--tta' not in words
+    assert '--tta' in stage_command(run, stages['seeds'], stages)
+
+
+def test_what_is_told_of_the_classifier(tmp_path):
+    (tmp_path / 'tags').mkdir()
+    rows = dict(
+        cat=dict(images=9, precision=90.0, chance=31.2, judgement='learnt'),
+        dog=dict(
+            images=9, precision=33.0, chance=31.2, judgement='near chance'
+        ),
+        yak=dict(
+            images=0, precision=None, chance=None, judgement='too few images'
+        ),
+    )
+    path = tmp_path / 'tags/average_precision.json'
+    path.write_text(json.dumps(dict(images=30, classes=rows)))
+    first, poor, few = describe_classifier(tmp_path)
+    assert 'cat 90 (31), dog 33 (31)' in first
+    assert poor.startswith('warning: near chance')
+    assert 'dog (AP 33 %, chance 31 %)' in poor
+    assert few.endswith('yak')
+
+
+@pytest.mark.parametrize(
+    ('method', 'until', 'folder'),
+    [('cam', 'masks', 'masks'),
+     ('cam+weakclip', 'refined_seeds', 'refined_seeds')],
+)  # fmt: skip
+def test_a_run_without_clip(call, data, tmp_path, method, until, folder):
+    """A tiny ViT from random weights, up to the masks, and again."""
+    out = tmp_path / 'out'
+    words = (
+        *data, '--work-dir', out, '--method', method, '--profile', 'toyland',
+        '--backbone', 'test_vit', '--backbone-weights', 'none',
+        '--segmenter', 'fpn_small', '--iterations', '4', '--batch-size', '2',
+        '--method-iterations', '4', '--gpus', '0', '--until', until,
+    )  # fmt: skip
+    stdout, _ = call(*words)
+    assert 'average precision on the tags of 1 image held out' in stdout
+    assert 'warning: not judged' in stdout
+    assert len(list((out / folder / 'masks').iterdir())) == 16
+    state = torch.load(out / 'cam/iter_4.pth', weights_only=False)
+    assert 'backbone.network.cls_token' in state['state_dict']
+    if method == 'cam':
+        again = ('--work-dir', out, '--resume', '--until', until)
+        stdout, _ = call(*again)
+        assert stdout.count('done before') == 5
+        (out / 'tags/average_precision.json').unlink()
+        stdout, _ = call(*again)
+        assert stdout.count('done before') == 4
