@@ -133,7 +133,7 @@ def _load(source: str) -> None:
 def _host_to_ask(source: str) -> str | None:
     """Return the host that weights come from; None if they are here."""
     if source.startswith('timm:'):
-        from mmseg_weakclip.models.cam.timm_models import host_of_weights
+        from mmseg_weakclip.models.cam.timm_weights import host_of_weights
 
         return host_of_weights(source.removeprefix('timm:'))
     if '://' not in source:

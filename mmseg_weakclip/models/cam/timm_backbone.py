@@ -13,9 +13,8 @@ from .timm_models import (
     build_timm_model,
     feature_maps,
     inspect_timm_model,
-    load_own_weights,
-    load_timm_weights,
 )
+from .timm_weights import load_own_weights, load_timm_weights
 
 
 @MODELS.register_module()

@@ -1,4 +1,4 @@
-"""timm's models as makers of feature maps: build, inspect, load weights.
+"""timm's models as makers of feature maps: build and inspect.
 
 Whole models are kept, under timm's own names of their tensors, so that a
 checkpoint of a classifier fits them; timm's ``features_only`` renames tensors.
@@ -8,17 +8,12 @@ What a model gives is found out on the meta device, without computing.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from mmengine.logging import print_log
 from timm.data import resolve_model_data_config
 from torch import Tensor, nn
-
-from mmseg_weakclip.common.network import require_host
-from mmseg_weakclip.models.clip.weight_files.reading import read_state_dict
 
 # Sides of the images of the inspection, multiples of all usual patches: a
 # model for images of one size fails on one of them. Windows of a fixed grid
@@ -26,10 +21,6 @@ from mmseg_weakclip.models.clip.weight_files.reading import read_state_dict
 # whole patches.
 SIDES = (448, 672)
 ODD = (451, 389)
-# Number of tensors that a message names.
-SHOWN = 5
-# Counts of batches, which only norms without a momentum read.
-COUNT = 'num_batches_tracked'
 
 
 @dataclass(frozen=True)
@@ -244,123 +235,3 @@ def _no_maps(name: str, problem: str) -> str:
         'choose a CNN such as tf_efficientnet_lite0 or resnet50, or a plain '
         f'ViT ({problem})'
     )
-
-
-def load_timm_weights(network: nn.Module, path: str | Path) -> None:
-    """Load a checkpoint of a whole classifier, without the classifier.
-
-    No code of the file is run.
-
-    Args:
-        network: Model of :func:`build_timm_model`, changed in place.
-        path: State dict or safetensors with timm's names.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged, or of another model; the message names
-            tensors that are missing, misshapen, or without a place.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'the weights {path} do not exist')
-    given = read_state_dict(path)
-    wanted = network.state_dict()
-    heads = classifier_names(network)
-    dropped = [
-        name for name in given if name not in wanted and name.startswith(heads)
-    ]
-    missing = [
-        name
-        for name in wanted
-        if name not in given and not name.endswith(COUNT)
-    ]
-    shapes = [
-        f'{name} {tuple(given[name].shape)} for {tuple(value.shape)}'
-        for name, value in wanted.items()
-        if name in given and given[name].shape != value.shape
-    ]
-    others = sorted(set(given) - set(wanted) - set(dropped))
-    problems = [
-        f'{text} {_some(names)}'
-        for text, names in (
-            ('it lacks', missing),
-            ('other shapes have', shapes),
-            ('no place have', others),
-        )
-        if names
-    ]
-    if problems:
-        kind = network.pretrained_cfg.get('architecture')
-        raise ValueError(
-            f'{path} does not hold the weights of timm model {kind!r}: '
-            + '; '.join(problems)
-        )
-    network.load_state_dict(
-        {n: value for n, value in given.items() if n in wanted}, strict=False
-    )
-    print_log(
-        f'{path}: {len(wanted)} tensors loaded, the classifier is left out '
-        f'({", ".join(dropped) or "none"})',
-        'current',
-    )
-
-
-def classifier_names(network: nn.Module) -> tuple[str, ...]:
-    """Return how the names of a classifier's tensors begin."""
-    names = network.pretrained_cfg.get('classifier') or ()
-    names = (names,) if isinstance(names, str) else tuple(names)
-    return tuple(f'{name}.' for name in names)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = ', ...' if len(names) > SHOWN else ''
-    return f'{len(names)} tensors ({", ".join(names[:SHOWN])}{more})'
-
-
-def load_own_weights(network: nn.Module, name: str) -> None:
-    """Load the weights that timm has for a model, by its name.
-
-    Args:
-        network: Model of :func:`build_timm_model`, changed in place.
-        name: Name of a timm model, with the tag of its weights or without.
-
-    Raises:
-        ConnectionError: The weights are not in the cache, and their host
-            cannot be reached.
-        ValueError: timm has no weights for the model.
-    """
-    settings = network.pretrained_cfg
-    if not any(settings.get(key) for key in ('hf_hub_id', 'url', 'file')):
-        raise ValueError(
-            f'timm has no weights for {name!r}: give pretrained=FILE, or '
-            'None for random weights'
-        )
-    host = host_of_weights(name)
-    if host is not None:
-        try:
-            require_host(host)
-        except ConnectionError as error:
-            raise ConnectionError(
-                f'the weights of timm model {name!r} are not in the cache, '
-                f'and {error}; fetch them elsewhere, and give pretrained=FILE'
-            ) from error
-    source = timm.create_model(name, pretrained=True, num_classes=0)
-    network.load_state_dict(source.state_dict())
-
-
-def host_of_weights(name: str) -> str | None:
-    """Return the address to ask for timm's weights; None if they are here.
-
-    Args:
-        name: Name of a timm model.
-    """
-    from huggingface_hub import constants, try_to_load_from_cache
-
-    settings = timm.get_pretrained_cfg(name)
-    hub = getattr(settings, 'hf_hub_id', None)
-    names = ('model.safetensors', 'pytorch_model.bin')
-    if hub is None or any(
-        isinstance(try_to_load_from_cache(hub, file), str) for file in names
-    ):
-        return None
-    return constants.ENDPOINT
