@@ -12,6 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mmseg_weakclip.datasets.captions.superpixels import (
+    felzenszwalb_superpixels,
+)
+
 from .region_files import Regions
 
 Generator = Callable[[np.ndarray], Regions]
@@ -32,9 +36,17 @@ def slic_regions(
         image: RGB, uint8, (H, W, 3).
         count: About how many.
         compactness: Weight of place beside colour.
-    """
-    from skimage.segmentation import slic
 
+    Raises:
+        ImportError: scikit-image is not installed.
+    """
+    try:
+        from skimage.segmentation import slic
+    except ImportError as error:
+        raise ImportError(
+            'superpixels need scikit-image: '
+            "pip install 'mmseg_weakclip[segclip]'"
+        ) from error
     labels = slic(
         image, n_segments=count, compactness=compactness, start_label=0
     )
@@ -57,10 +69,14 @@ def felzenszwalb_regions(
         scale: Preference for large ones.
         sigma: Deviation of the Gaussian that smooths the image, in pixels.
         min_size: Smallest number of pixels.
-    """
-    from skimage.segmentation import felzenszwalb
 
-    labels = felzenszwalb(image, scale=scale, sigma=sigma, min_size=min_size)
+    Raises:
+        ImportError: scikit-image is not installed.
+    """
+    # Which takes BGR images, and reduces none to their own size.
+    labels = felzenszwalb_superpixels(
+        image[..., ::-1], scale, sigma, min_size, short_side=max(image.shape)
+    )
     return Regions.of_labels(labels)
 
 

@@ -118,7 +118,7 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
         settings = dict(
             background=dict(threshold=args.threshold, power=args.power),
             par={} if args.par else None,
-            crf=args.crf,
+            crf=args.crf or None,
         )
         if args.regions:
             settings['regions'] = dict(folder=args.regions, recipe=args.recipe)
