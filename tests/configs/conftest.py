@@ -75,6 +75,25 @@ def _distinct(keys: Sequence[str]) -> list[str]:
     return list(kinds.values())
 
 
+def _types(model: Any) -> frozenset[str]:
+    """Types of all parts of a model, and of the parts in them."""
+    if isinstance(model, dict):
+        own = {model['type']} if isinstance(model.get('type'), str) else set()
+        return frozenset(own).union(*map(_types, model.values()))
+    if isinstance(model, list | tuple):
+        return frozenset().union(*map(_types, model))
+    return frozenset()
+
+
+def _model_kinds() -> list[str]:
+    """Configs whose models have other parts, one of each kind."""
+    kinds: dict[frozenset[str], str] = {}
+    for path, cfg in _configs().items():
+        if cfg.get('model'):
+            kinds.setdefault(_types(cfg.model.to_dict()), path)
+    return list(kinds.values())
+
+
 def _masks_configs() -> list[str]:
     """Configs that write masks."""
     return [
@@ -89,12 +108,11 @@ def pytest_generate_tests(metafunc) -> None:
     """An argument of these names takes all such configs in turn."""
     chosen = dict(
         any_config=lambda: list(_configs()),
-        model_config=lambda: [
-            path for path in _distinct(['model']) if not REPEATS.search(path)
-        ],
         training_config=lambda: [
             path for path in _distinct(TRAINING) if not REPEATS.search(path)
         ],
+        # What a part draws does not depend on its numbers.
+        model_kind_config=_model_kinds,
         segmenter_config=lambda: [
             path for path in _configs() if path.startswith('segmenters/')
         ],

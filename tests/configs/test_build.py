@@ -143,8 +143,8 @@ def test_dumped_config_is_the_same(cfg, tmp_path):
     assert Config.fromfile(path).to_dict() == cfg.to_dict()
 
 
-def test_model_depends_on_the_seed_only(model_config, configs, strip):
-    cfg = Config.fromfile(configs / model_config)
+def test_model_depends_on_the_seed_only(model_kind_config, configs, strip):
+    cfg = Config.fromfile(configs / model_kind_config)
     states = []
     for _ in range(2):
         torch.manual_seed(0)

@@ -11,6 +11,8 @@ from PIL import Image
 
 HEIGHT = 24
 
+from mmseg_weakclip.common.masks import label_colors
+
 
 @pytest.fixture
 def cfg(any_config, configs):
@@ -36,6 +38,10 @@ def test_hook_paints_every_class(cfg, hook, tmp_path):
         assert not cfg.get('val_cfg')
         return
     meta = DATASETS.get(loader.dataset.type).METAINFO
+    if not meta.get('classes'):
+        # A user's own, whose colours the data set chooses.
+        classes = loader.dataset.metainfo.classes
+        meta = dict(classes=classes, palette=label_colors(len(classes)))
     hook._visualizer.dataset_meta = meta
     number = len(meta['classes'])
     image = np.full((HEIGHT, 2 * number, 3), 100, np.uint8)

@@ -101,7 +101,8 @@ def test_script(make_run, method, tmp_path):
     names = [re.search(r'(\w+)\.py', line)[1] for line in lines]
     assert names == [stage.name for stage in stages if stage.config]
     for stage, line in zip((s for s in stages if s.config), lines):
-        first = 'refine' if stage.kind == 'refine' else f'share {stage.kind}'
+        kind = 'test' if stage.kind == 'tags' else stage.kind
+        first = 'refine' if kind == 'refine' else f'share {kind}'
         assert line.startswith(f'{first} ')
         assert ('--amp' in line) == (stage.kind != 'refine')
         assert ('--resume' in line) == (stage.kind == 'train')
