@@ -9,9 +9,9 @@ from mmseg.registry import DATASETS, HOOKS, VISUALIZERS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-HEIGHT = 24
-
 from mmseg_weakclip.common.masks import label_colors
+
+HEIGHT = 24
 
 
 @pytest.fixture
