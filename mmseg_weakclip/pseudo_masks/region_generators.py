@@ -6,6 +6,7 @@ A generator is a function of an RGB image, uint8, (H, W, 3), to
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ GENERATORS = ('slic', 'felzenszwalb', 'sam', 'hf')
 WHOLE = 2
 
 
+def require_scikit_image() -> None:
+    """Check that superpixels can be found.
+
+    Raises:
+        ImportError: scikit-image is not installed.
+    """
+    if find_spec('skimage') is None:
+        raise ImportError(
+            'superpixels need scikit-image: pip install '
+            "'mmseg_weakclip[segclip]'"
+        )
+
+
 def slic_regions(
     image: np.ndarray, count: int = 150, compactness: float = 10.0
 ) -> Regions:
@@ -40,13 +54,9 @@ def slic_regions(
     Raises:
         ImportError: scikit-image is not installed.
     """
-    try:
-        from skimage.segmentation import slic
-    except ImportError as error:
-        raise ImportError(
-            'superpixels need scikit-image: '
-            "pip install 'mmseg_weakclip[segclip]'"
-        ) from error
+    require_scikit_image()
+    from skimage.segmentation import slic
+
     labels = slic(
         image, n_segments=count, compactness=compactness, start_label=0
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_weakclip.apps.commands.make_regions import main
+from mmseg_weakclip.apps.commands.make_regions import main, make_generator
 from mmseg_weakclip.pseudo_masks.region_files import read_regions
 
 
@@ -85,7 +85,7 @@ def test_mistakes(run, words, message):
 
 def test_nothing_is_begun_without_weights(tmp_path, run):
     pytest.importorskip('segment_anything')
-    with pytest.raises(ValueError, match='the weights None of SAM'):
+    with pytest.raises(SystemExit, match='the weights None of SAM'):
         run('--generator', 'sam')
     assert not (tmp_path / 'out').exists()
 
@@ -94,3 +94,17 @@ def test_two_images_of_one_name(photos, run):
     (photos / 'a.png').write_bytes((photos / 'b.png').read_bytes())
     with pytest.raises(SystemExit, match='several images of one name: a'):
         run()
+
+
+@pytest.mark.parametrize('generator', ['slic', 'felzenszwalb'])
+def test_nothing_is_begun_without_scikit_image(
+    tmp_path, run, monkeypatch, generator
+):
+    monkeypatch.setattr(
+        'mmseg_weakclip.pseudo_masks.region_generators.find_spec',
+        lambda name: None,
+    )
+    make_generator.cache_clear()
+    with pytest.raises(SystemExit, match=r'mmseg_weakclip\[segclip\]'):
+        run('--generator', generator)
+    assert not (tmp_path / 'out').exists()

@@ -30,11 +30,13 @@ from mmseg_weakclip.pseudo_masks.region_generators import (
     felzenszwalb_regions,
     hf_generator,
     reduce_first,
+    require_scikit_image,
     sam_generator,
     slic_regions,
 )
 
 SETTINGS = 'settings.json'
+SUPERPIXELS = ('slic', 'felzenszwalb')
 # Named in messages; more are counted.
 NAMED = 5
 
@@ -102,6 +104,8 @@ def make_generator(settings: str, device: str) -> Generator:
     """Return the generator of settings, as JSON; once in a process."""
     values = json.loads(settings)
     name, longest = values.pop('generator'), values.pop('max_side')
+    if name in SUPERPIXELS:
+        require_scikit_image()
     if name == 'slic':
         generator: Generator = partial(slic_regions, **values)
     elif name == 'felzenszwalb':
@@ -162,8 +166,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         )
     settings = settings_of(args)
     words = json.dumps(settings)
-    # Before the folder is begun: weights may be missing.
-    make_generator(words, args.device)
+    # Before the folder is begun: packages or weights may be missing.
+    try:
+        make_generator(words, args.device)
+    except (ImportError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     open_folder(args.out, settings)
     todo = [
         (path, region_path(args.out, path.stem))
