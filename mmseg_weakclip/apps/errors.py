@@ -7,6 +7,10 @@ from pathlib import Path
 # Set in the environment, it shows where an error was raised.
 TRACEBACK = 'WEAKCLIP_TRACEBACK'
 PACKAGE = Path(__file__).resolve().parents[1]
+# An ImportError names the extra that is not installed.
+MISTAKES = (ImportError, OSError, RuntimeError, ValueError)
+# How the error of a process of a pool begins and ends as text.
+POOL, POOL_END = '\n"""\nTraceback ', '"""'
 
 
 class UserError(Exception):
@@ -32,12 +36,13 @@ def mistake_of(error: BaseException) -> str | None:
     seen = set()
     while found is not None and id(found) not in seen:
         seen.add(id(found))
-        if isinstance(found, (UserError, OSError, RuntimeError, ValueError)):
-            if isinstance(found, UserError) or _is_raised_here(found):
-                return ' '.join(str(found).split())
-            message = _message_of_worker(str(found))
-            if message:
-                return message
+        if isinstance(found, UserError):
+            return ' '.join(str(found).split())
+        if isinstance(found, MISTAKES) and _is_raised_here(found):
+            return ' '.join(str(found).split())
+        message = _message_of_worker(str(found))
+        if message:
+            return message
         found = found.__cause__ or found.__context__
     return None
 
@@ -53,10 +58,12 @@ def _is_raised_here(error: BaseException) -> bool:
 def _message_of_worker(text: str) -> str | None:
     """Return the message of an error in a worker, if this package raised it.
 
-    PyTorch passes on the traceback of a worker as text.
+    PyTorch passes on the traceback of a worker as text, and so do the pools
+    of Python, as the cause of the error.
     """
-    if not text.startswith('Caught '):
+    if not text.startswith(('Caught ', POOL)):
         return None
+    text = text.removesuffix(POOL_END)
     files = re.findall(r'^ *File "([^"]+)"', text, re.MULTILINE)
     if not files or not Path(files[-1]).is_relative_to(PACKAGE):
         return None

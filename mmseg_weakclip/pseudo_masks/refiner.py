@@ -102,7 +102,7 @@ class Refiner:
         self.score_stride = score_stride
         self.regions = regions
         if regions is not None:
-            check_region_options(regions)
+            check_region_options(regions, min_score)
 
     @property
     def refines(self) -> bool:
@@ -205,14 +205,16 @@ class Refiner:
         return mask
 
 
-def check_region_options(options: dict) -> None:
+def check_region_options(options: dict, min_score: float) -> None:
     """Check the arguments of the refinement by regions.
 
     Args:
         options: See :class:`Refiner`.
+        min_score: See :class:`Refiner`.
 
     Raises:
-        ValueError: There is no such folder, or no such recipe or argument.
+        ValueError: There is no such folder, or no such recipe or argument;
+            or the recipe gives no scores that ``min_score`` could look at.
     """
     options = dict(options)
     folder = options.pop('folder', None)
@@ -228,6 +230,12 @@ def check_region_options(options: dict) -> None:
         )
     except TypeError as error:
         raise ValueError(f'regions={options}: {error}') from error
+    if min_score and options.get('recipe', 'vote') != 'vote':
+        raise ValueError(
+            f'min_score={min_score} leaves out unsure pixels, but the recipe '
+            f'{options["recipe"]!r} of regions decides on classes: use '
+            "recipe='vote', or min_score=0"
+        )
 
 
 def _colors(task: RefineTask, scores: Tensor) -> Tensor:

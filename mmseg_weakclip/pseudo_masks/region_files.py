@@ -22,6 +22,9 @@ from mmseg_weakclip.common.rle import (
     expand_runs,
 )
 
+# What made the regions of a folder.
+SETTINGS = 'settings.json'
+
 
 @dataclass(frozen=True)
 class Regions:
@@ -66,6 +69,19 @@ class Regions:
 def region_path(folder: str | Path, image_id: str) -> Path:
     """Return the file of an image's regions."""
     return Path(folder) / f'{image_id}.json'
+
+
+def describe_regions(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of regions, and what made those of the folder.
+
+    Masks depend on both: a folder may be made anew in between.
+
+    Args:
+        options: ``folder`` of the regions, and other arguments.
+    """
+    note = Path(options['folder'], SETTINGS)
+    made = note.read_text() if note.is_file() else None
+    return dict(options, made=made)
 
 
 def write_regions(

@@ -16,6 +16,7 @@ import numpy as np
 from mmseg_weakclip.datasets.captions.superpixels import (
     felzenszwalb_superpixels,
 )
+from mmseg_weakclip.models.clip.weight_files.reading import read_state_dict
 
 from .region_files import Regions
 
@@ -128,7 +129,7 @@ def nesting_levels(masks: list[np.ndarray], inside: float = 0.9) -> list[int]:
 
 
 def sam_generator(
-    weights: str | None, model: str = 'vit_h', device: str = 'cpu', **options
+    weights: str, model: str = 'vit_h', device: str = 'cpu', **options
 ) -> Generator:
     """Return SAM's automatic mask generator.
 
@@ -140,7 +141,8 @@ def sam_generator(
 
     Raises:
         ImportError: segment-anything is not installed.
-        ValueError: The file is missing, or there is no such model.
+        ValueError: The file is missing or damaged, or holds the weights of
+            another model; or there is no such model.
     """
     try:
         import segment_anything
@@ -149,7 +151,7 @@ def sam_generator(
             'regions of SAM need segment-anything: pip install '
             "'mmseg_weakclip[sam]'"
         ) from error
-    if weights is None or not Path(weights).is_file():
+    if not Path(weights).is_file():
         raise ValueError(
             f'the weights {weights} of SAM do not exist: download '
             'sam_vit_h_4b8939.pth (2.4 GB) from '
@@ -161,8 +163,14 @@ def sam_generator(
         raise ValueError(
             f'SAM has no model {model!r}; there are {sorted(registry)}'
         )
-    # Read as weights alone, by PyTorch's default.
-    network = registry[model](checkpoint=weights)
+    network = registry[model]()
+    try:
+        network.load_state_dict(read_state_dict(Path(weights)))
+    except RuntimeError as error:
+        raise ValueError(
+            f'{weights} does not hold the weights of SAM {model}; --model '
+            f'chooses another ({str(error).splitlines()[-1].strip()[:200]})'
+        ) from error
     return sam_regions(network.to(device).eval(), **options)
 
 

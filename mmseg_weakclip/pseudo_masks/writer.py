@@ -24,6 +24,7 @@ from mmseg_weakclip.evaluation.areas import (
 )
 
 from .refiner import Refiner, RefineTask, set_up_worker
+from .region_files import describe_regions
 from .store import MaskStore, sum_areas
 
 
@@ -102,8 +103,6 @@ class PseudoMaskWriter(BaseMetric):
         # Folders begun before there was this choice go on.
         if colors != 'file':
             self.settings['colors'] = colors
-        if regions is not None:
-            self.settings['regions'] = regions
         self.colors = colors
         self.refiner = Refiner(
             par,
@@ -114,6 +113,8 @@ class PseudoMaskWriter(BaseMetric):
             score_stride,
             regions,
         )
+        if regions is not None:
+            self.settings['regions'] = describe_regions(regions)
         self.use_labels = use_labels
         self.activation = activation
         if workers is None:

@@ -1,3 +1,7 @@
+import importlib
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
 import pytest
 import torch
 from mmengine.registry import Registry
@@ -8,6 +12,7 @@ from mmseg_weakclip.apps.wsss.stages import format_size
 from mmseg_weakclip.datasets.weak import WeakSegDataset
 from mmseg_weakclip.engine.loading import require_checkpoint
 from mmseg_weakclip.models.clims.critic import normalize_images
+from mmseg_weakclip.pseudo_masks import region_generators
 
 
 def caught(function, *args, **kwargs):
@@ -64,6 +69,25 @@ class Failing(torch.utils.data.Dataset):
 def test_errors_of_workers(function, message):
     loader = torch.utils.data.DataLoader(Failing(function), num_workers=1)
     assert mistake_of(caught(list, loader)) == message
+
+
+@pytest.mark.parametrize(
+    ('function', 'message'),
+    [(require_checkpoint, 'the checkpoint gone.pth does not exist'),
+     (int, None), (channels_of, None)],
+)  # fmt: skip
+def test_errors_of_pools(function, message):
+    context = multiprocessing.get_context('fork')
+    with ProcessPoolExecutor(1, context) as pool:
+        future = pool.submit(function, 'gone.pth')
+        assert mistake_of(caught(future.result)) == message
+
+
+def test_a_missing_extra_is_a_mistake(monkeypatch):
+    monkeypatch.setattr(region_generators, 'find_spec', lambda name: None)
+    error = caught(region_generators.require_scikit_image)
+    assert mistake_of(error).startswith('superpixels need scikit-image: pip')
+    assert mistake_of(caught(importlib.import_module, 'not_there')) is None
 
 
 def test_others_may_be_bugs():

@@ -117,6 +117,11 @@ def pytest_generate_tests(metafunc) -> None:
             path for path in _configs() if path.startswith('segmenters/')
         ],
         masks_config=_masks_configs,
+        views_config=lambda: [
+            path
+            for path in _masks_configs()
+            if _configs()[path].get('tta_pipeline')
+        ],
         # COCO's differ from VOC's in numbers, not in what runs.
         voc_training_config=lambda: [
             path
@@ -281,8 +286,6 @@ def make_masks(load_small, load_tool, data) -> Callable:
 
     def run(name, tta=False):
         cfg = load_small(name)
-        if tta and not cfg.get('tta_pipeline'):
-            pytest.skip(f'{name} has one view')
         # Larger views are more of the same.
         for step in cfg.get('tta_pipeline') or ():
             if step.type == 'TestTimeAug':

@@ -9,13 +9,15 @@ import pytest
 from PIL import Image
 
 
-@pytest.fixture(params=[False, True], ids=['plain', 'tta'])
-def tta(request):
-    return request.param
+def test_without_truth(masks_config, make_masks):
+    check_masks(*make_masks(masks_config))
 
 
-def test_without_truth(masks_config, tta, make_masks):
-    runner, masks, scores = make_masks(masks_config, tta)
+def test_several_views_without_truth(views_config, make_masks):
+    check_masks(*make_masks(views_config, tta=True))
+
+
+def check_masks(runner, masks, scores):
     assert scores == {}
     (log,) = Path(runner.log_dir).glob('*.log')
     assert 'no truth to score them with' in log.read_text()

@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from mmseg_weakclip.pseudo_masks.region_files import Regions
 from mmseg_weakclip.pseudo_masks.region_generators import (
@@ -133,6 +134,31 @@ def test_a_small_sam(image):
     assert len(found.masks)
     assert found.masks.shape[1:] == (60, 80)
     assert found.masks.any((1, 2)).all()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda state: state, None),
+        (lambda state: dict(list(state.items())[1:]), 'not hold .* SAM vit_b'),
+        (lambda state: 'words', 'sam.pth'),
+    ],
+)
+def test_weights_of_sam(tmp_path, monkeypatch, image, change, message):
+    segment_anything = pytest.importorskip('segment_anything')
+    from small_sam import build_small_sam
+
+    monkeypatch.setitem(
+        segment_anything.sam_model_registry, 'vit_b', build_small_sam
+    )
+    path = tmp_path / 'sam.pth'
+    torch.save(change(build_small_sam().state_dict()), path)
+    if message is not None:
+        with pytest.raises(ValueError, match=message):
+            sam_generator(str(path), 'vit_b')
+        return
+    find = sam_generator(str(path), 'vit_b', points_per_side=1)
+    assert find(image).masks.shape[1:] == (60, 80)
 
 
 def test_missing_weights_of_sam(tmp_path):

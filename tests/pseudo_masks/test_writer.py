@@ -338,8 +338,22 @@ def test_regions_of_another_size(tmp_path, samples, regions):
         (dict(), 'folder None does not exist'),
         (dict(folder='.', recipe='sam'), "recipe='sam' must be one of"),
         (dict(folder='.', width=3), "argument 'width'"),
+        (dict(folder='.', recipe='sepl'), "min_score=0.5 .*recipe='vote'"),
+        (dict(folder='.', recipe='fma'), 'min_score=0.5'),
     ],
 )
 def test_wrong_options_of_regions(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        PseudoMaskWriter(str(tmp_path / 'out'), regions=options)
+        PseudoMaskWriter(str(tmp_path / 'out'), regions=options, min_score=0.5)
+
+
+def test_regions_that_were_made_anew_are_other_settings(
+    tmp_path, samples, regions
+):
+    options = dict(regions=dict(folder=str(regions)))
+    (regions / 'settings.json').write_text('{"count": 5}')
+    run(tmp_path / 'out', samples[:1], **options)
+    run(tmp_path / 'out', samples[:1], **options)
+    (regions / 'settings.json').write_text('{"count": 9}')
+    with pytest.raises(ValueError, match=r'writer\.regions\.made'):
+        run(tmp_path / 'out', samples[:1], **options)

@@ -76,6 +76,12 @@ def test_damaged_photos_are_told(photos, run, capsys):
     [
         (('--images', 'nowhere'), 'nowhere is not a folder'),
         (('--generator', 'hf'), '--generator hf needs --model'),
+        (('--generator', 'sam'), '--generator sam needs --weights'),
+        (('--scale', '9'), '--scale 9.0 is no option of --generator slic'),
+        (('--weights', 'x'), '--weights x is no option of --generator slic'),
+        (('--count', '0'), '--count 0 must be positive'),
+        (('--max-side', '-1'), '--max-side -1 must be positive'),
+        (('--workers', '0'), '--workers 0 must be positive'),
     ],
 )
 def test_mistakes(run, words, message):
@@ -85,9 +91,17 @@ def test_mistakes(run, words, message):
 
 def test_nothing_is_begun_without_weights(tmp_path, run):
     pytest.importorskip('segment_anything')
-    with pytest.raises(SystemExit, match='the weights None of SAM'):
-        run('--generator', 'sam')
+    with pytest.raises(ValueError, match='gone.pth of SAM do not exist'):
+        run('--generator', 'sam', '--weights', 'gone.pth')
     assert not (tmp_path / 'out').exists()
+
+
+def test_photos_in_subfolders(tmp_path, photos, run, capsys):
+    (photos / 'more').mkdir()
+    (photos / 'a.jpg').rename(photos / 'more/a.jpg')
+    assert run() == 0
+    assert '3 of 3 images done' in capsys.readouterr().out
+    assert read_regions(tmp_path / 'out/a.json', photos / 'more/a.jpg')
 
 
 def test_two_images_of_one_name(photos, run):
@@ -105,6 +119,6 @@ def test_nothing_is_begun_without_scikit_image(
         lambda name: None,
     )
     make_generator.cache_clear()
-    with pytest.raises(SystemExit, match=r'mmseg_weakclip\[segclip\]'):
+    with pytest.raises(ImportError, match=r'mmseg_weakclip\[segclip\]'):
         run('--generator', generator)
     assert not (tmp_path / 'out').exists()

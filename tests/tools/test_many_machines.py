@@ -2,12 +2,11 @@
 
 import json
 import os
-import socket
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from machines import free_port, run_together
 from PIL import Image
 
 EVERYTHING = 'test_dataloader.dataset.ann_file='
@@ -42,40 +41,23 @@ def run_on_two_machines(repo, world, tool_command, tmp_path):
     """
 
     def run(*args, processes=2, **kwargs) -> tuple[list[int], str]:
-        with socket.create_server(('127.0.0.1', 0)) as free:
-            port = free.getsockname()[1]
-        agents, logs = [], []
-        for rank in range(2):
-            logs.append(tmp_path / f'machine{rank}.log')
-            with logs[-1].open('w') as log:
-                agents.append(
-                    subprocess.Popen(
-                        [
-                            *(sys.executable, '-m', 'torch.distributed.run'),
-                            *('--nnodes', '2', '--node-rank', str(rank)),
-                            *('--master-addr', '127.0.0.1'),
-                            *('--master-port', str(port)),
-                            *('--nproc-per-node', str(processes)),
-                            *tool_command(*args, **kwargs),
-                        ],
-                        cwd=world,
-                        env={
-                            **os.environ,
-                            'PYTHONPATH': f'{repo}{os.pathsep}{tmp_path}',
-                            'OMP_NUM_THREADS': '1',
-                            'CUDA_VISIBLE_DEVICES': '',
-                        },
-                        start_new_session=True,
-                        stdout=log,
-                        stderr=log,
-                    )
-                )
-        try:
-            codes = [agent.wait(timeout=400) for agent in agents]
-        finally:
-            for agent in agents:
-                agent.kill()
-        return codes, ''.join(log.read_text() for log in logs)
+        port = free_port()
+        words = [
+            [
+                *(sys.executable, '-m', 'torch.distributed.run'),
+                *('--nnodes', '2', '--node-rank', str(rank)),
+                *('--master-addr', '127.0.0.1', '--master-port', str(port)),
+                *('--nproc-per-node', str(processes)),
+                *tool_command(*args, **kwargs),
+            ]
+            for rank in range(2)
+        ]
+        environment = dict(
+            PYTHONPATH=f'{repo}{os.pathsep}{tmp_path}', CUDA_VISIBLE_DEVICES=''
+        )
+        return run_together(
+            [(own, environment) for own in words], tmp_path, world
+        )
 
     return run
 

@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_weakclip.apps import cli
+from mmseg_weakclip.apps.commands.make_regions import main as make_regions
+from mmseg_weakclip.pseudo_masks.region_files import read_regions
+
 VAL = 'ImageSets/Segmentation/val.txt'
 
 
@@ -50,6 +54,55 @@ def read(folder):
         path.stem: np.asarray(Image.open(path))
         for path in (folder / 'masks').glob('*.png')
     }
+
+
+@pytest.fixture
+def regions(world, tmp_path):
+    """Superpixels of the scenes, as ``weakclip regions`` makes them."""
+    folder = tmp_path / 'regions'
+    images = world / 'data/toyland/JPEGImages'
+    words = ('--images', images, '--out', folder, '--count', 30)
+    assert not make_regions(list(map(str, words)))
+    return folder
+
+
+def test_regions_vote(run, seeds, config, tmp_path, regions):
+    own = ('--config', config, '--threshold', 0.5, '--workers', 1)
+    run('refine_seeds', seeds, tmp_path / 'plain', *own)
+    run('refine_seeds', seeds, tmp_path / 'out', *own, '--regions', regions)
+    plain, voted = read(tmp_path / 'plain'), read(tmp_path / 'out')
+    assert plain.keys() == voted.keys()
+    assert any((plain[name] != voted[name]).any() for name in plain)
+    for name, mask in voted.items():
+        for region in read_regions(regions / f'{name}.json').masks:
+            assert len(np.unique(mask[region])) == 1
+
+
+def test_mistakes_with_regions(
+    world, seeds, config, tmp_path, regions, capsys, monkeypatch
+):
+    monkeypatch.chdir(world)
+    words = [
+        *('refine', seeds, tmp_path / 'out', '--config', config),
+        *('--threshold', 0.5, '--workers', 1),
+    ]
+
+    def fails(*more):
+        assert cli.main(list(map(str, [*words, *more]))) == 2
+        return capsys.readouterr().err
+
+    assert '--recipe vote needs --regions' in fails('--recipe', 'vote')
+    said = fails('--regions', tmp_path / 'gone')
+    assert said.startswith('error: regions: the folder')
+    # Nothing was begun with what was wrong.
+    assert not (tmp_path / 'out').exists()
+    for path in regions.glob('*.json'):
+        if path.stem != 'settings':
+            path.unlink()
+    said = fails('--regions', regions)
+    assert said.splitlines()[-1].startswith('error: ')
+    assert 'make all with `weakclip regions`' in said
+    assert 'Traceback' not in said
 
 
 def test_masks_and_maps_are_scored(run, seeds, config, capsys):

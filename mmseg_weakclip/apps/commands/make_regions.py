@@ -21,6 +21,7 @@ from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.common.workers import progress_bar, worker_context
 from mmseg_weakclip.datasets.labels.image_labels import IMAGE_SUFFIXES
 from mmseg_weakclip.pseudo_masks.region_files import (
+    SETTINGS,
     region_path,
     write_regions,
 )
@@ -35,8 +36,15 @@ from mmseg_weakclip.pseudo_masks.region_generators import (
     slic_regions,
 )
 
-SETTINGS = 'settings.json'
 SUPERPIXELS = ('slic', 'felzenszwalb')
+# Options of each generator, and their defaults; None must be given.
+OPTIONS: dict[str, dict[str, str | float | None]] = {
+    'slic': dict(count=150),
+    'felzenszwalb': dict(scale=200.0),
+    'sam': dict(model='vit_h', weights=None),
+    'hf': dict(model=None),
+}
+OWN = {name for options in OPTIONS.values() for name in options}
 # Named in messages; more are counted.
 NAMED = 5
 
@@ -49,26 +57,35 @@ def _parse_args(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--images', type=Path, required=True, metavar='DIR')
+    parser.add_argument(
+        '--images',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='folder of photos, with or without subfolders',
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='DIR')
     parser.add_argument(
         '--generator', choices=GENERATORS, default='slic', help='default: slic'
     )
     parser.add_argument(
-        '--count', type=int, default=150, help='superpixels of slic, about'
+        '--count', type=int, help='superpixels of slic, about (default: 150)'
     )
     parser.add_argument(
         '--scale',
         type=float,
-        default=200.0,
-        help='preference of felzenszwalb for large superpixels',
+        help='preference of felzenszwalb for large superpixels (default: 200)',
     )
     parser.add_argument(
         '--model',
         help='of sam: vit_h (default), vit_l, vit_b; of hf: a repository of '
         'Hugging Face or a folder',
     )
-    parser.add_argument('--weights', help="file of SAM's weights")
+    parser.add_argument(
+        '--weights',
+        help="file of SAM's weights, such as sam_vit_h_4b8939.pth (2.4 GB) of "
+        'https://github.com/facebookresearch/segment-anything',
+    )
     parser.add_argument('--device', default='cpu', help='of sam and hf')
     parser.add_argument(
         '--max-side',
@@ -85,18 +102,32 @@ def _parse_args(
 
 
 def settings_of(args: argparse.Namespace) -> dict[str, str | float | None]:
-    """Return what the regions depend on."""
-    own: dict[str, dict] = {
-        'slic': dict(count=args.count),
-        'felzenszwalb': dict(scale=args.scale),
-        'sam': dict(model=args.model or 'vit_h', weights=args.weights),
-        'hf': dict(model=args.model),
-    }
-    return dict(
-        generator=args.generator,
-        max_side=args.max_side,
-        **own[args.generator],
-    )
+    """Return what the regions depend on.
+
+    Raises:
+        SystemExit: An option is not one of the generator, is missing, or is
+            not positive.
+    """
+    own = OPTIONS[args.generator]
+    for name in ('count', 'scale', 'model', 'weights', 'max_side', 'workers'):
+        value, flag = getattr(args, name), f'--{name.replace("_", "-")}'
+        if value is None:
+            continue
+        if name in OWN and name not in own:
+            raise SystemExit(
+                f'{flag} {value} is no option of --generator {args.generator}'
+            )
+        if not isinstance(value, str) and not value > 0:
+            raise SystemExit(f'{flag} {value} must be positive')
+    chosen = {}
+    for name, default in own.items():
+        chosen[name] = getattr(args, name) or default
+        if chosen[name] is None:
+            raise SystemExit(
+                f'--generator {args.generator} needs --{name}; --help says '
+                'which'
+            )
+    return dict(generator=args.generator, max_side=args.max_side, **chosen)
 
 
 @cache
@@ -135,13 +166,13 @@ def open_folder(folder: Path, settings: dict) -> None:
         SystemExit: It has regions of other settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    note = folder / SETTINGS
-    if note.is_file() and json.loads(note.read_bytes()) != settings:
+    note, text = folder / SETTINGS, json.dumps(settings)
+    if note.is_file() and note.read_text() != text:
         raise SystemExit(
-            f'{folder} has regions of {note.read_text()}; now it is '
-            f'{json.dumps(settings)}. Choose another --out, or remove it'
+            f'{folder} has regions of {note.read_text()}; now it is {text}. '
+            'Choose another --out, or remove it'
         )
-    write_atomically(note, json.dumps(settings).encode())
+    write_atomically(note, text.encode())
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
@@ -149,11 +180,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     args = _parse_args(argv, prog)
     if not args.images.is_dir():
         raise SystemExit(f'--images {args.images} is not a folder')
-    if args.generator == 'hf' and not args.model:
-        raise SystemExit('--generator hf needs --model')
+    settings = settings_of(args)
     images = sorted(
         path
-        for path in args.images.iterdir()
+        for path in args.images.rglob('*')
         if path.suffix.lower() in IMAGE_SUFFIXES
     )
     if not images:
@@ -164,13 +194,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
             f'{args.images} has several images of one name: '
             f'{", ".join(twice[:NAMED])}; regions are found by it'
         )
-    settings = settings_of(args)
     words = json.dumps(settings)
     # Before the folder is begun: packages or weights may be missing.
-    try:
-        make_generator(words, args.device)
-    except (ImportError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+    make_generator(words, args.device)
     open_folder(args.out, settings)
     todo = [
         (path, region_path(args.out, path.stem))

@@ -35,7 +35,11 @@ from mmseg_weakclip.pseudo_masks.refiner import (
     StoredCAMRefiner,
     set_up_worker,
 )
+from mmseg_weakclip.pseudo_masks.region_files import describe_regions
 from mmseg_weakclip.pseudo_masks.store import MaskStore
+
+# Images that a message names; more are counted.
+NAMED = 5
 
 
 def _parse_args(
@@ -66,7 +70,7 @@ def _parse_args(
         help='regions that vote at the end, written by `weakclip regions`',
     )
     parser.add_argument(
-        '--recipe', choices=RECIPES, default=RECIPES[0], help='default: vote'
+        '--recipe', choices=RECIPES, help='how they vote (default: vote)'
     )
     parser.add_argument(
         '--min-score',
@@ -103,6 +107,8 @@ def _shard(text: str) -> tuple[int, int]:
 
 def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
     """Return the refinement settings, from the flags or from the config."""
+    if args.recipe and not args.regions:
+        raise SystemExit(f'--recipe {args.recipe} needs --regions DIR')
     if args.threshold is None and args.power is None:
         if 'refine' not in cfg:
             raise SystemExit(
@@ -121,7 +127,9 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
             crf=args.crf or None,
         )
         if args.regions:
-            settings['regions'] = dict(folder=args.regions, recipe=args.recipe)
+            settings['regions'] = dict(
+                folder=args.regions, recipe=args.recipe or RECIPES[0]
+            )
     settings.setdefault('par', None)
     settings.setdefault('crf', None)
     settings.setdefault('min_score', args.min_score)
@@ -140,13 +148,30 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     source = args.folder / 'settings.json'
     if not source.is_file():
         raise SystemExit(f'{args.folder} is not a folder of PseudoMaskWriter')
+    refine = StoredCAMRefiner(
+        Refiner(
+            settings['par'],
+            settings['crf'],
+            'auto',
+            settings['min_score'],
+            255,
+            regions=settings.get('regions'),
+        ),
+        settings['background'],
+        dataset.metainfo['palette'],
+        len(dataset.metainfo['classes']),
+        str(args.out),
+    )
     number, count = args.shard
+    origin = {}
+    if settings.get('regions'):
+        origin['regions'] = describe_regions(settings['regions'])
     # Each share has records of its own, as each process of a test has.
     store = MaskStore(args.out, number)
     store.open(
         dict(
             source=json.loads(source.read_text()),
-            **settings,
+            **{**settings, **origin},
         )
     )
     finished = store.finished()
@@ -167,20 +192,6 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             f'{args.folder} holds no class maps of the {missing} images; '
             'set score_stride in PseudoMaskWriter'
         )
-    refine = StoredCAMRefiner(
-        Refiner(
-            settings['par'],
-            settings['crf'],
-            'auto',
-            settings['min_score'],
-            255,
-            regions=settings.get('regions'),
-        ),
-        settings['background'],
-        dataset.metainfo['palette'],
-        len(dataset.metainfo['classes']),
-        str(args.out),
-    )
     context = worker_context('mmseg_weakclip.pseudo_masks.refiner')
     with ProcessPoolExecutor(args.workers, context, set_up_worker) as pool:
         waiting = [
@@ -191,6 +202,16 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             'refine', len(waiting), as_completed(waiting)
         ):
             store.finish(future.result())
+    bare = [
+        image_id
+        for image_id, record in store.finished().items()
+        if record.get('regions') == 0
+    ]
+    if bare:
+        print(
+            f'{len(bare)} images have no regions, and keep their scores: '
+            f'{", ".join(bare[:NAMED])}'
+        )
     print(
         f'{len(store.finished())} masks in {args.out / "masks"}, '
         f'{missing} images had no class maps'

@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import socket
 import subprocess
 
 import pytest
 import torch
+from machines import free_port, run_together
 from mmengine.config import Config
 
 from mmseg_weakclip.apps.errors import UserError
@@ -22,34 +22,21 @@ from mmseg_weakclip.apps.wsss.stages import checkpoint_name, stages_of
 
 def run_script(path, repo, machines=2) -> None:
     """Call the script of a run on each machine, one process on each."""
-    with socket.create_server(('127.0.0.1', 0)) as free:
-        port = free.getsockname()[1]
-    calls = []
-    for rank in range(machines):
-        with path.with_suffix(f'.{rank}.log').open('w') as log:
-            calls.append(
-                subprocess.Popen(
-                    ['bash', str(path)],
-                    env={
-                        **os.environ,
-                        'PYTHONPATH': str(repo),
-                        'OMP_NUM_THREADS': '1',
-                        'NNODES': str(machines),
-                        'NODE_RANK': str(rank),
-                        'GPUS': '1',
-                        'PORT': str(port),
-                    },
-                    start_new_session=True,
-                    stdout=log,
-                    stderr=log,
-                )
-            )
-    try:
-        codes = [process.wait(timeout=600) for process in calls]
-    finally:
-        for process in calls:
-            process.kill()
-    assert codes == [0] * machines, path.with_suffix('.0.log').read_text()
+    port = free_port()
+    environments = [
+        dict(
+            PYTHONPATH=str(repo),
+            NNODES=str(machines),
+            NODE_RANK=str(rank),
+            GPUS='1',
+            PORT=str(port),
+        )
+        for rank in range(machines)
+    ]
+    codes, printed = run_together(
+        [(['bash', str(path)], own) for own in environments], path.parent
+    )
+    assert codes == [0] * machines, printed
 
 
 def read_records(folder) -> list[set[str]]:

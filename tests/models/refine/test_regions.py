@@ -4,8 +4,8 @@ import torch
 from mmseg_weakclip.models.refine import regions as module
 from mmseg_weakclip.models.refine.regions import (
     join_masks,
+    label_regions,
     mean_scores,
-    paint_regions,
     refine_by_regions,
     vote_by_regions,
 )
@@ -123,9 +123,9 @@ def test_fma_by_hand(device):
         device, (0, 1, 0, 1), (0, 1, 1, 2), (0, 1, 2, 3), size=(1, 4)
     )
     levels = torch.zeros(3, device=device)
-    found = paint_regions(cams, regions, levels)
+    found = label_regions(cams, regions, levels)
     assert found.tolist() == [[1, 0, 2, 0]]
-    assert paint_regions(cams, regions, levels, power=2.0).tolist() == [
+    assert label_regions(cams, regions, levels, power=2.0).tolist() == [
         [1, 1, 2, 0]
     ]
 
@@ -136,7 +136,7 @@ def test_fma_by_hand(device):
 def test_fma_paints_higher_levels_last(device, levels, expected):
     cams = torch.tensor([[[0.0, 9.0]], [[3.0, 0.0]]], device=device)
     regions = boxes(device, (0, 1, 0, 1), (0, 1, 0, 2), size=(1, 2))
-    found = paint_regions(cams, regions, torch.tensor(levels, device=device))
+    found = label_regions(cams, regions, torch.tensor(levels, device=device))
     assert found.tolist() == [expected]
 
 
@@ -172,6 +172,18 @@ def test_perfect_regions_give_perfect_masks(device, recipe):
         # It reads the mask alone, in which no class has half of its object.
         found = refine_by_regions(scores, regions, levels, recipe, inside=0.3)
     assert torch.equal(found.argmax(0), truth)
+
+
+@pytest.mark.parametrize('recipe', module.RECIPES)
+def test_autocast_changes_nothing(device, recipe):
+    torch.manual_seed(0)
+    scores = torch.rand(4, 9, 8, device=device)
+    regions = torch.rand(6, 9, 8, device=device) < 0.4
+    levels = torch.zeros(6, device=device)
+    expected = refine_by_regions(scores, regions, levels, recipe)
+    with torch.autocast(device.type, torch.bfloat16):
+        found = refine_by_regions(scores, regions, levels, recipe)
+    assert torch.equal(found, expected)
 
 
 def test_unknown_recipe():
