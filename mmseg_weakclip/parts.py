@@ -69,6 +69,7 @@ from .models.losses.region_area import ActivationAreaLoss
 from .models.losses.region_background import BackgroundSuppressionLoss
 from .models.losses.region_nce import InfoNCERegionLoss
 from .models.losses.region_text import BackgroundTextLoss, ObjectTextLoss
+from .models.losses.self_target import SelfTargetLoss
 from .models.losses.superpixel_kl import SuperpixelKLLoss
 from .models.segclip.encoder import GroupingCLIPViT
 from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
@@ -162,6 +163,7 @@ __all__ = [
     'SameSizeBatchSampler',
     'RunningTTAModel',
     'ScoreFPN',
+    'SelfTargetLoss',
     'SemanticGroup',
     'SemanticGroupNeck',
     'SingleAndViews',
