@@ -16,6 +16,11 @@ from torch import Tensor
 from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.evaluation.areas import class_areas
 from mmseg_weakclip.models.refine.cam import background_score
+from mmseg_weakclip.models.refine.crf_flips import (
+    LIMIT,
+    crf_uncertainty,
+    unsure_pixels,
+)
 from mmseg_weakclip.models.refine.dense_crf import dense_crf, lattice_bytes
 from mmseg_weakclip.models.refine.par import (
     DILATIONS,
@@ -82,6 +87,14 @@ class Refiner:
         regions: ``folder`` of the regions of all images, see
             ``weakclip regions``, and arguments of ``refine_by_regions``, which
             runs last; None for no regions.
+        flips: Which pixels become ``ignore_index`` because their class
+            changes with the CRF's trust in it: ``powers`` of
+            ``crf_uncertainty`` and ``limit`` of ``unsure_pixels``, both with
+            defaults; None for none.
+
+    Raises:
+        ValueError: ``flips`` without a CRF, or with other arguments; or
+            regions that do not exist.
     """
 
     def __init__(
@@ -93,6 +106,7 @@ class Refiner:
         ignore_index: int,
         score_stride: int | None = None,
         regions: dict | None = None,
+        flips: dict | None = None,
     ) -> None:
         self.par = par
         self.crf = crf
@@ -103,6 +117,9 @@ class Refiner:
         self.regions = regions
         if regions is not None:
             check_region_options(regions, min_score)
+        self.flips = flips
+        if flips is not None:
+            _check_flips(flips, crf)
 
     @property
     def refines(self) -> bool:
@@ -141,15 +158,18 @@ class Refiner:
         image_id = Path(task.image_path).stem
         record: dict[str, Any] = dict(id=image_id)
         stages = dict(raw=scores)
+        unsure = None
         if self.refines:
             refined = scores
             if self.par is not None or self.crf is not None:
-                refined = self._refine(_colors(task, scores), scores)
+                refined, unsure = self._refine(_colors(task, scores), scores)
             if self.regions is not None:
                 refined, record['regions'] = self._vote(task, refined)
             stages['refined'] = refined
         for stage, values in stages.items():
             mask = self._to_mask(values, task.classes)
+            if stage == 'refined' and unsure is not None:
+                mask[unsure.cpu().numpy()] = self.ignore_index
             if task.truth is not None:
                 record[stage] = _sparse(
                     class_areas(
@@ -169,16 +189,28 @@ class Refiner:
         store.write_mask(image_id, mask, task.palette)
         return record
 
-    def _refine(self, images: Tensor, scores: Tensor) -> Tensor:
-        scores = scores[None]
+    def _refine(
+        self, images: Tensor, scores: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return scores after PAR and the CRF, and the unsure pixels."""
+        batch, unsure = scores[None], None
         if self.par is not None:
-            scores = refine_by_pixels(images, scores, **self.par)
+            batch = refine_by_pixels(images, batch, **self.par)
         if self.crf is not None:
             colors = images.round().to(torch.uint8)
-            scores = dense_crf(
-                colors, scores, self.crf, backend=self.crf_backend
+            before = batch
+            batch = dense_crf(
+                colors, before, self.crf, backend=self.crf_backend
             )
-        return scores[0]
+            if self.flips is not None:
+                options = dict(self.flips)
+                limit = options.pop('limit', LIMIT)
+                spread = crf_uncertainty(
+                    colors[0], before[0], batch[0].argmax(0), self.crf,
+                    **options,
+                )  # fmt: skip
+                unsure = unsure_pixels(spread, limit)
+        return batch[0], unsure
 
     def _vote(self, task: RefineTask, scores: Tensor) -> tuple[Tensor, int]:
         """Return scores refined by the regions of the image; their number."""
@@ -203,6 +235,19 @@ class Refiner:
             unsure = best.cpu().numpy() < self.min_score
             mask[unsure] = self.ignore_index
         return mask
+
+
+def _check_flips(options: dict, crf: str | dict | None) -> None:
+    if crf is None:
+        raise ValueError(
+            f'flips={options} looks at how the CRF decides: set crf as well'
+        )
+    unknown = sorted(set(options) - {'powers', 'limit'})
+    if unknown:
+        raise ValueError(
+            f'flips={options} has the unknown arguments {unknown}; there are '
+            'powers and limit'
+        )
 
 
 def check_region_options(options: dict, min_score: float) -> None:

@@ -60,11 +60,14 @@ class PseudoMaskWriter(BaseMetric):
         regions: Regions that vote on the classes after PAR and CRF:
             ``folder`` of their files, written by ``weakclip regions``, and
             arguments of ``refine_by_regions``; None for no regions.
+        flips: Pixels that become ``ignore_index`` because the CRF gives them
+            another class when it trusts a class more or less (URN); see
+            ``Refiner``. None ignores none.
         workers: Number of processes that refine. 0 refines in this process,
             on the device of the scores; None is 0 on a machine with a GPU,
             else the number of processors.
         ignore_index: Id of pixels of the truth that do not count, and of
-            those that ``min_score`` ignores.
+            those that ``min_score`` and ``flips`` ignore.
         kwargs: See ``BaseMetric``.
     """
 
@@ -83,6 +86,7 @@ class PseudoMaskWriter(BaseMetric):
         colors: str = 'file',
         score_stride: int | None = None,
         regions: dict | None = None,
+        flips: dict | None = None,
         workers: int | None = None,
         ignore_index: int = 255,
         **kwargs,
@@ -112,7 +116,10 @@ class PseudoMaskWriter(BaseMetric):
             ignore_index,
             score_stride,
             regions,
+            flips,
         )
+        if flips is not None:
+            self.settings['flips'] = dict(flips)
         if regions is not None:
             self.settings['regions'] = describe_regions(regions)
         self.use_labels = use_labels

@@ -6,6 +6,10 @@ import torch
 from live_memory import LiveMemory
 from PIL import Image
 
+from mmseg_weakclip.models.refine.crf_flips import (
+    crf_uncertainty,
+    unsure_pixels,
+)
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
 from mmseg_weakclip.models.refine.par import refine_by_pixels
 from mmseg_weakclip.pseudo_masks import refiner
@@ -357,3 +361,40 @@ def test_regions_that_were_made_anew_are_other_settings(
     (regions / 'settings.json').write_text('{"count": 9}')
     with pytest.raises(ValueError, match=r'writer\.regions\.made'):
         run(tmp_path / 'out', samples[:1], **options)
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_pixels_that_flip_are_ignored(tmp_path, samples, workers):
+    """The rest of the mask stays, and so does the mask before the CRF."""
+    crf = dict(gaussian_compat=0.5, bilateral_compat=0.5, bilateral_sxy=5)
+    options = dict(crf=crf, workers=workers)
+    plain = run(tmp_path / 'plain', samples, **options)
+    scores = run(tmp_path / 'out', samples, flips=dict(limit=0.5), **options)
+    name = 'pseudo_mask/raw_mIoU'
+    assert scores[name] == plain[name]
+    for index, sample in enumerate(samples):
+        probabilities = sample['seg_logits']['data'].softmax(0)
+        colors = np.asarray(Image.open(sample['img_path']))
+        image = torch.from_numpy(colors.copy()).movedim(-1, 0)
+        before = read(tmp_path / 'plain', index)
+        unsure = unsure_pixels(
+            crf_uncertainty(
+                image, probabilities, torch.from_numpy(before).long(), crf
+            ),
+            0.5,
+        ).numpy()
+        assert 0 < unsure.mean() < 1
+        mask = read(tmp_path / 'out', index)
+        assert np.array_equal(mask, np.where(unsure, 255, before))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(flips={}), 'set crf as well'),
+        (dict(flips=dict(power=2), crf='voc12'), r"unknown .*\['power'\]"),
+    ],
+)
+def test_wrong_options_of_flips(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        PseudoMaskWriter(str(tmp_path / 'out'), **options)
