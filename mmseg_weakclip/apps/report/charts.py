@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Placeholder colours, each replaced by a CSS colour of the page.
 TEXT, GRID = '#010203', '#010204'
-ROLE_COLORS = dict(zip(ROLES, ('#010205', '#010206', '#010207')))
+ROLE_COLORS = dict(zip(ROLES, ('#010205', '#010206', '#010208', '#010207')))
 LINE_COLORS = tuple(f'#0102{10 + place}' for place in range(6))
 PAGE_COLORS = {
     TEXT: 'currentColor',

@@ -29,6 +29,8 @@ TITLES = {**ROLES, TRUTH: 'ground truth'}
 # Pairs of roles to compare; the first that a run has sorts its gallery. None
 # of the weak ones needs a true mask.
 WEAK_PAIRS = (
+    ('masks_2', 'predictions'),
+    ('masks', 'masks_2'),
     ('masks', 'predictions'),
     ('seeds', 'masks'),
     ('seeds', 'predictions'),
@@ -36,6 +38,7 @@ WEAK_PAIRS = (
 PAIRS = (
     *WEAK_PAIRS,
     ('predictions', TRUTH),
+    ('masks_2', TRUTH),
     ('masks', TRUTH),
     ('seeds', TRUTH),
 )

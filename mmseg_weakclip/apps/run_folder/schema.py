@@ -21,6 +21,7 @@ SPLITS = ('train', 'val', 'unlabelled')
 ROLES = {
     'seeds': 'seed',
     'masks': 'pseudo mask',
+    'masks_2': 'pseudo mask of round 2',
     'predictions': 'prediction',
 }
 

@@ -29,6 +29,7 @@ from .options import (
     Options,
     brings_weights,
 )
+from .round_flags import add_round_arguments, check_rounds
 
 if TYPE_CHECKING:
     from .manifest import Manifest
@@ -148,6 +149,7 @@ def parse_args(
         help='short side of its images and side of its crops, in pixels',
     )
     last.add_argument('--iterations', type=int, help='length of its training')
+    add_round_arguments(last)
     last.add_argument('--batch-size', type=int, help='for all trainings')
     last.add_argument(
         '--amp',
@@ -227,6 +229,7 @@ def read_options(
     if options.crf is not None:
         require_choice('crf', options.crf, CRFS)
     check_backbone(options)
+    check_rounds(options)
     check_no_clip(options, vars(args))
     clip = choose_profile(options).clip if uses_clip(options) else None
     options = options.with_clip_defaults(clip)

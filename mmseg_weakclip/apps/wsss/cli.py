@@ -105,7 +105,7 @@ def run_pipeline(
     )
 
     folder = Path(options.work_dir)
-    stages = stages_of(options.method)
+    stages = stages_of(options.method, options.rounds)
     if until is not None:
         require_choice('until', until, tuple(stage.name for stage in stages))
     classes = read_classes(options.classes) if options.classes else None
@@ -137,7 +137,7 @@ def run_pipeline(
         launcher = Launcher((lock,), settings, server)
         pipeline = Pipeline(run, sources, stages, manifest, launcher)
         pipeline.run_stages(until)
-    trained = pipeline.stages['segmenter']
+    trained = pipeline.stages[pipeline.stages['predict'].weights]
     checkpoint = folder / checkpoint_name(pipeline.run, trained)
     print(f'\n{next_steps(folder, until, checkpoint)}')
 

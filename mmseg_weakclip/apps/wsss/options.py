@@ -83,6 +83,9 @@ class Options:
     iterations: int | None = None
     method_iterations: int | None = None
     batch_size: int | None = None
+    rounds: int = 1
+    ignore_flips: bool = False
+    self_target: bool = False
     max_side: int = 1280
     skip_damaged: bool = False
     gpus: int | None = None

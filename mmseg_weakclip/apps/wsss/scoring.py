@@ -28,7 +28,6 @@ from .method_configs import TAGS
 from .run import Run
 
 RESULTS = 'results'
-KINDS = {'pseudo_masks': 'masks', 'predictions': 'predictions'}
 # Absent classes that a line names.
 NAMED = 10
 
@@ -115,10 +114,11 @@ def describe_scores(roles: dict[str, Any]) -> list[str]:
     titles = {
         'seeds': 'seeds (labels given)',
         'masks': 'pseudo masks (labels given)',
+        'masks_2': 'those of round 2 (labels given)',
         'predictions': 'segmenter (no labels)',
     }
     lines = [
-        f'{titles[role]:28} '
+        f'{titles[role]:32} '
         + ', '.join(
             f'{split} {scores["mIoU"]:.1f} mIoU ({count_scored(scores)})'
             for split, scores in splits.items()
@@ -182,8 +182,13 @@ def collect_results(run: Run) -> dict[str, int]:
     Returns:
         Number of masks of each kind.
     """
+    rounds = run.options.rounds
+    kinds = dict(
+        pseudo_masks='masks' if rounds == 1 else 'masks_2',
+        predictions='predictions',
+    )
     written = {}
-    for kind, source in KINDS.items():
+    for kind, source in kinds.items():
         todo = [
             (entry, path)
             for entry in run.images

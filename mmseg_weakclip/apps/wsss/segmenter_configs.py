@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.weights import replace_weights
@@ -106,7 +106,7 @@ def test_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
     return [*pipeline, PACK]
 
 
-def views_pipeline(side: int) -> list[dict[str, Any]]:
+def views_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
     """Return test transforms of several scales, each flipped as well."""
     sizes = [round(side * scale) for scale in VIEW_SCALES]
     steps: list[list[dict[str, Any]]] = [
@@ -118,7 +118,7 @@ def views_pipeline(side: int) -> list[dict[str, Any]]:
             dict(type='RandomFlip', prob=prob, direction='horizontal')
             for prob in (0.0, 1.0)
         ],
-        [dict(type='LoadTruthIfPresent')],
+        *([[dict(type='LoadTruthIfPresent')]] if truth else []),
         [PACK],
     ]
     return [
@@ -144,19 +144,28 @@ def check_segmenter(run: Run) -> None:
         ) from error
 
 
-def segmenter_config(run: Run) -> Config:
+def segmenter_config(
+    run: Run, masks: str = 'masks', folder: str = 'segmenter'
+) -> Config:
     """Return the training config, with validation and test if val has truth.
 
     The test is that of ``weakclip test``, also with ``--tta`` or
     ``--protocol``; the training does not look at it.
+
+    Args:
+        run: Run of the stage.
+        masks: Stage of the masks to train on.
+        folder: Output folder, relative to the run's.
     """
     cfg = load_segmenter(run)
     _fit_model(cfg, run)
+    if run.options.self_target:
+        _teach_by_own_predictions(cfg.model)
     cfg.train_dataloader.dataset = describe_images(
         run,
         'train',
         data_prefix=dict(
-            img_path='images', seg_map_path=str(run.folder / 'masks/masks')
+            img_path='images', seg_map_path=str(run.folder / masks / 'masks')
         ),
         pipeline=train_pipeline(crop_side(run), image_side(run)),
     )
@@ -175,19 +184,19 @@ def segmenter_config(run: Run) -> Config:
         cfg.test_dataloader = cfg.val_dataloader
         cfg.test_cfg = dict(type='TestLoop')
         cfg.test_evaluator = cfg.val_evaluator
-        cfg.tta_pipeline = views_pipeline(image_side(run))
+        cfg.tta_pipeline = views_pipeline(image_side(run), truth=True)
         cfg.tta_model = dict(type='RunningTTAModel')
     else:
         cfg.train_cfg.pop('val_interval', None)
     rescale_schedule(cfg, segmenter_iterations(run, cfg))
-    cfg.work_dir = str(run.folder / 'segmenter')
+    cfg.work_dir = str(run.folder / folder)
     set_machine(cfg, run)
     test = TEST_KEYS if scored else ()
     return only_keys(cfg, TRAIN_KEYS, VAL_KEYS, test)
 
 
-def predict_config(run: Run) -> Config:
-    """Return the config for the segmenter's masks of all images."""
+def prediction_config(run: Run) -> Config:
+    """Return a trained segmenter's config that predicts all images, once."""
     cfg = load_segmenter(run)
     _fit_model(cfg, run)
     # The checkpoint holds all weights.
@@ -197,6 +206,12 @@ def predict_config(run: Run) -> Config:
     cfg.test_cfg = dict(type='TestLoop')
     cfg.pop('tta_pipeline', None)
     cfg.pop('tta_model', None)
+    return cfg
+
+
+def predict_config(run: Run) -> Config:
+    """Return the config for the segmenter's masks of all images."""
+    cfg = prediction_config(run)
     cfg.test_evaluator = dict(
         type='PseudoMaskWriter',
         output_dir=str(run.folder / 'predictions'),
@@ -218,6 +233,22 @@ def _fit_model(cfg: Config, run: Run) -> None:
     weights = run.options.segmenter_weights
     if weights is not None:
         replace_weights(cfg.model, None if weights == 'none' else weights)
+
+
+def _teach_by_own_predictions(model: ConfigDict) -> None:
+    """Wrap the losses of a segmenter's decode heads, in place.
+
+    Args:
+        model: Config of the segmenter; auxiliary heads keep their losses.
+    """
+    heads = model.decode_head
+    for head in heads if isinstance(heads, list) else [heads]:
+        losses = head.loss_decode
+        wrapped = [
+            dict(type='SelfTargetLoss', loss=loss)
+            for loss in (losses if isinstance(losses, list) else [losses])
+        ]
+        head.loss_decode = wrapped if isinstance(losses, list) else wrapped[0]
 
 
 def _loader(run: Run, split: str, *, truth: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.apps.run_folder.schema import RunImage
 from mmseg_weakclip.models.clip.local_models import local_tags
 
+from . import second_round
 from .backbone import uses_clip
 from .method_configs import (
     iterations_of,
@@ -64,8 +65,13 @@ class Stage:
     source: str = ''
 
 
-def stages_of(method: str) -> list[Stage]:
-    """Return all stages of a method."""
+def stages_of(method: str, rounds: int = 1) -> list[Stage]:
+    """Return all stages of a method.
+
+    Args:
+        method: Name of the method.
+        rounds: 2 for a second segmenter, on the masks of the first.
+    """
     seeds = {
         'weakclip': 'clipes',
         'excel+weakclip': 'excel',
@@ -123,31 +129,51 @@ def stages_of(method: str) -> list[Stage]:
         ]  # fmt: skip
     else:
         stages.append(_refinement('masks', 'refine to pseudo masks', seeds))
+    masks, trained = 'masks', 'segmenter'
+    stages.append(_segmenter('train the segmenter', masks, trained))
+    if rounds > 1:
+        masks, trained = second_round.MASKS, second_round.SEGMENTER
+        stages += [
+            Stage(
+                masks,
+                'make masks anew',
+                'test',
+                ('data', 'segmenter'),
+                masks,
+                second_round.second_masks_config,
+                'segmenter',
+            ),
+            _segmenter('train the segmenter anew', masks, trained),
+        ]
+    made = ('data', 'seeds', 'masks', *([masks] if rounds > 1 else []))
     return stages + [
-        Stage(
-            'segmenter',
-            'train the segmenter',
-            'train',
-            ('data', 'masks'),
-            'segmenter',
-            segmenter_config,
-        ),
         Stage(
             'predict',
             'predict all images',
             'test',
-            ('data', 'segmenter'),
+            ('data', trained),
             'predictions',
             predict_config,
-            'segmenter',
+            trained,
         ),
         Stage('score', 'score where masks exist', 'score',
-              ('data', 'seeds', 'masks', 'predict')),
+              (*made, 'predict')),
         Stage('results', 'collect the results', 'results',
-              ('data', 'masks', 'predict'), 'results'),
+              ('data', masks, 'predict'), 'results'),
         Stage('report', 'write the report', 'report',
-              ('data', 'seeds', 'masks', 'predict', 'score')),
+              (*made, 'predict', 'score')),
     ]  # fmt: skip
+
+
+def _segmenter(title: str, masks: str, name: str) -> Stage:
+    return Stage(
+        name,
+        title,
+        'train',
+        ('data', masks),
+        name,
+        partial(segmenter_config, masks=masks, folder=name),
+    )
 
 
 def _training(
@@ -177,7 +203,7 @@ def _refinement(name: str, title: str, seeds: str) -> Stage:
 
 def training_iterations(run: Run, stage: Stage) -> int:
     """Return the number of iterations of a training stage."""
-    if stage.name == 'segmenter':
+    if stage.name in ('segmenter', second_round.SEGMENTER):
         return segmenter_iterations(run, load_segmenter(run))
     return iterations_of(run, stage.name)
 

@@ -1,0 +1,63 @@
+"""A second round: masks of the first segmenter, and a segmenter on them.
+
+The first segmenter has seen all photos, so its masks are more alike than the
+seeds that it learnt from, and the tags take away what an image does not have.
+"""
+
+import os
+
+from mmengine.config import Config
+
+from .config_edits import TEST_KEYS, only_keys
+from .method_configs import (
+    crf_settings,
+    describe_images,
+    set_machine,
+    set_test_batch,
+)
+from .run import Run
+from .segmenter_configs import (
+    image_side,
+    prediction_config,
+    test_pipeline,
+    views_pipeline,
+)
+
+# Stages of the second round, and their folders.
+MASKS, SEGMENTER = 'masks_2', 'segmenter_2'
+LABELS = dict(type='LoadImageLabels', ann_file='image_labels.json')
+
+
+def second_masks_config(run: Run) -> Config:
+    """Return the config for the first segmenter's masks of labelled images.
+
+    They are made of several scales, restricted to the labels, and refined by
+    the CRF.
+    """
+    cfg = prediction_config(run)
+    side = image_side(run)
+    single, views = (
+        make(side, truth=False) for make in (test_pipeline, views_pipeline)
+    )
+    (*_, pack) = single
+    packed = dict(pack, meta_keys=(*pack['meta_keys'], 'image_labels'))
+    single[-1] = views[-1]['transforms'][-1][0] = packed
+    for pipeline in (single, views):
+        pipeline.insert(1, dict(LABELS))
+    cfg.test_dataloader.dataset = describe_images(
+        run, 'labelled', test_mode=True, pipeline=single
+    )
+    cfg.tta_pipeline = views
+    cfg.tta_model = dict(type='RunningTTAModel')
+    set_test_batch(cfg.test_dataloader, run)
+    cfg.test_evaluator = dict(
+        type='PseudoMaskWriter',
+        output_dir=str(run.folder / MASKS),
+        crf=crf_settings(run),
+        use_labels=True,
+        workers=None if run.gpus else os.cpu_count(),
+    )
+    if run.options.ignore_flips:
+        cfg.test_evaluator['flips'] = dict()
+    set_machine(cfg, run)
+    return only_keys(cfg, TEST_KEYS)
