@@ -129,30 +129,3 @@ def test_a_rank_is_killed_and_its_masks_are_made_again(
     assert masks.keys() == expected.keys()
     for name, mask in masks.items():
         assert np.array_equal(mask, expected[name])
-
-
-@pytest.mark.slow
-def test_training(tmp_path, run_on_two_machines):
-    codes, printed = run_on_two_machines(
-        'train',
-        'weakclip.py',
-        '--launcher=pytorch',
-        '--work-dir',
-        tmp_path / 'work',
-        options=[
-            'train_cfg.max_iters=2',
-            'train_cfg.val_interval=3',
-            # Synchronised normalisation needs GPUs.
-            'model.backbone.adapter.norm_cfg.type=BN',
-            'model.decode_head.norm_cfg.type=BN',
-            'train_dataloader.batch_size=2',
-        ],
-    )
-    assert codes == [0, 0], printed
-    work = tmp_path / 'work'
-    assert (work / 'iter_2.pth').is_file()
-    (scalars,) = work.glob('*/vis_data/scalars.json')
-    lines = map(json.loads, scalars.read_text().splitlines())
-    losses = [line['loss'] for line in lines if 'loss' in line]
-    assert len(losses) == 2
-    assert np.isfinite(losses).all()
