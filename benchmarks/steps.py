@@ -53,3 +53,19 @@ def describe_machine() -> str:
         f'{device}, torch {torch.__version__}, '
         f'Python {platform.python_version()}'
     )
+
+
+START, END = '<!-- tables -->', '<!-- end -->'
+
+
+def write_tables(path: Path, tables: str) -> None:
+    """Write tables between the marks of a page, whose other text stays.
+
+    A page that is not there becomes one of the tables alone.
+    """
+    text = path.read_text() if path.is_file() else f'{START}\n{END}\n'
+    before, _, rest = text.partition(START)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise SystemExit(f'{path} lacks the marks {START} and {END}')
+    path.write_text(f'{before}{START}\n\n{tables}\n{END}{after}')

@@ -3,9 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from photo_rows import START, Row
-
-COLUMNS = {'raw': 'mIoU', 'refined': 'refined', 'minutes': 'minutes'}
+from photo_rows import MapRow, Row, SegmenterRow
 
 
 def cell(values: Sequence[float | None]) -> str:
@@ -19,62 +17,128 @@ def cell(values: Sequence[float | None]) -> str:
     return f'{mean} ± {(max(known) - min(known)) / 2:.1f}'
 
 
-def table(rows: Sequence[Row]) -> str:
-    """All rows; those without results are left out."""
+def table(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown; lines whose cells are all empty are left out."""
+    rows = [line for line in lines if any(line[1:])]
+    head = [titles, ['---'] * len(titles)]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in [*head, *rows])
+
+
+def run_table(runs: Sequence[Mapping]) -> str:
+    """What the one command's stages gave, and what they took."""
+    stages = (
+        ('cam', 'the classifier', ''),
+        ('seeds', 'class maps', 'seeds'),
+        ('masks', 'pseudo masks', 'masks'),
+        ('segmenter', 'the segmenter', ''),
+        ('masks_2', 'its masks, tags given', 'masks_2'),
+        ('segmenter_2', 'the second segmenter', ''),
+        ('predict', 'predictions, no tags', 'predictions'),
+    )
+    lines = []
+    for stage, title, role in stages:
+        scores = [
+            cell(
+                [
+                    run['scores'].get(role, {}).get(split, {}).get('mIoU')
+                    for run in runs
+                ]
+            )
+            for split in ('train', 'val')
+        ]
+        minutes = [run['minutes'].get(stage) for run in runs]
+        lines.append([title, *scores, cell(minutes)])
+    return table(('stage', 'train', 'val', 'minutes'), lines)
+
+
+def class_table(runs: Sequence[Mapping]) -> str:
+    """IoU of each class on val, by what the run made."""
+    roles = ('masks', 'masks_2', 'predictions')
+    names = list(runs[0]['scores'][roles[0]]['val']['IoU'])
     lines = [
-        f'| | tags at test | {" | ".join(COLUMNS.values())} |',
-        '|' + '---|' * (len(COLUMNS) + 2),
+        [
+            role,
+            *(
+                cell([r['scores'][role]['val']['IoU'][name] for r in runs])
+                for name in names
+            ),
+        ]
+        for role in roles
+        if all(role in run['scores'] for run in runs)
     ]
-    for row in rows:
-        if row.results:
-            cells = [
+    return table(('val', *names), lines)
+
+
+def row_table(rows: Sequence[Row], title: str) -> str:
+    """Rows beside the run: mIoU on val, and minutes."""
+    lines = [
+        [
+            row.name,
+            *(
                 cell([result.get(key) for result in row.results])
-                for key in COLUMNS
-            ]
-            tags = 'no' if row.segments else 'yes'
-            lines.append(f'| {row.name} | {tags} | {" | ".join(cells)} |')
-    return '\n'.join(lines)
+                for key in ('val', 'minutes')
+            ),
+        ]
+        for row in rows
+    ]
+    return table((title, 'val', 'minutes'), lines)
+
+
+def gain_table(gains: Mapping[str, Mapping[float, float]]) -> str:
+    """What the tags say of each threshold of each kind of maps."""
+    thresholds = list(next(iter(gains.values())))
+    lines = [
+        [
+            name,
+            *(
+                f'**{gain:.3f}**' if gain == max(found.values())
+                else f'{gain:.3f}'
+                for gain in found.values()
+            ),
+        ]
+        for name, found in gains.items()
+    ]  # fmt: skip
+    return table(('maps', *(f'{value:g}' for value in thresholds)), lines)
 
 
 def report(
-    rows: Sequence[Row],
+    runs: Sequence[Mapping],
+    maps: Sequence[MapRow],
+    segmenters: Sequence[SegmenterRow],
+    gains: Mapping[str, Mapping[float, float]],
     machine: str,
-    seeds: int,
-    lengths: Mapping[int, float],
-    length: int,
-    thresholds: Mapping[str, float],
+    *,
     trial: bool,
 ) -> str:
     """The whole page.
 
     Args:
-        rows: Rows with their results.
+        runs: What each run of the one command found.
+        maps: Rows of class maps with their results.
+        segmenters: Rows of segmenters with their results.
+        gains: The measure of thresholds of each kind of maps.
         machine: What the scores were made on.
-        seeds: Trainings of each row.
-        lengths: mAP on held-out tags of each length that was tried.
-        length: The length that was taken.
-        thresholds: Threshold of each kind of maps.
         trial: Whether the trainings were cut short.
     """
-    tried = ', '.join(f'{n}: {value:.1f}' for n, value in lengths.items())
-    chosen = ', '.join(f'{name} {t:g}' for name, t in thresholds.items())
     note = (
         'A trial of a few iterations: the numbers mean nothing.\n\n'
         if trial
         else ''
     )
+    memory = max(run['gib'] for run in runs)
     return (
-        '# Photos: class maps of a classifier on tags\n\n'
-        f'{note}mIoU in percent on 445 photos of VOC 2012 val with six '
-        'classes (`VOC_animals`; pixels of other classes do not count), by '
-        f'`python benchmarks/photos` ({machine}). EfficientNet-Lite0 with '
-        'ImageNet weights, trained on the tags of nine in ten of 1,200 '
-        f'photos; means of {seeds} trainings with half their range. Refined '
-        'is after PAR or CRF. Segmenters are trained on the refined masks of '
-        f'{START!r} and see no tags at test.\n\n'
-        'Chosen by the tags of the held-out tenth, by no mask: the length of '
-        f'the training (mAP of tags: {tried}; taken: {length}) and the '
-        f"background's threshold ({chosen}; see `tag_threshold.py`). The row "
-        'that the segmenters start from was fixed beforehand.\n\n'
-        f'{table(rows)}\n'
+        f'{note}mIoU in percent over the background and six classes of VOC '
+        '2012 (`VOC_animals`: 1,200 photos to train on, 445 of val; pixels of '
+        f'other classes do not count), by `python benchmarks/photos` '
+        f'({machine}; {len(runs)} trainings, half their range behind ±). '
+        'EfficientNet-Lite0 with ImageNet weights is all that was known '
+        f'before. Largest process: {memory:.1f} GiB.\n\n'
+        '## The one command\n\n'
+        f'{run_table(runs)}\n\n{class_table(runs)}\n\n'
+        '## Class maps and their refinement, tags given\n\n'
+        f'{row_table(maps, "maps")}\n\n'
+        '## Segmenters on the masks of the first round, no tags\n\n'
+        f'{row_table(segmenters, "segmenter")}\n\n'
+        '## What the tags say of thresholds and views\n\n'
+        f'{gain_table(gains)}\n'
     )

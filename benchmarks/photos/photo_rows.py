@@ -1,21 +1,33 @@
 """What is compared on photos, as rows for benchmarks/photos."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
-WORK = Path('work_dirs/photos')
-CLASSIFIER = 'configs/cam/cam_lite0_1xb16-9e_animals-288x288.py'
-TAGS = 'configs/cam/cam_lite0_1xb16-9e_animals-288x288_tags.py'
-SEGMENTER = 'benchmarks/photos/segmenter.py'
-SEED_LOSS = 'benchmarks/photos/segmenter_seed-loss.py'
-PAR = ('test_evaluator.par.iterations=20',)
-CRF = ('test_evaluator.crf=deeplab',)
-IMPORTANCE = ('model.decode_head.importance_weight=1.',)
-CORRELATION = ('model.decode_head.correlation.levels=[0,1]',)
-FROZEN = ('model.backbone.frozen_stages=5',)
-# The row whose masks of the training photos the segmenters are trained on;
-# fixed beforehand.
-START = 'CAM + CRF'
+VIEWS = {
+    'coarse': (216, 288, 432),
+    'default': (288, 432, 576),
+    'fine': (432, 576, 720),
+}
+HEAD = 'model.decode_head'
+LOSS = f'{HEAD}.loss_decode'
+CRF, SUPERPIXELS = ('--crf', 'deeplab'), 'felzenszwalb'
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Class maps of a classifier; their threshold is chosen for them.
+
+    Attributes:
+        name: What they are.
+        views: Long sides of the views, a key of VIEWS.
+        training: Settings of the classifier's training that differ.
+        test: Settings of the test that differ.
+    """
+
+    name: str = 'CAM'
+    views: str = 'default'
+    training: dict[str, Any] = field(default_factory=dict)
+    test: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -24,63 +36,92 @@ class Row:
 
     Attributes:
         name: What it is.
-        options: Settings of its test that differ from the classifier's.
-        training: Settings of its training that differ; rows of the same
-            settings share a training.
-        config: Config of its training and its test.
-        segments: Whether it is a segmenter, trained on the masks of START,
-            whose test sees no tags.
+        results: Scores of each training: by split, and minutes.
     """
 
     name: str
-    options: tuple[str, ...] = ()
-    training: tuple[str, ...] = ()
-    config: str = CLASSIFIER
-    segments: bool = False
-    results: list[dict] = field(default_factory=list)
-
-    @property
-    def stem(self) -> str:
-        """Its name, as that of a file."""
-        return '_'.join(
-            self.name.replace('+', 'with').replace(',', '').split()
-        )
+    results: list[dict[str, float]] = field(default_factory=list)
 
 
-def map_rows() -> list[Row]:
-    """Class maps, and what is done to them; tags are given."""
-    return [
-        Row('CAM'),
-        Row('CAM + PAR', PAR),
-        Row(START, CRF),
-        Row('importance', training=IMPORTANCE),
-        Row('importance + CRF', CRF, IMPORTANCE),
-        Row('correlation', CORRELATION),
-        Row('correlation + CRF', (*CORRELATION, *CRF)),
-        Row('both', CORRELATION, IMPORTANCE),
-        Row('both + CRF', (*CORRELATION, *CRF), IMPORTANCE),
+@dataclass
+class MapRow(Row):
+    """Class maps, refined: labels are given.
+
+    Attributes:
+        maps: The maps.
+        refine: Flags of `weakclip refine`.
+        regions: Generator of the regions that vote, or ''.
+    """
+
+    maps: Maps = field(default_factory=Maps)
+    refine: tuple[str, ...] = ()
+    regions: str = ''
+
+
+@dataclass
+class SegmenterRow(Row):
+    """A segmenter on a run's masks; its test sees no labels.
+
+    Attributes:
+        training: Settings that differ from the run's own segmenter.
+        masks: Stage of the masks.
+    """
+
+    training: dict[str, Any] = field(default_factory=dict)
+    masks: str = 'masks'
+
+
+def map_rows() -> list[MapRow]:
+    """Class maps, and what is done to them."""
+    coarse, fine = (
+        Maps(f'CAM, views of {VIEWS[name]}', views=name)
+        for name in ('coarse', 'fine')
+    )
+    plain = Maps()
+    importance = Maps(
+        'CAM, importance sampling',
+        training={f'{HEAD}.importance_weight': 1.0},
+    )
+    correlation = Maps(
+        'CAM, pixel correlation',
+        test={f'{HEAD}.correlation': dict(levels=(0, 1))},
+    )
+    rows = [
+        MapRow('', maps=maps, refine=refine)
+        for maps in (coarse, fine, plain)
+        for refine in ((), CRF)
     ]
-
-
-def segmenter_rows() -> list[Row]:
-    """Segmenters on the masks of START: two losses, two backbones."""
-    return [
-        Row(
-            f'segmenter, {loss}, {backbone}',
-            training=frozen,
-            config=config,
-            segments=True,
-        )
-        for backbone, frozen in (('frozen', FROZEN), ('trained', ()))
-        for loss, config in (
-            ('cross entropy', SEGMENTER),
-            ('CAMSeedLoss', SEED_LOSS),
-        )
+    rows += [
+        MapRow('', maps=plain, refine=('--par',)),
+        MapRow('', maps=plain, regions=SUPERPIXELS),
+        MapRow('', maps=plain, refine=CRF, regions=SUPERPIXELS),
+        *(
+            MapRow('', maps=maps, refine=refine)
+            for maps in (importance, correlation)
+            for refine in ((), CRF)
+        ),
     ]
+    titles = {'--par': 'PAR', '--crf': 'CRF'}
+    for row in rows:
+        steps = [titles[flag] for flag in row.refine[:1]]
+        if row.regions:
+            steps.append('superpixels vote')
+        row.name = ' + '.join([row.maps.name, *steps])
+    return rows
 
 
-def training_name(row: Row) -> str:
-    """The folder of a row's training, without seed and length."""
-    if row.segments:
-        return row.stem
-    return 'importance' if row.training else 'plain'
+def segmenter_rows() -> list[SegmenterRow]:
+    """Segmenters beside the run's own, each with one change."""
+    seed_loss = dict(_delete_=True, type='CAMSeedLoss', size=(64, 64))
+    self_target = dict(
+        _delete_=True,
+        type='SelfTargetLoss',
+        loss=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+    )
+    return [
+        SegmenterRow(
+            'frozen backbone', training={'model.backbone.frozen_stages': 5}
+        ),
+        SegmenterRow('CAMSeedLoss', training={LOSS: seed_loss}),
+        SegmenterRow('self-target', training={LOSS: self_target}),
+    ]

@@ -15,16 +15,16 @@ of held-out photos are all that is read.
 """
 
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 from mmseg_weakclip.engine.loading import load_segmentor
-from mmseg_weakclip.models.refine.cam import normalize_cam
 
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 15))
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 
 
 def region_gain(inside: Tensor, outside: Tensor, area: Tensor) -> Tensor:
@@ -44,45 +44,56 @@ def region_gain(inside: Tensor, outside: Tensor, area: Tensor) -> Tensor:
 
 @torch.no_grad()
 def choose_threshold(
-    config: str, checkpoint: str, options: dict, limit: int | None = None
-) -> tuple[float, dict[float, float]]:
-    """The best threshold, and the measure of each.
+    maps: Config, tags: Config, checkpoint: str, limit: int | None = None
+) -> dict[float, float]:
+    """Measure each threshold.
 
     Args:
-        config: Config of the classifier on held-out tags.
-        checkpoint: Its weights.
-        options: Settings that differ from the config's.
+        maps: Test config of class maps, with several views.
+        tags: Test config of the held-out tags, with one view.
+        checkpoint: Weights of the classifier.
         limit: Number of photos that are looked at; None takes all.
+
+    Returns:
+        The measure of each of THRESHOLDS.
     """
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(options)
     init_default_scope('mmseg')
-    model = load_segmentor(cfg, checkpoint).model
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    held_out = DATASETS.build(tags.test_dataloader.dataset)
+    views = DATASETS.build(
+        dict(
+            maps.test_dataloader.dataset,
+            ann_file=tags.test_dataloader.dataset.ann_file,
+            part='held_out',
+            pipeline=maps.tta_pipeline,
+        )
+    )
+    model = load_segmentor(maps, checkpoint).model
+    maker = MODELS.build(dict(maps.tta_model, module=model))
     rows: list[list[Tensor]] = [[], [], []]
-    for index in range(min(len(dataset), limit or len(dataset))):
-        data = model.data_preprocessor(pseudo_collate([dataset[index]]))
+    for index in range(min(len(held_out), limit or len(held_out))):
+        data = model.data_preprocessor(pseudo_collate([held_out[index]]))
         images, (sample,) = data['inputs'], data['data_samples']
-        own = [label - 1 for label in sample.image_labels]
-        inputs = model.extract_feat(images)
-        # Of all classes: tags choose among them.
-        metas = [dict(sample.metainfo, pad_shape=images.shape[2:])]
-        maps = model.decode_head.predict_maps(inputs, metas)[0, own]
-        maps = normalize_cam(maps, mode='max')
-        for label, one in zip(own, maps):
-            kept = torch.stack([one > t for t in THRESHOLDS])[:, None]
-            # The mean colour is 0 behind the normalisation.
-            views = torch.cat([images * kept, images * ~kept])
+        height, width = sample.img_shape
+        (made,) = maker.test_step(pseudo_collate([views[index]]))
+        # All but the background's, divided by their largest.
+        scores = made.seg_scores.data[None]
+        scores = F.interpolate(scores, (height, width), mode='bilinear')[0]
+        for label in sample.image_labels:
+            kept = torch.stack([scores[label] > t for t in THRESHOLDS])[
+                :, None
+            ]
+            # The mean colour is 0 behind the normalisation, as padding is.
+            over = images.shape[3] - width, images.shape[2] - height
+            inside = F.pad(kept, (0, over[0], 0, over[1]))
+            views_of_it = torch.cat([images * inside, images * ~inside])
             logits = torch.cat(
                 [
                     model.decode_head(model.extract_feat(view)).mean((2, 3))
-                    for view in views.split(8)
+                    for view in views_of_it.split(8)
                 ]
-            )[:, label]
-            inside, outside = (logits > 0).view(2, -1)
-            found = (inside, outside, kept.float().mean((1, 2, 3)))
+            )[:, label - 1]
+            found = (*(logits > 0).view(2, -1), kept.float().mean((1, 2, 3)))
             for row, values in zip(rows, found):
                 row.append(values)
     gains = region_gain(*map(torch.stack, rows))
-    best = THRESHOLDS[int(gains.argmax())]
-    return best, dict(zip(THRESHOLDS, gains.tolist()))
+    return dict(zip(THRESHOLDS, gains.tolist()))

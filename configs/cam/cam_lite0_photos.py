@@ -9,5 +9,5 @@ _base_ = [
 
 # Iterations of a run: passes over its photos, within bounds. The longest takes
 # about an hour on one core of a CPU.
-run_length = dict(passes=10, least=300, most=1200)
+run_length = dict(passes=5, least=300, most=1200)
 tta_model = dict(type='CAMTTAModel')

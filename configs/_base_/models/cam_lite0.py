@@ -27,6 +27,7 @@ model = dict(
         type='CAMHead',
         num_classes=3,
         in_channels=1280,
-        # Fixed beforehand, as toyland's: maps of small networks are flat.
-        background=dict(threshold=.3)),
+        # Chosen together with the test's scales, by held-out tags; see
+        # benchmarks/photos.
+        background=dict(threshold=.4)),
     test_cfg=dict(mode='whole'))

@@ -1,84 +1,64 @@
 """The benchmark of photos: its rows, its page, its choice by tags."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmseg.registry import MODELS
-from photo_report import cell, report
-from photo_rows import (
-    CLASSIFIER,
-    SEGMENTER,
-    START,
-    TAGS,
-    map_rows,
-    segmenter_rows,
-    training_name,
-)
+from photo_data import write_user_data
+from photo_report import cell, gain_table, report, run_table
+from photo_rows import VIEWS, Maps, map_rows, segmenter_rows
+from PIL import Image
+from steps import write_tables
 from tag_threshold import THRESHOLDS, region_gain
 
-from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
+PHOTOS = 'configs/cam/cam_lite0_photos.py'
 
 
-def options_of(words):
-    """Options as the tools read them."""
-    return {
-        key: DictAction._parse_iterable(value)
-        for key, value in (word.split('=', 1) for word in words)
-    }
-
-
-def test_rows_differ_in_what_they_say(repo):
-    found = {}
+def test_rows_differ_in_what_they_say():
+    rows = [*map_rows(), *segmenter_rows()]
+    assert len({row.name for row in rows}) == len(rows)
+    made = [str((row.maps, row.refine, row.regions)) for row in map_rows()]
+    assert len(set(made)) == len(made)
     for row in map_rows():
-        cfg = Config.fromfile(repo / CLASSIFIER)
-        cfg.merge_from_dict(options_of([*row.training, *row.options]))
-        head, writer = cfg.model.decode_head, cfg.test_evaluator
-        found[row.name] = (
-            head.get('importance_weight', 0),
-            (head.get('correlation') or {}).get('levels'),
-            writer.get('par') is not None,
-            writer.get('crf'),
-        )
-    assert len(set(map(str, found.values()))) == len(found) == 9
-    assert found['CAM'] == (0, None, False, None)
-    assert found[START] == (0, None, False, 'deeplab')
-    assert found['both + CRF'] == (1, [0, 1], False, 'deeplab')
-    resolve_crf_params('deeplab')
-    # A training is shared by rows that differ in their test only.
-    names = {row.name: training_name(row) for row in map_rows()}
-    assert set(names.values()) == {'plain', 'importance'}
-    assert len({row.stem for row in [*map_rows(), *segmenter_rows()]}) == 13
+        assert ('CRF' in row.name) == ('--crf' in row.refine)
+        assert ('vote' in row.name) == bool(row.regions)
 
 
-def test_segmenters_are_two_losses_and_two_backbones(repo):
-    found = set()
+def test_settings_of_maps_are_those_of_the_head(repo):
+    for row in map_rows():
+        cfg = Config.fromfile(repo / PHOTOS)
+        cfg.merge_from_dict({**row.maps.training, **row.maps.test})
+        cfg.model.backbone.pretrained = None
+        head = MODELS.build(cfg.model).decode_head
+        assert bool(head.importance_weight) == ('importance' in row.name)
+        assert bool(head.correlation) == ('correlation' in row.name)
+
+
+def test_views_are_those_of_the_config(repo):
+    cfg = Config.fromfile(repo / PHOTOS)
+    (resizes, *_) = cfg.tta_pipeline[-1].transforms
+    assert tuple(step.scale[0] for step in resizes) == VIEWS[Maps().views]
+    threshold = cfg.model.decode_head.background.threshold
+    assert threshold in THRESHOLDS
+
+
+def test_settings_of_segmenters(repo):
+    found = {}
     for row in segmenter_rows():
-        cfg = Config.fromfile(repo / row.config)
-        cfg.merge_from_dict(options_of(row.training))
-        found.add(
-            (
-                cfg.model.backbone.frozen_stages == 5,
-                cfg.model.decode_head.loss_decode.type,
-            )
+        cfg = Config.fromfile(
+            repo / 'configs/segmenters/fpn_lite0_1xb16-6k_voc12-256x256.py'
         )
-        model = MODELS.build(
-            dict(cfg.model, backbone=dict(cfg.model.backbone, pretrained=None))
-        )
+        cfg.merge_from_dict(row.training)
+        cfg.model.backbone.pretrained = None
+        model = MODELS.build(cfg.model)
         trained = any(p.requires_grad for p in model.backbone.parameters())
-        assert trained == (cfg.model.backbone.frozen_stages != 5)
-    assert len(found) == 4
-    assert {loss for _, loss in found} == {'CrossEntropyLoss', 'CAMSeedLoss'}
-
-
-def test_no_masks_but_those_of_a_test(repo):
-    """Trainings read pseudo masks; the check of tags reads none."""
-    tags = Config.fromfile(repo / TAGS)
-    assert 'LoadTruth' not in str(tags.test_dataloader.dataset.pipeline)
-    assert tags.test_dataloader.dataset.part == 'held_out'
-    assert tags.test_dataloader.dataset.ann_file.endswith('train.txt')
-    segmenter = Config.fromfile(repo / SEGMENTER)
-    assert 'LoadTruth' not in str(segmenter.train_dataloader)
-    assert segmenter.train_dataloader.dataset.part is None
+        found[row.name] = (trained, type(model.decode_head.loss_decode))
+    assert [trained for trained, _ in found.values()] == [False, True, True]
+    losses = [loss.__name__ for _, loss in found.values()]
+    assert losses == ['CrossEntropyLoss', 'CAMSeedLoss', 'SelfTargetLoss']
 
 
 def test_gain_of_regions_by_hand():
@@ -95,7 +75,31 @@ def test_gain_of_regions_by_hand():
         torch.tensor([[1.0, 0.0]]),
     )
     assert whole.tolist() == [0, 0]
-    assert len(set(THRESHOLDS)) == 13
+
+
+def test_masks_of_six_classes(tmp_path):
+    """Other classes of VOC do not count, and are no tags."""
+    source = tmp_path / 'animals'
+    for name in 'ImageSets/Segmentation', 'SegmentationClass':
+        (source / name).mkdir(parents=True)
+    (source / 'ImageSets/Segmentation/train.txt').write_text('a\n')
+    (source / 'ImageSets/Segmentation/val.txt').write_text('b\n')
+    labels = {'a': ['cat', 'sofa'], 'b': ['person', 'dog']}
+    (source / 'image_labels.json').write_text(json.dumps(labels))
+    masks = {'a': [[0, 8, 18, 255]], 'b': [[12, 15, 0, 0]]}
+    for name, mask in masks.items():
+        image = Image.fromarray(np.array(mask, np.uint8))
+        image.save(source / f'SegmentationClass/{name}.png')
+    flags = write_user_data(source, tmp_path / 'user')
+    user = dict(zip(flags[::2], flags[1::2]))
+    assert (tmp_path / 'user/tags.csv').read_text().splitlines() == [
+        'image,tags', 'a.jpg,cat', 'b.jpg,person;dog'
+    ]  # fmt: skip
+    truth = {
+        name: np.asarray(Image.open(f'{user["--truth"]}/{name}.png')).tolist()
+        for name in masks
+    }
+    assert truth == {'a': [[0, 1, 255, 255]], 'b': [[3, 5, 0, 0]]}
 
 
 @pytest.mark.parametrize(
@@ -106,17 +110,48 @@ def test_cell(values, text):
     assert cell(values) == text
 
 
+def made_run(shift):
+    def score(value):
+        return dict(mIoU=value + shift, IoU=dict(a=value + shift))
+
+    roles = {
+        'masks': dict(val=score(40.0), train=score(41.0)),
+        'masks_2': dict(val=score(45.0)),
+        'predictions': dict(val=score(43.0)),
+    }
+    return dict(
+        scores=roles, gib=2.0 + shift, minutes=dict(cam=3.0, masks=1.0)
+    )
+
+
 def test_page():
-    rows = [*map_rows(), *segmenter_rows()]
-    rows[0].results = [dict(raw=40.0, refined=None, minutes=2.0)]
-    rows[-1].results = [dict(raw=45.0, minutes=3.0)]
-    text = report(
-        rows, 'a machine', 1, {350: 80.1, 700: 82.3}, 700,
-        {'plain': 0.25}, trial=True,
-    )  # fmt: skip
-    assert '| CAM | yes | 40.0 |  | 2.0 |' in text
-    assert '| segmenter, CAMSeedLoss, trained | no | 45.0 |  | 3.0 |' in text
-    assert text.count('\n| ') == 3
-    assert '350: 80.1, 700: 82.3; taken: 700' in text
-    assert 'plain 0.25' in text
+    runs = [made_run(0.0), made_run(2.0)]
+    table = run_table(runs)
+    assert '| pseudo masks | 42.0 ± 1.0 | 41.0 ± 1.0 | 1.0 ± 0.0 |' in table
+    assert '| the classifier |  |  | 3.0 ± 0.0 |' in table
+    # Nothing is known of it.
+    assert 'second segmenter' not in table
+    maps = map_rows()
+    maps[0].results = [dict(val=50.0, minutes=2.0)]
+    gains = {'CAM': {0.3: 0.4, 0.4: 0.5}}
+    assert '| CAM | 0.400 | **0.500** |' in gain_table(gains)
+    text = report(runs, maps, [], gains, 'a machine', trial=True)
+    assert f'| {maps[0].name} | 50.0 | 2.0 |' in text
+    assert maps[1].name not in text
+    assert '4.0 GiB' in text
     assert 'mean nothing' in text
+
+
+def test_tables_go_between_the_marks(tmp_path):
+    page = tmp_path / 'page.md'
+    write_tables(page, 'one')
+    page.write_text(f'# Title\n\n{page.read_text()}\nThe end.\n')
+    write_tables(page, 'two')
+    text = page.read_text()
+    assert text.startswith('# Title\n')
+    assert text.endswith('\nThe end.\n')
+    assert 'two' in text
+    assert 'one' not in text
+    page.write_text('no marks')
+    with pytest.raises(SystemExit, match='lacks the marks'):
+        write_tables(page, 'three')
