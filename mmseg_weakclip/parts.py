@@ -77,6 +77,7 @@ from .models.segclip.head import RegionTextHead
 from .models.segclip.reconstruction import MaskedReconstructionHead
 from .models.segmenters.batched_windows import BatchedEncoderDecoder
 from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
+from .models.segmenters.linear import LinearHead
 from .models.segmenters.multi_scale import MultiScaleSegmentor
 from .models.segmenters.resnet38d import ResNet38d
 from .models.weakclip.co_attention import CoAttentionNeck
@@ -134,6 +135,7 @@ __all__ = [
     'IntraCorrelationHead',
     'IoUWhereTruth',
     'LabelAgreement',
+    'LinearHead',
     'LoadColorImage',
     'LoadImageLabels',
     'LoadSeed',

@@ -42,7 +42,10 @@ TRAINING = [
     'custom_hooks',
 ]
 # Of an ablation, one will do; and of large segmenters, one of each kind.
-REPEATS = re.compile('_after-(8|11)|segmenters/.*(coco14|r101_4xb4|balanced)')
+REPEATS = re.compile(
+    '_after-(8|11)|segmenters/.*'
+    '(coco14|r101_4xb4|balanced|dinov2-b14|tuned|fpn_lite0)'
+)
 # Configs of COCO 2014, and their aliases.
 COCO = re.compile(r'coco14|_coco\.py')
 LISTS = 'ImageSets/Segmentation'

@@ -23,11 +23,14 @@ V1 = 'segmenters/deeplabv1_resnet38d_4xb4-40k_voc12-448x448.py'
 V2 = 'segmenters/deeplabv2_r101_2xb10-30k_voc12-321x321.py'
 STANDARD = 'segmenters/deeplabv2_r101_1xb5-40k_voc12-321x321.py'
 V2_COCO = 'segmenters/deeplabv2_r101_2xb10-80k_coco14-321x321.py'
+LINEAR = 'segmenters/linear_dinov2-s14_4xb4-20k_voc12-518x518.py'
+TUNED = LINEAR.replace('.py', '_tuned.py')
 STRIDES = dict(
     deeplabv1=8,
     deeplabv2=8,
     deeplabv3plus=4,
     fpn=4,
+    linear=16,
     segformer=4,
     segmenter=16,
     upernet=4,
@@ -54,6 +57,15 @@ def build(configs, strip, monkeypatch):
         cfg['data_preprocessor'].update(size=None, size_divisor=8)
         if cfg['backbone']['type'] == 'TIMMBackbone':
             cfg['data_preprocessor'].update(size_divisor=16)
+        if 'dinov2' in cfg['backbone'].get('model_name', ''):
+            # A ViT with six narrow blocks and patches of 16.
+            frozen = 6 if cfg['backbone']['frozen_stages'] else 0
+            cfg['backbone'].update(
+                model_name='test_vit',
+                out_indices=(2, 3, 4, 5),
+                frozen_stages=frozen,
+            )
+            cfg['decode_head']['in_channels'] = [64] * 4
         return MODELS.build(cfg)
 
     return build
@@ -106,6 +118,47 @@ def test_loss_and_prediction(segmenter_config, build):
         (first, _) = model(**data, mode='predict')
     classes = 81 if 'coco14' in segmenter_config else 21
     assert first.seg_logits.data.shape == (classes, ROWS, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ('mode', 'dtype'), [('whole', None), ('slide', torch.bfloat16)]
+)
+def test_linear_head_over_images_of_any_size(mode, dtype, build):
+    model = build(LINEAR).eval()
+    model.test_cfg.update(mode=mode, crop_size=(42, 42), stride=(28, 28))
+    images = torch.randn(1, 3, 75, 59)
+    meta = dict(img_shape=(75, 59), ori_shape=(75, 59), padding_size=[0] * 4)
+    with torch.no_grad(), torch.autocast('cpu', dtype, enabled=bool(dtype)):
+        logits = model.inference(images, [meta])
+        maps = model.backbone(images)
+    assert logits.shape == (1, 21, 75, 59)
+    assert torch.isfinite(logits).all()
+    # 75 and 59 pixels are nearest to 5 and 4 patches.
+    assert {tuple(one.shape) for one in maps} == {(1, 64, 5, 4)}
+
+
+def test_linear_head_alone_is_trained(build, configs):
+    frozen, tuned = (build(LINEAR), build(TUNED))
+    names = {n for n, p in frozen.named_parameters() if p.requires_grad}
+    assert names == {
+        f'decode_head.{part}.{kind}'
+        for part in ('norm', 'conv_seg')
+        for kind in ('weight', 'bias')
+    }
+    assert all(p.requires_grad for p in tuned.parameters())
+    cfg = Config.fromfile(configs / TUNED).optim_wrapper
+    groups = build_optim_wrapper(tuned, cfg).optimizer.param_groups
+    found = {
+        id(p): (g['lr'], g['weight_decay'])
+        for g in groups
+        for p in g['params']
+    }
+    for name, parameter in tuned.named_parameters():
+        backbone = name.startswith('backbone')
+        table = name.endswith(('pos_embed', 'cls_token'))
+        decay = 0.0 if parameter.ndim < 2 or table else 0.01
+        rate = 1e-5 if backbone else 1e-4
+        assert found[id(parameter)] == pytest.approx((rate, decay)), name
 
 
 def test_head_of_the_file_says_how(segmenter_config, configs):

@@ -55,6 +55,8 @@ def test_trains_without_truth(training_config, load_small, train):
     own = {n for n, _ in model.named_parameters() if '.tower.' not in n}
     if cfg.model.backbone.get('frozen_stages') == 0:
         own -= {n for n in own if n.startswith(STEM)}
+    if cfg.model.backbone.get('frozen_stages') == 12:  # a whole ViT
+        own -= {n for n in own if n.startswith('backbone.')}
     if stem := TIMM_STEMS.get(cfg.model.backbone.get('model_name')):
         starts = tuple(f'backbone.network.{name}.' for name in stem)
         own -= {n for n in own if n.startswith(starts)}

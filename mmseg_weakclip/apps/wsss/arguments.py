@@ -141,7 +141,8 @@ def parse_args(
     last = parser.add_argument_group('segmenter')
     last.add_argument('--segmenter', help=f'{", ".join(SEGMENTERS)}')
     last.add_argument(
-        '--segmenter-weights', help='file to start from, or "none"'
+        '--segmenter-weights',
+        help='file to start from, "timm" for timm\'s own, or "none"',
     )
     last.add_argument(
         '--segmenter-size',
@@ -297,7 +298,8 @@ def _check_files(options: Options) -> None:
     if is_file and not Path(clip).is_file():
         raise UserError(f'--clip-weights {clip} does not exist')
     start = options.segmenter_weights or 'none'
-    if start != 'none' and '://' not in start and not Path(start).is_file():
+    known = start in ('none', TIMM) or '://' in start
+    if not known and not Path(start).is_file():
         raise UserError(
             f'--segmenter-weights {start} does not exist; give a file, or '
             '"none" for random weights'

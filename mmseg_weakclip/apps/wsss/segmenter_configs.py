@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.weights import replace_weights
+from mmseg_weakclip.apps.weights import replace_weights, starting_weights
 from mmseg_weakclip.engine.batch_norm import check_batch_norm
 
 from .config_edits import (
@@ -18,11 +18,13 @@ from .config_edits import (
     set_classes,
 )
 from .method_configs import describe_images, set_machine, set_test_batch
-from .options import SEGMENTERS
+from .options import SEGMENTERS, TIMM
 from .run import Run
 
 # Sides of training crops, in pixels.
-SMALLEST_CROP, LARGEST_CROP, CROP_STEP = 64, 512, 32
+SMALLEST_CROP, LARGEST_CROP = 64, 512
+# They are multiples of this, or of what a config says: whole patches.
+CROP_STEP = 32
 # Smaller images are enlarged to this short side, since networks reduce images
 # by 4 or more and would lose small objects. Crops stay small.
 SMALLEST_SIDE = 160
@@ -50,8 +52,9 @@ def crop_side(run: Run) -> int:
     if run.options.segmenter_size is not None:
         return run.options.segmenter_size
     short = statistics.median(min(image.size) for image in run.images)
-    side = round(short / CROP_STEP) * CROP_STEP
-    return max(SMALLEST_CROP, min(LARGEST_CROP, side))
+    side = max(SMALLEST_CROP, min(LARGEST_CROP, short))
+    step = load_segmenter(run).get('crop_step', CROP_STEP)
+    return round(side / step) * step
 
 
 def image_side(run: Run) -> int:
@@ -134,6 +137,15 @@ def check_segmenter(run: Run) -> None:
         UserError: It would fail in its first iteration.
     """
     cfg = load_segmenter(run)
+    sources = set(starting_weights(cfg.model))
+    if run.options.segmenter_weights == TIMM and not any(
+        source.startswith(f'{TIMM}:') for source in sources
+    ):
+        raise UserError(
+            f'--segmenter-weights {TIMM}: {run.options.segmenter} does not '
+            f"start from timm's weights, but from "
+            f'{", ".join(sorted(sources)) or "random ones"}; leave it out'
+        )
     batch = run.options.batch_size or cfg.train_dataloader.batch_size
     try:
         check_batch_norm(cfg.model, batch, max(1, run.gpus))
@@ -231,8 +243,13 @@ def _fit_model(cfg: Config, run: Run) -> None:
         stride = max(1, round(side * 2 / 3))
         test_cfg.update(crop_size=(side, side), stride=(stride, stride))
     weights = run.options.segmenter_weights
-    if weights is not None:
-        replace_weights(cfg.model, None if weights == 'none' else weights)
+    if weights == 'none':
+        replace_weights(cfg.model, None)
+        if cfg.model.backbone.get('frozen_stages'):
+            # Nothing to keep: all of it has to learn.
+            cfg.model.backbone.update(frozen_stages=0, norm_eval=False)
+    elif weights not in (None, TIMM):
+        replace_weights(cfg.model, weights)
 
 
 def _teach_by_own_predictions(model: ConfigDict) -> None:

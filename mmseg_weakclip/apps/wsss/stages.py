@@ -35,6 +35,9 @@ BYTES_PER_MASK_PIXEL, BYTES_PER_MAP_PIXEL = 0.03, 0.14
 BLOCK = 4096
 CHECKPOINTS, CHECKPOINT_BYTES = 3, 700 * 2**20
 SMALL_CHECKPOINT_BYTES = 170 * 2**20
+# Segmenters whose checkpoints are no larger, and those made for a CPU.
+SMALL = ('dinov2-s', 'fpn_small', 'lite0_fpn')
+FOR_CPU = ('fpn_small', 'lite0_fpn')
 
 
 @dataclass(frozen=True)
@@ -242,7 +245,7 @@ def _advise(run: Run) -> list[str]:
     advice = ['a GPU']
     if with_clip and options.clip_size is None:
         advice.append('--clip-size 224')
-    if options.segmenter != 'fpn_small':
+    if options.segmenter not in FOR_CPU:
         advice.append('--segmenter fpn_small')
     if options.segmenter_size is None:
         advice.append('--segmenter-size 256')
@@ -275,7 +278,7 @@ def _size(run: Run, stage: Stage) -> str:
 def stage_bytes(run: Run, stage: Stage) -> int:
     """Return roughly how many bytes a stage writes."""
     if stage.kind == 'train':
-        small = run.options.segmenter == 'fpn_small'
+        small = run.options.segmenter in SMALL
         size = SMALL_CHECKPOINT_BYTES if small else CHECKPOINT_BYTES
         return CHECKPOINTS * size
     if stage.kind == 'data':

@@ -42,7 +42,8 @@ class TimmFeatureMaps(BaseModule):
         frozen_stages: Number of feature levels, from the image on, whose
             parameters are frozen, and the statistics of their norms. 1 is the
             stem of a CNN, with its first stage where it has no level of its
-            own, or the first block of a ViT, with its embeddings.
+            own, or the first block of a ViT, with its embeddings. The number
+            of a ViT's blocks freezes its last norm, too.
         norm_eval: Whether the statistics of all batch norms are frozen.
         init_cfg: Not used; ``pretrained`` says what to load.
 
@@ -93,6 +94,9 @@ class TimmFeatureMaps(BaseModule):
                 model_name, output_stride, (frozen_stages - 1,), last=False
             ).reached
         self.network = build_timm_model(model_name, output_stride)
+        if facts.is_vit and frozen_stages < len(self.network.feature_info):
+            # timm applies the last norm to all levels; it is not theirs.
+            frozen = frozenset(n for n in frozen if not n.startswith('norm.'))
         settings = resolve_model_data_config(self.network)
         self.mean, self.std = (
             tuple(round(255 * value, 3) for value in settings[key])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import timm
 from mmengine.logging import print_log
+from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import nn
 
 from mmseg_weakclip.common.network import require_host
@@ -14,6 +15,9 @@ from mmseg_weakclip.models.clip.weight_files.reading import read_state_dict
 SHOWN = 5
 # Counts of batches, which only norms without a momentum read.
 COUNT = 'num_batches_tracked'
+# What Meta's files of DINOv2 have and timm's models have not: their names are
+# changed to timm's.
+MASK_TOKEN = 'mask_token'
 
 
 def load_timm_weights(network: nn.Module, path: str | Path) -> None:
@@ -23,7 +27,8 @@ def load_timm_weights(network: nn.Module, path: str | Path) -> None:
 
     Args:
         network: Model of :func:`build_timm_model`, changed in place.
-        path: State dict or safetensors with timm's names.
+        path: State dict or safetensors with timm's names, or a file of
+            DINOv2 as Meta releases it.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -35,6 +40,8 @@ def load_timm_weights(network: nn.Module, path: str | Path) -> None:
         raise FileNotFoundError(f'the weights {path} do not exist')
     given = read_state_dict(path)
     wanted = network.state_dict()
+    if MASK_TOKEN in given and MASK_TOKEN not in wanted:
+        given = checkpoint_filter_fn(given, network)
     heads = classifier_names(network)
     dropped = [
         name for name in given if name not in wanted and name.startswith(heads)

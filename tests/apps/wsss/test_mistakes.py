@@ -205,6 +205,16 @@ def test_no_weights_for_the_segmenter(refuse, monkeypatch):
     assert '--segmenter-weights none' in said
 
 
+def test_no_network_for_timms_weights(refuse, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError('no route')
+
+    monkeypatch.setattr('socket.create_connection', fail)
+    said = refuse(*DATA, '--clip', 'toyclip', '--segmenter', 'dinov2-s')
+    assert 'timm:vit_small_patch14_dinov2.lvd142m cannot be loaded' in said
+    assert '--segmenter-weights FILE' in said
+
+
 @pytest.mark.parametrize(
     'words',
     [

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmseg.registry import MODELS
 
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.weights import starting_weights
 from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
 from mmseg_weakclip.apps.wsss.config_edits import drop_transforms
@@ -16,6 +17,8 @@ from mmseg_weakclip.apps.wsss.config_files import (
 from mmseg_weakclip.apps.wsss.method_configs import background_prompts
 from mmseg_weakclip.apps.wsss.options import METHODS, SEGMENTERS
 from mmseg_weakclip.apps.wsss.segmenter_configs import (
+    check_segmenter,
+    crop_side,
     load_segmenter,
     segmenter_iterations,
 )
@@ -227,6 +230,44 @@ def test_segmenters_start_from_their_weights_or_none(make_run, name):
     run = make_run(segmenter=name, segmenter_weights='w.pth')
     model = configs_of(run, 'excel')['segmenter'].model
     assert set(starting_weights(model)) == ({'w.pth'} if published else set())
+
+
+def test_random_weights_are_not_frozen(make_run):
+    run = make_run(segmenter='dinov2-s', segmenter_weights='none')
+    backbone = configs_of(run, 'excel')['segmenter'].model.backbone
+    assert (backbone.pretrained, backbone.frozen_stages) == (None, 0)
+    run = make_run(segmenter='dinov2-s', segmenter_weights='w.pth')
+    backbone = configs_of(run, 'excel')['segmenter'].model.backbone
+    assert (backbone.pretrained, backbone.frozen_stages) == ('w.pth', 12)
+
+
+def test_timms_weights_by_name(make_run):
+    run = make_run(segmenter='dinov2-s', segmenter_weights='timm')
+    check_segmenter(run)
+    model = configs_of(run, 'excel')['segmenter'].model
+    (source,) = starting_weights(model)
+    assert source == 'timm:vit_small_patch14_dinov2.lvd142m'
+    run = make_run(segmenter='segformer_b2', segmenter_weights='timm')
+    with pytest.raises(UserError, match='segformer_b2 does not start from'):
+        check_segmenter(run)
+
+
+@pytest.mark.parametrize(
+    ('sides', 'name', 'crop'),
+    [
+        ((640, 480), 'deeplabv3plus_r50', 480),
+        ((640, 480), 'dinov2-s', 34 * 14),
+        ((4000, 3000), 'dinov2-s', 37 * 14),
+        ((4000, 3000), 'lite0_fpn', 512),
+        ((50, 30), 'dinov2-s', 5 * 14),
+        ((50, 30), 'lite0_fpn', 64),
+    ],
+)
+def test_crops_are_whole_patches(make_run, sides, name, crop):
+    run = make_run(segmenter=name, sizes=[sides])
+    assert crop_side(run) == crop
+    model = configs_of(run, 'excel')['segmenter'].model
+    assert tuple(model.data_preprocessor.size) == (crop, crop)
 
 
 def test_transforms_are_dropped_inside_of_others():

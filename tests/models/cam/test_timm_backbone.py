@@ -130,6 +130,33 @@ def test_frozen_stages(name, frozen, free):
         assert torch.equal(old, new) == kept, path
 
 
+def test_last_norm_of_a_vit_is_not_one_block_s():
+    depth = len(timm.create_model(VIT).blocks)
+    norms = [
+        TimmFeatureMaps(VIT, frozen_stages=n).network.norm.weight
+        for n in (1, depth)
+    ]
+    assert [norm.requires_grad for norm in norms] == [True, False]
+
+
+def test_a_frozen_vit_is_the_same_after_a_step():
+    """Bit by bit, in training mode and with weight decay."""
+    backbone = TimmFeatureMaps(
+        VIT, out_indices=(4, 5), last=False, frozen_stages=6
+    ).train()
+    before = {n: v.clone() for n, v in backbone.state_dict().items()}
+    head = torch.nn.Conv2d(64, 3, 1)
+    optimizer = torch.optim.AdamW(
+        [*backbone.parameters(), *head.parameters()], lr=0.1
+    )
+    maps = backbone(torch.randn(2, 3, 50, 70))
+    assert not any(one.requires_grad for one in maps)
+    head(maps[-1]).square().mean().backward()
+    optimizer.step()
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_norms_of_all_stages_can_be_frozen():
     backbone = TimmFeatureMaps(CNN, norm_eval=True).train()
     norms = [
@@ -162,6 +189,18 @@ def test_checkpoint_of_a_whole_classifier(tmp_path, name, form, caplog):
     assert own
     for path, value in own.items():
         assert torch.equal(value, state[path]), path
+
+
+def test_file_of_dinov2_as_released(tmp_path):
+    """It has a token for masked patches, which timm's models have not."""
+    wanted = timm.create_model(VIT, num_classes=0).state_dict()
+    state = dict(wanted, mask_token=torch.zeros(1, 64))
+    torch.save(state, tmp_path / 'w.pth')
+    backbone = TimmFeatureMaps(VIT, pretrained=str(tmp_path / 'w.pth'))
+    backbone.init_weights()
+    own = backbone.network.state_dict()
+    for path, value in wanted.items():
+        assert torch.equal(own[path], value), path
 
 
 def test_file_of_another_model(tmp_path):
