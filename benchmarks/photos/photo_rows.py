@@ -112,16 +112,22 @@ def map_rows() -> list[MapRow]:
 
 def segmenter_rows() -> list[SegmenterRow]:
     """Segmenters beside the run's own, each with one change."""
-    seed_loss = dict(_delete_=True, type='CAMSeedLoss', size=(64, 64))
-    self_target = dict(
-        _delete_=True,
-        type='SelfTargetLoss',
-        loss=dict(type='CrossEntropyLoss', avg_non_ignore=True),
-    )
+    entropy = dict(type='CrossEntropyLoss', avg_non_ignore=True)
+    seed_loss = dict(type='CAMSeedLoss', size=(64, 64))
+    self_target = dict(type='SelfTargetLoss', loss=entropy)
+    # WeakCLIP's head without its texts is Semantic FPN with two more losses.
+    with_images = {
+        'model.data_preprocessor.type': 'WeakSegDataPreProcessor',
+        f'{HEAD}.type': 'TextGuidedHead',
+        f'{HEAD}.boundary_loss': dict(type='CRFBoundaryLoss', size=(64, 64)),
+    }
     return [
         SegmenterRow(
             'frozen backbone', training={'model.backbone.frozen_stages': 5}
         ),
-        SegmenterRow('CAMSeedLoss', training={LOSS: seed_loss}),
-        SegmenterRow('self-target', training={LOSS: self_target}),
+        SegmenterRow('CAMSeedLoss', training={LOSS: [seed_loss]}),
+        SegmenterRow(
+            'boundary loss', training={**with_images, LOSS: [entropy]}
+        ),
+        SegmenterRow('self-target', training={LOSS: [self_target]}),
     ]

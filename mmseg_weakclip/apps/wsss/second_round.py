@@ -25,6 +25,8 @@ from .segmenter_configs import (
 
 # Stages of the second round, and their folders.
 MASKS, SEGMENTER = 'masks_2', 'segmenter_2'
+# Of the views. Half of those of a scored test, in a third of the time.
+SCALES = (0.75, 1.0, 1.25)
 LABELS = dict(type='LoadImageLabels', ann_file='image_labels.json')
 
 
@@ -36,9 +38,8 @@ def second_masks_config(run: Run) -> Config:
     """
     cfg = prediction_config(run)
     side = image_side(run)
-    single, views = (
-        make(side, truth=False) for make in (test_pipeline, views_pipeline)
-    )
+    single = test_pipeline(side, truth=False)
+    views = views_pipeline(side, truth=False, scales=SCALES)
     (*_, pack) = single
     packed = dict(pack, meta_keys=(*pack['meta_keys'], 'image_labels'))
     single[-1] = views[-1]['transforms'][-1][0] = packed

@@ -1,6 +1,7 @@
 """Configs of the last training: a segmenter on the run's pseudo masks."""
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -109,9 +110,11 @@ def test_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
     return [*pipeline, PACK]
 
 
-def views_pipeline(side: int, *, truth: bool) -> list[dict[str, Any]]:
+def views_pipeline(
+    side: int, *, truth: bool, scales: Sequence[float] = VIEW_SCALES
+) -> list[dict[str, Any]]:
     """Return test transforms of several scales, each flipped as well."""
-    sizes = [round(side * scale) for scale in VIEW_SCALES]
+    sizes = [round(side * scale) for scale in scales]
     steps: list[list[dict[str, Any]]] = [
         [
             dict(type='Resize', scale=(8 * size, size), keep_ratio=True)

@@ -13,6 +13,7 @@ from photo_rows import VIEWS, Maps, map_rows, segmenter_rows
 from PIL import Image
 from steps import write_tables
 from tag_threshold import THRESHOLDS, region_gain
+from torch.nn import ModuleList
 
 PHOTOS = 'configs/cam/cam_lite0_photos.py'
 
@@ -55,10 +56,20 @@ def test_settings_of_segmenters(repo):
         cfg.model.backbone.pretrained = None
         model = MODELS.build(cfg.model)
         trained = any(p.requires_grad for p in model.backbone.parameters())
-        found[row.name] = (trained, type(model.decode_head.loss_decode))
-    assert [trained for trained, _ in found.values()] == [False, True, True]
-    losses = [loss.__name__ for _, loss in found.values()]
-    assert losses == ['CrossEntropyLoss', 'CAMSeedLoss', 'SelfTargetLoss']
+        head = model.decode_head
+        (loss,) = (
+            head.loss_decode
+            if isinstance(head.loss_decode, ModuleList)
+            else [head.loss_decode]
+        )
+        boundary = getattr(head, 'boundary_loss', None) is not None
+        found[row.name] = (trained, type(loss).__name__, boundary)
+    assert list(found.values()) == [
+        (False, 'CrossEntropyLoss', False),
+        (True, 'CAMSeedLoss', False),
+        (True, 'CrossEntropyLoss', True),
+        (True, 'SelfTargetLoss', False),
+    ]
 
 
 def test_gain_of_regions_by_hand():
