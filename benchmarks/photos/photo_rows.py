@@ -10,7 +10,8 @@ VIEWS = {
 }
 HEAD = 'model.decode_head'
 LOSS = f'{HEAD}.loss_decode'
-CRF, SUPERPIXELS = ('--crf', 'deeplab'), 'felzenszwalb'
+# The CRF of the one command; other presets are other rows.
+CRF, SUPERPIXELS = ('--crf', 'voc12'), 'felzenszwalb'
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ def map_rows() -> list[MapRow]:
     ]
     rows += [
         MapRow('', maps=plain, refine=('--par',)),
+        MapRow('', maps=plain, refine=('--par', *CRF)),
+        MapRow('', maps=plain, refine=('--crf', 'deeplab')),
         MapRow('', maps=plain, regions=SUPERPIXELS),
         MapRow('', maps=plain, refine=CRF, regions=SUPERPIXELS),
         *(
@@ -101,9 +104,9 @@ def map_rows() -> list[MapRow]:
             for refine in ((), CRF)
         ),
     ]
-    titles = {'--par': 'PAR', '--crf': 'CRF'}
+    titles = {'--par': 'PAR', 'voc12': 'CRF', 'deeplab': "DeepLab's CRF"}
     for row in rows:
-        steps = [titles[flag] for flag in row.refine[:1]]
+        steps = [titles[flag] for flag in row.refine if flag in titles]
         if row.regions:
             steps.append('superpixels vote')
         row.name = ' + '.join([row.maps.name, *steps])
