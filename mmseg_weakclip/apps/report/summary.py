@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmseg_weakclip.apps.run_folder.classifier import describe_classifier
 from mmseg_weakclip.apps.run_folder.schema import (
     ROLES,
     SPLITS,
+    TAGS,
     RunImage,
     SplitScores,
 )
@@ -146,6 +148,7 @@ def summarize(run: RunFolder, comparisons: Sequence[Comparison]) -> list[str]:
     """Summarize a run in sentences: what was done, scores, where to look."""
     return [
         *_what_was_run(run),
+        *_what_was_learnt(run),
         *_how_good(run),
         *_what_to_look_at(run, comparisons),
     ]
@@ -189,6 +192,13 @@ def _what_was_run(run: RunFolder) -> list[str]:
             f'({rest}).'
         )
     return lines
+
+
+def _what_was_learnt(run: RunFolder) -> list[str]:
+    if not (run.folder / TAGS).is_file():
+        return []
+    first, *warnings = describe_classifier(run.folder)
+    return [f'Classifier: {first}.', *(f'{line}.' for line in warnings)]
 
 
 def _how_good(run: RunFolder) -> list[str]:

@@ -15,6 +15,8 @@ DATA = 'data'
 INDEX, CLASSES = 'data/index.json', 'data/classes.json'
 LABELS = 'data/image_labels.json'
 SCORES = 'scores.json'
+# What is found about a classifier.
+TAGS = 'tags/average_precision.json'
 STATES = ('waiting', 'running', 'finished', 'failed')
 SPLITS = ('train', 'val', 'unlabelled')
 # Folders of masks, in the order in which they are made -> kind of masks.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmseg_weakclip.apps.run_folder.schema import StageRecord
+from mmseg_weakclip.apps.run_folder.schema import TAGS, StageRecord
 from mmseg_weakclip.common.files import (
     digest_bytes,
     digest_file,
@@ -16,7 +16,6 @@ from mmseg_weakclip.common.files import (
 )
 
 from .config_edits import TEST_KEYS
-from .method_configs import TAGS
 from .run import Run
 from .stages import Stage, checkpoint_name
 

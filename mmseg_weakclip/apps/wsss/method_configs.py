@@ -5,6 +5,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_weakclip.apps.run_folder.schema import TAGS
+
 from .backbone import set_backbone
 from .config_edits import (
     TEST_KEYS,
@@ -25,8 +27,6 @@ from .run import Run
 # Stride of stored class maps: pixels per value, along each side.
 SCORE_STRIDE = 2
 TRUTH = ('LoadTruthIfPresent',)
-# What is found about the classifier, relative to the run's folder.
-TAGS = 'tags/average_precision.json'
 
 
 def load_base(run: Run, name: str) -> Config:

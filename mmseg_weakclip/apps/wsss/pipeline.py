@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmseg_weakclip.apps.errors import StageFailed, UserError
+from mmseg_weakclip.apps.run_folder.classifier import describe_classifier
 from mmseg_weakclip.apps.run_folder.schema import (
     CLASSES,
     INDEX,
     LABELS,
     SCORES,
+    TAGS,
     StageRecord,
 )
 from mmseg_weakclip.common.files import (
@@ -34,12 +36,10 @@ from .inputs.prepare import Sources, prepare_data
 from .inputs.understood import describe_prepared
 from .machines import check_training, write_script
 from .manifest import Manifest
-from .method_configs import TAGS
 from .run import Run
 from .scoring import (
     RESULTS,
     collect_results,
-    describe_classifier,
     describe_scores,
     write_scores,
 )

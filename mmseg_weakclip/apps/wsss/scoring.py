@@ -24,7 +24,6 @@ from mmseg_weakclip.evaluation.areas import (
     confusion_matrix,
 )
 
-from .method_configs import TAGS
 from .run import Run
 
 RESULTS = 'results'
@@ -135,29 +134,6 @@ def describe_scores(roles: dict[str, Any]) -> list[str]:
                     f'{more}: these count only where they are predicted, as 0'
                 )
     return lines
-
-
-def describe_classifier(folder: Path) -> list[str]:
-    """Return the average precision of each class on held-out tags.
-
-    A line for all classes, and one for each thing that is wrong.
-
-    Args:
-        folder: Folder of the run.
-    """
-    from mmseg_weakclip.evaluation.tag_precision import FEW, describe_tags
-
-    found = json.loads((folder / TAGS).read_text())
-    values = ', '.join(
-        f'{name} {row["precision"]:.0f} ({row["chance"]:.0f})'
-        for name, row in found['classes'].items()
-        if row['judgement'] != FEW
-    )
-    return [
-        f'average precision on the tags of {count(found["images"], "image")} '
-        f'held out, % (by chance): {values or "too few images"}',
-        *(f'warning: {line}' for line in describe_tags(found)),
-    ]
 
 
 def count_scored(scores: dict[str, Any]) -> str:

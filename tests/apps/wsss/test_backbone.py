@@ -1,7 +1,5 @@
 """`--method cam`: a classifier on the user's tags, without CLIP."""
 
-import json
-
 import pytest
 import torch
 
@@ -13,7 +11,6 @@ from mmseg_weakclip.apps.weights import (
 from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
 from mmseg_weakclip.apps.wsss.config_files import stage_command
 from mmseg_weakclip.apps.wsss.options import RANDOM_BACKBONE_NOTE
-from mmseg_weakclip.apps.wsss.scoring import describe_classifier
 from mmseg_weakclip.apps.wsss.stages import describe_plan, stages_of
 from mmseg_weakclip.datasets.configs import iter_dicts
 
@@ -143,26 +140,6 @@ def test_command_of_the_check(make_run):
     assert words[5].endswith('cam/iter_5.pth')
     assert '--tta' not in words
     assert '--tta' in stage_command(run, stages['seeds'], stages)
-
-
-def test_what_is_told_of_the_classifier(tmp_path):
-    (tmp_path / 'tags').mkdir()
-    rows = dict(
-        cat=dict(images=9, precision=90.0, chance=31.2, judgement='learnt'),
-        dog=dict(
-            images=9, precision=33.0, chance=31.2, judgement='near chance'
-        ),
-        yak=dict(
-            images=0, precision=None, chance=None, judgement='too few images'
-        ),
-    )
-    path = tmp_path / 'tags/average_precision.json'
-    path.write_text(json.dumps(dict(images=30, classes=rows)))
-    first, poor, few = describe_classifier(tmp_path)
-    assert 'cat 90 (31), dog 33 (31)' in first
-    assert poor.startswith('warning: near chance')
-    assert 'dog (AP 33 %, chance 31 %)' in poor
-    assert few.endswith('yak')
 
 
 @pytest.mark.parametrize(
