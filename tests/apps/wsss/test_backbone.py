@@ -103,9 +103,9 @@ def test_weights_of_the_user(make_run):
     ('photos', 'options', 'iterations'),
     [
         (100, {}, 300),
-        (500, {}, 10 * 999 // 16),
+        (500, {}, 5 * 999 // 16),
         (2500, {}, 1200),
-        (500, dict(batch_size=32), 10 * 999 // 32),
+        (1500, dict(batch_size=20), 5 * 2999 // 20),
         (500, dict(method_iterations=7), 7),
     ],
 )
