@@ -24,10 +24,16 @@ from .options import (
     METHODS,
     PUBLISHED_CLIP,
     RANDOM,
+    SEEDS,
     SEGMENTERS,
     TIMM,
     Options,
     brings_weights,
+)
+from .outside.flags import (
+    add_outside_arguments,
+    check_outside,
+    complete_outside,
 )
 from .round_flags import add_round_arguments, check_rounds
 
@@ -138,6 +144,7 @@ def parse_args(
         type=int,
         help="length of the method's own trainings",
     )
+    add_outside_arguments(parser)
     last = parser.add_argument_group('segmenter')
     last.add_argument('--segmenter', help=f'{", ".join(SEGMENTERS)}')
     last.add_argument(
@@ -206,6 +213,7 @@ def read_options(
     for name in ('images', 'truth', 'labels', 'val_list', 'work_dir'):
         if name in given:
             given[name] = os.path.abspath(given[name])
+    complete_outside(given)
     if given.get('clip', '').startswith(FOLDER):
         folder = Path(given['clip'].removeprefix(FOLDER)).expanduser()
         given['clip'] = f'{FOLDER}{folder.absolute()}'
@@ -213,6 +221,8 @@ def read_options(
         given['backbone_weights'] = os.path.abspath(given['backbone_weights'])
     if before is not None:
         given = {**before.options.to_json(), **given}
+    elif given.get('seeds') is not None:
+        given.setdefault('method', SEEDS)
     for name in ('images', 'labels'):
         if given.get(name) is None:
             raise UserError(f'--{name} is missing (--help lists all options)')
@@ -229,6 +239,7 @@ def read_options(
         raise UserError(str(error)) from error
     if options.crf is not None:
         require_choice('crf', options.crf, CRFS)
+    check_outside(options)
     check_backbone(options)
     check_rounds(options)
     check_no_clip(options, vars(args))

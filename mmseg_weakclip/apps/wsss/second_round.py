@@ -24,7 +24,7 @@ from .segmenter_configs import (
 )
 
 # Stages of the second round, and their folders.
-MASKS, SEGMENTER = 'masks_2', 'segmenter_2'
+MASKS, LAST = 'masks_2', 'segmenter_2'
 # Of the views. Half of those of a scored test, in a third of the time.
 SCALES = (0.75, 1.0, 1.25)
 LABELS = dict(type='LoadImageLabels', ann_file='image_labels.json')
