@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from .affinity import set_affinity
 from .backbone import set_backbone
 from .config_edits import (
     TEST_KEYS,
@@ -106,6 +107,7 @@ def seeds_config(run: Run, kind: str) -> Config:
     """
     cfg = load_base(run, kind)
     set_model(cfg, run)
+    set_affinity(cfg, run.options)
     test = drop_transforms(cfg.test_dataloader.dataset.pipeline, TRUTH)
     tta = drop_transforms(cfg.tta_pipeline, TRUTH)
     if run.options.clip_size is not None:
