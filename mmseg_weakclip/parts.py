@@ -51,10 +51,14 @@ from .evaluation.thresholds import ThresholdSweepLoop
 from .models.cam.classifier import CAMHead
 from .models.cam.grad_cam import GradCAMHead
 from .models.cam.patch_text import PatchTextCAMHead, PatchTextHead
+from .models.cam.timm_affinity import (
+    GuidedEncoderDecoder,
+    TimmAffinity,
+    TimmFeatures,
+)
 from .models.cam.timm_backbone import TimmFeatureMaps
 from .models.clims.background_texts import BackgroundTexts
 from .models.clims.head import CLIMSHead
-from .models.clip.proxy import TimmAffinity
 from .models.clip.text import PromptText, TemplateText
 from .models.clip.vit import CLIPViT
 from .models.excel.adapter import MultiLayerAdapter
@@ -130,6 +134,7 @@ __all__ = [
     'FelzenszwalbSuperpixels',
     'GradCAMHead',
     'GroupingCLIPViT',
+    'GuidedEncoderDecoder',
     'ImageTextContrastiveLoss',
     'InfoNCERegionLoss',
     'IntraCorrelationHead',
@@ -177,6 +182,7 @@ __all__ = [
     'ThresholdSweepLoop',
     'TimmAffinity',
     'TimmFeatureMaps',
+    'TimmFeatures',
     'ToylandDataset',
     'TrainableOptimWrapperConstructor',
     'VOC20Dataset',

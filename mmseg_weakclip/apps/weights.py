@@ -22,7 +22,18 @@ from mmseg_weakclip.datasets.configs import iter_dicts
 
 # Backbone types whose weights timm downloads: mmseg's, and ours.
 TIMM, TIMM_MAPS = 'TIMMBackbone', 'TimmFeatureMaps'
+# Our other parts over a model of timm; their ``model`` is no CLIP.
+TIMM_GUIDES = ('TimmAffinity', 'TimmFeatures')
 OPEN_MMLAB = 'https://download.openmmlab.com'
+
+
+def is_clip(part: dict) -> bool:
+    """Return whether a part of a config loads a CLIP."""
+    return (
+        'pretrained' in part
+        and isinstance(part.get('model'), str)
+        and part.get('type') not in TIMM_GUIDES
+    )
 
 
 def clip_models(model: dict) -> set[tuple[str, str | None]]:
@@ -30,7 +41,7 @@ def clip_models(model: dict) -> set[tuple[str, str | None]]:
     return {
         (part['model'], part['pretrained'])
         for part in iter_dicts(model)
-        if 'pretrained' in part and isinstance(part.get('model'), str)
+        if is_clip(part)
     }
 
 
@@ -48,6 +59,11 @@ def starting_weights(model: dict) -> Iterator[str]:
                 yield part['checkpoint_path']
         elif part.get('type') == TIMM_MAPS and weights is True:
             yield f'timm:{part["model_name"]}'
+        elif part.get('type') in TIMM_GUIDES:
+            # timm's are the default.
+            weights = part.get('pretrained', True)
+            if weights:
+                yield f'timm:{part["model"]}' if weights is True else weights
         elif isinstance(weights, str) and 'model' not in part:
             yield weights
 
@@ -162,7 +178,8 @@ def _where_to_put(source: str) -> str:
         return f'put {name} into {home}/hub/checkpoints'
     return (
         'fetch it where there is a network, and give the file by '
-        '--segmenter-weights FILE (of a classifier: --backbone-weights FILE)'
+        '--segmenter-weights FILE (of a classifier: --backbone-weights FILE; '
+        'of --affinity: --affinity-weights FILE)'
     )
 
 

@@ -11,6 +11,7 @@ from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.datasets.labels.tables.options import add_table_options
 from mmseg_weakclip.models.clip.local_models import local_tags
 
+from .affinity import add_affinity_arguments, check_affinity
 from .backbone import (
     add_backbone_arguments,
     check_backbone,
@@ -138,6 +139,7 @@ def parse_args(
         '--clip-size', type=int, help='short side that CLIP sees, in pixels'
     )
     add_backbone_arguments(method)
+    add_affinity_arguments(method)
     method.add_argument('--crf', help=f'{", ".join(CRFS)}')
     method.add_argument(
         '--method-iterations',
@@ -217,8 +219,9 @@ def read_options(
     if given.get('clip', '').startswith(FOLDER):
         folder = Path(given['clip'].removeprefix(FOLDER)).expanduser()
         given['clip'] = f'{FOLDER}{folder.absolute()}'
-    if given.get('backbone_weights', TIMM) not in ('none', TIMM):
-        given['backbone_weights'] = os.path.abspath(given['backbone_weights'])
+    for name in ('backbone_weights', 'affinity_weights'):
+        if given.get(name, TIMM) not in ('none', TIMM):
+            given[name] = os.path.abspath(given[name])
     if before is not None:
         given = {**before.options.to_json(), **given}
     elif given.get('seeds') is not None:
@@ -241,6 +244,7 @@ def read_options(
         require_choice('crf', options.crf, CRFS)
     check_outside(options)
     check_backbone(options)
+    check_affinity(options)
     check_rounds(options)
     check_no_clip(options, vars(args))
     clip = choose_profile(options).clip if uses_clip(options) else None

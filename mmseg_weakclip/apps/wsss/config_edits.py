@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_weakclip.apps.weights import is_clip
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 # Keys that a Runner reads: always, in a training, and in a test; other
@@ -35,7 +36,7 @@ def set_classes(model: dict, num_classes: int) -> None:
 def set_clip(model: dict, name: str, weights: str | None) -> None:
     """Set the CLIP of all parts of a model that use one."""
     for part in iter_dicts(model):
-        if 'pretrained' in part and isinstance(part.get('model'), str):
+        if is_clip(part):
             part.update(model=name, pretrained=weights)
 
 

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from mmseg_weakclip.apps.run_folder.schema import TAGS
 
+from .affinity import set_affinity
 from .backbone import set_backbone
 from .config_edits import (
     TEST_KEYS,
@@ -110,6 +111,7 @@ def seeds_config(run: Run, kind: str) -> Config:
     """
     cfg = load_base(run, kind)
     set_model(cfg, run)
+    set_affinity(cfg, run.options)
     test = drop_transforms(cfg.test_dataloader.dataset.pipeline, TRUTH)
     tta = drop_transforms(cfg.tta_pipeline, TRUTH)
     if run.options.clip_size is not None:

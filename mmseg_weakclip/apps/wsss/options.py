@@ -26,11 +26,15 @@ SEEDS = 'seeds'
 CLASSIFIERS = ('cam', 'cam+weakclip', 'clims')
 # Methods without CLIP.
 WITHOUT_CLIP = ('cam', SEEDS)
-# Value of --backbone-weights for timm's own.
+# Value of --backbone-weights and others for timm's own.
 TIMM = 'timm'
 RANDOM_BACKBONE_NOTE = (
     'The classifier began with random weights, and has nothing but the photos '
     'to learn from.'
+)
+RANDOM_AFFINITY_NOTE = (
+    'The model that spread the seeds had random weights: what it takes for '
+    'alike means nothing.'
 )
 CRFS = ('none', 'voc12', 'deeplab')
 # Value of --segmenter -> file in configs/segmenters.
@@ -83,6 +87,8 @@ class Options:
     clip_size: int | None = None
     backbone: str | None = None
     backbone_weights: str | None = None
+    affinity: str | None = None
+    affinity_weights: str | None = None
     crf: str | None = None
     seeds: str | None = None
     seed_classes: str | None = None
@@ -113,7 +119,7 @@ class Options:
     def with_clip_defaults(self, default: str | None = None) -> 'Options':
         """Return options with CLIP's default weights if none are given.
 
-        Random weights, of CLIP or of the classifier, add a note.
+        Random weights, of CLIP or of another network, add a note.
 
         Args:
             default: CLIP of the profile; None leaves it to the configs.
@@ -123,12 +129,14 @@ class Options:
             clip = default if weights is None else default or PUBLISHED_CLIP
         if weights is None and clip is not None and not brings_weights(clip):
             (weights, *_) = [*local_tags(clip), 'openai']
-        ours = (RANDOM_NOTE, RANDOM_BACKBONE_NOTE)
+        ours = (RANDOM_NOTE, RANDOM_BACKBONE_NOTE, RANDOM_AFFINITY_NOTE)
         notes = tuple(n for n in self.notes if n not in ours)
         if weights == RANDOM:
             notes += (RANDOM_NOTE,)
         if self.backbone_weights == 'none':
             notes += (RANDOM_BACKBONE_NOTE,)
+        if self.affinity_weights == 'none':
+            notes += (RANDOM_AFFINITY_NOTE,)
         return replace(self, clip=clip, clip_weights=weights, notes=notes)
 
     @property

@@ -1,4 +1,7 @@
-"""CLIP's own attention as an affinity between patches (CLIP-ES, CAA)."""
+"""CLIP's own attention as an affinity between patches (CLIP-ES, CAA).
+
+The affinity of another model may take a share of it, or its place.
+"""
 
 from collections.abc import Sequence
 
@@ -6,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.refine.affinity import (
+    EPS,
     LAYER_FILTERS,
     refine_by_affinity,
     select_layers,
@@ -40,9 +44,13 @@ class AttentionAffinity(nn.Module):
             ``'published'`` or ``'agreement'``; see :func:`select_layers`.
         published_boxes: Whether boxes are those of the published code; see
             :func:`box_mask`.
+        guide_share: Share of the affinity of another model, the ``guide`` of
+            ``CLIPViT``, in [0, 1]: SSR (AAAI 2026) has 0.4 of CLIP's
+            attention and 0.6 of DINO's. With 1 no attention is needed.
 
     Raises:
-        ValueError: A number of blocks is below 1, or there is no such rule.
+        ValueError: A number of blocks is below 1, there is no such rule, or
+            the share is not in [0, 1].
     """
 
     def __init__(
@@ -55,6 +63,7 @@ class AttentionAffinity(nn.Module):
         layer_filter: str = 'published',
         *,
         published_boxes: bool = False,
+        guide_share: float = 0.0,
     ) -> None:
         super().__init__()
         for name, count in (
@@ -67,6 +76,9 @@ class AttentionAffinity(nn.Module):
             raise ValueError(
                 f'layer_filter={layer_filter!r} must be one of {LAYER_FILTERS}'
             )
+        if not 0 <= guide_share <= 1:
+            raise ValueError(f'guide_share={guide_share} must be in [0, 1]')
+        self.guide_share = guide_share
         self.layers = layers
         self.relation_layers = relation_layers
         self.layer_weights = layer_weights
@@ -95,8 +107,23 @@ class AttentionAffinity(nn.Module):
 
         Raises:
             ValueError: The tokens hold no attention, or that of too few
-                blocks for the layers or weights.
+                blocks for the layers or weights, or no affinity of a guide.
         """
+        attention = None
+        if self.guide_share < 1:
+            attention = self._attention(tokens, relation)
+        affinity = sinkhorn_affinity(
+            self._with_guide(attention, tokens.affinity), self.rounds
+        )
+        boxes = box_mask(
+            cams, self.box_threshold, published=self.published_boxes
+        )
+        return refine_by_affinity(cams, affinity, boxes)
+
+    def _attention(
+        self, tokens: CLIPTokens, relation: Tensor | None
+    ) -> Tensor:
+        """Return CLIP's attention between patches, (B, N, N)."""
         if tokens.attention is None:
             raise ValueError(
                 'the affinity needs the attention of some '
@@ -104,18 +131,32 @@ class AttentionAffinity(nn.Module):
             )
         attention = self._weigh(tokens.attention[:, :, 1:, 1:])
         if relation is None:
-            attention = self._last(attention, 'layers').float().mean(0)
-        else:
-            attention = select_layers(
-                self._last(attention, 'relation_layers'),
-                relation,
-                self.layer_filter,
-            )
-        affinity = sinkhorn_affinity(attention, self.rounds)
-        boxes = box_mask(
-            cams, self.box_threshold, published=self.published_boxes
+            return self._last(attention, 'layers').float().mean(0)
+        return select_layers(
+            self._last(attention, 'relation_layers'),
+            relation,
+            self.layer_filter,
         )
-        return refine_by_affinity(cams, affinity, boxes)
+
+    def _with_guide(
+        self, attention: Tensor | None, guide: Tensor | None
+    ) -> Tensor:
+        """Mix the two affinities by their share, rows that sum to one."""
+        if self.guide_share and guide is None:
+            raise ValueError(
+                f'guide_share={self.guide_share} needs the affinity of '
+                "another model: set guide=dict(type='TimmAffinity', ...) in "
+                'CLIPViT'
+            )
+        if attention is None:
+            return guide
+        if not self.guide_share:
+            return attention
+        # Without the class token, rows of the attention sum to less.
+        total = attention.sum(2, keepdim=True).clamp(min=EPS)
+        return (1 - self.guide_share) * attention / total + (
+            self.guide_share * guide.float()
+        )
 
     def _last(self, attention: Tensor, which: str) -> Tensor:
         count = getattr(self, which)

@@ -31,6 +31,8 @@ class CLIPTokens:
         attention: Attention of the last k blocks, averaged over heads,
             (k, B, N, N) with rows that sum to one; None when k is 0.
         tower: Vision tower, for heads that run parts of it again.
+        affinity: Affinities of the patches by another model,
+            (B, h * w, h * w) with rows that sum to one; None without one.
     """
 
     grid: tuple[int, int]
@@ -42,6 +44,7 @@ class CLIPTokens:
     value_scale: int
     attention: Tensor | None
     tower: VisionTower
+    affinity: Tensor | None = None
 
 
 def find_tokens(inputs: tuple, user: str) -> CLIPTokens:

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
-from torch import Tensor
+from torch import Tensor, nn
 
 from .dense import build_dense
 from .dense_stream import DenseStream
@@ -54,6 +54,10 @@ class CLIPViT(BaseModule):
         with_tokens: Whether a :class:`CLIPTokens` follows as last element.
         hidden_states: Whether the tokens hold all hidden states.
         attention_layers: Number of last blocks whose attention they hold.
+        guide: Config of a module such as ``TimmAffinity`` with
+            ``grid='clip'``, whose affinities of the patches they hold; None
+            for none. It is called as the ``affinity`` of
+            :class:`DenseAttention`.
         position_mode: See :class:`VisionTower`.
         class_embedding_repeats: See :class:`VisionTower`.
         position_grid: See :class:`VisionTower`.
@@ -87,6 +91,7 @@ class CLIPViT(BaseModule):
         with_tokens: bool = False,
         hidden_states: bool = False,
         attention_layers: int = 0,
+        guide: ConfigType | None = None,
         position_mode: str = 'bilinear',
         class_embedding_repeats: int = 1,
         position_grid: tuple[int, int] | None = None,
@@ -123,6 +128,7 @@ class CLIPViT(BaseModule):
                 )
             if self.dense.affinity:
                 self.affinity = MODELS.build(self.dense.affinity)
+        self.guide = MODELS.build(guide) if guide else None
         self.adapter = MODELS.build(adapter) if adapter else None
         self.with_tokens = with_tokens
         self.hidden_states = hidden_states
@@ -139,7 +145,8 @@ class CLIPViT(BaseModule):
             them; with ``with_tokens``, the tokens follow.
 
         Raises:
-            ValueError: The images are smaller than a patch.
+            ValueError: The images are smaller than a patch, or the guide's
+                affinities are not of CLIP's patches.
         """
         maps, tokens = self._run_tower(images)
         if self.adapter is not None:
@@ -161,7 +168,10 @@ class CLIPViT(BaseModule):
         stream = None
         if self.dense and self.with_tokens:
             stream = DenseStream(
-                self.dense, depth, grid, self._affinity(images, grid)
+                self.dense,
+                depth,
+                grid,
+                self._ask(self.affinity, images, grid),
             )
         hidden, attention, outputs = [], [], {}
         for index, block in enumerate(tower.blocks):
@@ -195,16 +205,34 @@ class CLIPViT(BaseModule):
             value_scale=stream.value_scale if stream else 1,
             attention=torch.stack(attention) if attention else None,
             tower=tower,
+            affinity=self._guidance(images, grid),
         )
 
-    def _affinity(
+    def _guidance(
         self, images: Tensor, grid: tuple[int, int]
+    ) -> Tensor | None:
+        found = self._ask(self.guide, images, grid)
+        if found is None:
+            return None
+        affinity, own = found
+        if own != grid:
+            raise ValueError(
+                f'the guide has {own[0]} x {own[1]} patches and CLIP {grid[0]}'
+                f' x {grid[1]}: set grid="clip" in TimmAffinity'
+            )
+        return affinity
+
+    def _ask(
+        self,
+        module: nn.Module | None,
+        images: Tensor,
+        grid: tuple[int, int],
     ) -> tuple[Tensor, tuple[int, int]] | None:
         """Return the affinity of the area that the patches cover, if any."""
-        if self.affinity is None:
+        if module is None:
             return None
         rows, columns = (side * self.tower.patch_size for side in grid)
-        return self.affinity(images[..., :rows, :columns], grid)
+        return module(images[..., :rows, :columns], grid)
 
 
 @cache

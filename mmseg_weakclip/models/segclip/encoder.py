@@ -185,6 +185,11 @@ class GroupingCLIPViT(CLIPViT):
                 'dense, hidden_states and attention_layers read a class '
                 'token, which GroupingCLIPViT does not have'
             )
+        if self.guide is not None:
+            raise ValueError(
+                'guide belongs to the tokens of single patches, which '
+                'GroupingCLIPViT does not give'
+            )
         depth = len(self.tower.blocks)
         if not max(self.out_indices) < group_after < depth:
             raise ValueError(

@@ -1,8 +1,6 @@
 import pytest
 import torch
 
-from mmseg_weakclip.models.clip.vit import CLIPViT
-
 
 class Archive(torch.nn.Module):
     """The parameters of a model, as OpenAI's archives hold them."""
@@ -29,15 +27,3 @@ def write_archive():
         torch.jit.script(Archive(state, **scalars)).save(path)
 
     return write
-
-
-@pytest.fixture
-def make_vit(device):
-    """CLIPViT over toyland's model with random weights, seeded."""
-
-    def make(**kwargs) -> CLIPViT:
-        torch.manual_seed(0)
-        kwargs = dict(dict(model='toyclip', pretrained=None), **kwargs)
-        return CLIPViT(**kwargs).to(device).eval()
-
-    return make

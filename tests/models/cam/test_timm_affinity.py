@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_weakclip.models.clip.proxy import TimmAffinity
+from mmseg_weakclip.models.cam.timm_affinity import TimmAffinity
 from mmseg_weakclip.models.clip.similarity import (
     centred_similarity,
     positive_softmax,

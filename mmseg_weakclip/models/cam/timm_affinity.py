@@ -1,0 +1,215 @@
+"""Features of a frozen timm model, and affinities between patches from them.
+
+Class maps of one model can be spread by what another one takes for alike.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.utils import ConfigType
+from timm import create_model, is_model
+from timm.data import resolve_model_data_config
+from torch import Tensor
+
+from mmseg_weakclip.models.clip.similarity import (
+    centred_similarity,
+    positive_softmax,
+)
+from mmseg_weakclip.models.clip.vision import (
+    CLIP_MEAN,
+    CLIP_STD,
+    CLIPTower,
+)
+
+from .timm_weights import load_own_weights, load_timm_weights
+
+
+class FrozenTimmModel(BaseModule):
+    """A frozen timm model beside another network, and that one's images.
+
+    Its weights are loaded when it is built. Checkpoints are without weights
+    that can be loaded again.
+
+    Args:
+        model: Name of a timm model with ``forward_intermediates``, such as
+            ``'vit_base_patch8_224.dino'``: ViTs, convolutional networks.
+        pretrained: ``True`` for timm's weights of that name; a file, as of
+            :class:`TimmFeatureMaps`; ``False`` or None for random ones.
+        mean: Mean that the images are normalised with, RGB, 0..255; they are
+            normalised again for the timm model.
+        std: Standard deviation that they are normalised with.
+        model_options: Further arguments of ``timm.create_model``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ConnectionError: timm's weights would have to be downloaded, and
+            their host cannot be reached.
+        ValueError: timm has no such model, or the file holds another's.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        pretrained: bool | str | None = True,
+        mean: Sequence[float] = CLIP_MEAN,
+        std: Sequence[float] = CLIP_STD,
+        model_options: dict | None = None,
+    ) -> None:
+        super().__init__()
+        if not is_model(model.split('.')[0]):
+            raise ValueError(
+                f'timm has no model {model!r}; timm.list_models("*dino*") '
+                'lists some'
+            )
+        options = dict(model_options or {}, num_classes=0)
+        with torch.device('meta'):
+            sketch = create_model(model, **options)
+        if hasattr(sketch, 'dynamic_img_size'):  # a ViT, for any image then
+            options['dynamic_img_size'] = True
+        # Patches of a ViT; what a convolutional network shrinks by.
+        self.step = sketch.feature_info[-1]['reduction']
+        network = create_model(model, **options)
+        if pretrained is True:
+            load_own_weights(network, model)
+        elif pretrained:
+            load_timm_weights(network, pretrained)
+        settings = resolve_model_data_config(network)
+        self.tower = CLIPTower(
+            network, frozen=True, reloadable=bool(pretrained)
+        )
+        theirs = [
+            255 * torch.tensor(settings[name]) for name in ('mean', 'std')
+        ]
+        ours = torch.tensor(tuple(mean)), torch.tensor(tuple(std))
+        scale, shift = ours[1] / theirs[1], (ours[0] - theirs[0]) / theirs[1]
+        for name, value in (('scale', scale), ('shift', shift)):
+            self.register_buffer(name, value[:, None, None], persistent=False)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the features after the last block or stage.
+
+        Args:
+            images: Images normalised with ``mean`` and ``std``,
+                (B, 3, H, W). They are resized to whole steps of the model.
+
+        Returns:
+            float32, (B, C, h, w).
+        """
+        images = images * self.scale + self.shift
+        size = [
+            max(1, round(side / self.step)) * self.step
+            for side in images.shape[-2:]
+        ]
+        if size != list(images.shape[-2:]):
+            images = F.interpolate(images, size, mode='bilinear')
+        (features,) = self.tower.module.forward_intermediates(
+            images, indices=1, norm=True, intermediates_only=True
+        )
+        return features.float()
+
+
+@MODELS.register_module()
+class TimmFeatures(FrozenTimmModel):
+    """Features of a frozen timm model; see :class:`FrozenTimmModel`."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features of images (B, 3, H, W), (B, C, h, w)."""
+        return self.encode(images)
+
+
+@MODELS.register_module()
+class TimmAffinity(FrozenTimmModel):
+    """Affinities between the patches of an image by a timm model.
+
+    Lan et al., ProxyCLIP, ECCV 2024: softmax of gamma * (cos - beta * mean),
+    without negative entries.
+
+    Args:
+        model: See :class:`FrozenTimmModel`.
+        beta: Factor of the mean similarity that is subtracted.
+        gamma: Sharpness, a factor of the similarities.
+        grid: ``'own'`` keeps the model's patches, to which CLIP's values are
+            then resized, as published; ``'clip'`` resizes its features to
+            CLIP's patches, to combine the maps with other terms or attention.
+        kwargs: Other arguments of :class:`FrozenTimmModel`; the images are
+            normalised for CLIP by default.
+
+    Raises:
+        ValueError: ``grid`` is not allowed; see also
+            :class:`FrozenTimmModel`.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        beta: float = 1.2,
+        gamma: float = 3.0,
+        grid: str = 'own',
+        **kwargs,
+    ) -> None:
+        if grid not in ('own', 'clip'):
+            raise ValueError(f"grid={grid!r} must be 'own' or 'clip'")
+        super().__init__(model, **kwargs)
+        self.beta = beta
+        self.gamma = gamma
+        self.grid = grid
+
+    @torch.no_grad()
+    def forward(
+        self, images: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """Return the affinities of patches.
+
+        Args:
+            images: Images normalised for CLIP, (B, 3, H, W), cut to whole
+                patches.
+            grid: Rows and columns (h, w) of CLIP's patches.
+
+        Returns:
+            (B, n * m, n * m), float32, rows that sum to one, and the grid
+            (n, m).
+        """
+        features = self.encode(images)
+        own = (features.shape[2], features.shape[3])
+        if self.grid == 'own':
+            grid = own
+        # Means over CLIP's patches where the features are finer.
+        elif own[0] >= grid[0] and own[1] >= grid[1]:
+            features = F.adaptive_avg_pool2d(features, grid)
+        else:
+            features = F.interpolate(features, grid, mode='bilinear')
+        scores = centred_similarity(
+            features.flatten(2).transpose(1, 2), self.beta, self.gamma
+        )
+        return positive_softmax(scores), (grid[0], grid[1])
+
+
+@MODELS.register_module()
+class GuidedEncoderDecoder(EncoderDecoder):
+    """A segmentor whose head also gets the features of another model.
+
+    They come before the backbone's, at index 0: ``CAMHead`` spreads its maps
+    over positions where they are alike by ``correlation=dict(levels=(0,))``.
+    Heads must count their own features from the last.
+
+    Args:
+        args: Arguments of ``EncoderDecoder``.
+        guide: Config of a module that turns images (B, 3, H, W) into
+            features (B, C, h, w), such as ``TimmFeatures``.
+        kwargs: Further arguments of ``EncoderDecoder``.
+    """
+
+    def __init__(self, *args, guide: ConfigType, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.guide = MODELS.build(guide)
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the guide's features, then those of backbone and neck."""
+        return (self.guide(inputs), *super().extract_feat(inputs))
