@@ -94,6 +94,7 @@ def map_rows() -> list[MapRow]:
     ]
     rows += [
         MapRow('', maps=plain, refine=('--par',)),
+        MapRow('', maps=plain, refine=('--pamr',)),
         MapRow('', maps=plain, refine=('--par', *CRF)),
         MapRow('', maps=plain, refine=('--crf', 'deeplab')),
         MapRow('', maps=plain, regions=SUPERPIXELS),
@@ -104,7 +105,12 @@ def map_rows() -> list[MapRow]:
             for refine in ((), CRF)
         ),
     ]
-    titles = {'--par': 'PAR', 'voc12': 'CRF', 'deeplab': "DeepLab's CRF"}
+    titles = {
+        '--par': 'PAR',
+        '--pamr': 'PAMR',
+        'voc12': 'CRF',
+        'deeplab': "DeepLab's CRF",
+    }
     for row in rows:
         steps = [titles[flag] for flag in row.refine if flag in titles]
         if row.regions:

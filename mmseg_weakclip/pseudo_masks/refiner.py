@@ -26,6 +26,7 @@ from mmseg_weakclip.models.refine.par import (
     DILATIONS,
     par_bytes,
     refine_by_pixels,
+    resolve_par,
 )
 from mmseg_weakclip.models.refine.regions import refine_by_regions
 
@@ -78,7 +79,8 @@ class Refiner:
     scores, or on the CPU where that would take more than ``DEVICE_BYTES``.
 
     Args:
-        par: Arguments of ``refine_by_pixels``; None for no PAR.
+        par: Preset (``'par'``, ``'pamr'``) or arguments of
+            ``refine_by_pixels``; None for no PAR.
         crf: Preset or arguments of the dense CRF, which runs after PAR; None
             for no CRF.
         crf_backend: See ``dense_crf``.
@@ -102,7 +104,7 @@ class Refiner:
 
     def __init__(
         self,
-        par: dict | None,
+        par: str | dict | None,
         crf: str | dict | None,
         crf_backend: str,
         min_score: float,
@@ -111,7 +113,7 @@ class Refiner:
         regions: dict | None = None,
         flips: dict | None = None,
     ) -> None:
-        self.par = par
+        self.par = None if par is None else resolve_par(par)
         self.crf = crf
         self.crf_backend = crf_backend
         self.min_score = min_score

@@ -42,7 +42,8 @@ class PseudoMaskWriter(BaseMetric):
 
     Args:
         output_dir: Folder of the masks; see :class:`MaskStore`.
-        par: Arguments of ``refine_by_pixels``; None for no PAR.
+        par: Preset (``'par'``, ``'pamr'``) or arguments of
+            ``refine_by_pixels``; None for no PAR.
         crf: Preset or arguments of ``CRFParams`` for a CRF, which runs after
             PAR; None for no CRF. Without both the plain argmax is written.
         crf_backend: See ``dense_crf``.
@@ -77,7 +78,7 @@ class PseudoMaskWriter(BaseMetric):
         self,
         output_dir: str,
         *,
-        par: dict | None = None,
+        par: str | dict | None = None,
         crf: str | dict | None = None,
         crf_backend: str = 'auto',
         use_labels: bool = False,

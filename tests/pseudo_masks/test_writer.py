@@ -11,7 +11,7 @@ from mmseg_weakclip.models.refine.crf_flips import (
     unsure_pixels,
 )
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
-from mmseg_weakclip.models.refine.par import refine_by_pixels
+from mmseg_weakclip.models.refine.par import PAMR, refine_by_pixels
 from mmseg_weakclip.pseudo_masks import refiner
 from mmseg_weakclip.pseudo_masks.region_files import Regions, write_regions
 from mmseg_weakclip.pseudo_masks.writer import PseudoMaskWriter
@@ -257,6 +257,15 @@ def test_large_images_are_refined_on_the_cpu(
     assert np.array_equal(
         read(tmp_path / f'{needed}', 0), read(tmp_path / f'{needed - 1}', 0)
     )
+
+
+def test_pamr_by_its_name(tmp_path, samples):
+    run(tmp_path / 'name', samples, par='pamr')
+    run(tmp_path / 'arguments', samples, par=dict(PAMR))
+    run(tmp_path / 'par', samples, par='par')
+    masks = [read(tmp_path / n, 0) for n in ('name', 'arguments', 'par')]
+    assert np.array_equal(*masks[:2])
+    assert not np.array_equal(*masks[1:])
 
 
 @pytest.mark.parametrize('classes', [2, 40])

@@ -32,6 +32,7 @@ import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import progress_bar, worker_context
 from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
+from mmseg_weakclip.models.refine.par import PAR_PRESETS, resolve_par
 from mmseg_weakclip.models.refine.regions import RECIPES
 from mmseg_weakclip.pseudo_masks.refiner import (
     Refiner,
@@ -66,7 +67,16 @@ def _parse_args(
     background.add_argument(
         '--power', type=float, help='or (1 - highest map) to this power'
     )
-    parser.add_argument('--par', action='store_true')
+    colors = parser.add_mutually_exclusive_group()
+    for name in PAR_PRESETS:
+        colors.add_argument(
+            f'--{name}',
+            action='store_const',
+            dest='par',
+            const=name,
+            help=f'average scores over pixels of similar colour by '
+            f'{name.upper()}',
+        )
     parser.add_argument('--crf', help='name of a CRF preset')
     parser.add_argument(
         '--regions',
@@ -120,14 +130,14 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
             )
         if args.par or args.crf or args.min_score or args.regions:
             raise SystemExit(
-                '--par, --crf, --min-score, --regions: the config has these '
-                'in `refine`; give --threshold or --power to ignore it'
+                '--par, --pamr, --crf, --min-score, --regions: the config has '
+                'these in `refine`; give --threshold or --power to ignore it'
             )
         settings = cfg.refine.to_dict()
     else:
         settings = dict(
             background=dict(threshold=args.threshold, power=args.power),
-            par={} if args.par else None,
+            par=resolve_par(args.par) if args.par else None,
             crf=args.crf or None,
         )
         if args.regions:

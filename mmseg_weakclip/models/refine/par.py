@@ -16,8 +16,9 @@ three forms of it, with one result up to rounding:
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,33 @@ FORMS = ('auto', 'shifts', 'rows', 'compiled')
 MAX_NEIGHBOURS = 2**28
 # Pixels whose weights are computed at a time in rows: 38 MB of colours.
 CHUNK = 2**16
+# Arguments of pixel-adaptive mask refinement, PAMR (Araslanov and Roth,
+# "Single-Stage Semantic Segmentation from Image Labels", CVPR 2020), with the
+# constants that NACLIP has.
+PAMR: Mapping[str, Any] = dict(
+    iterations=10,
+    dilations=(8, 16),
+    width=0.1,
+    position_weight=0.0,
+    power=1,
+    own_colors=True,
+)
+PAR_PRESETS: Mapping[str, Mapping[str, Any]] = {'par': {}, 'pamr': PAMR}
+
+
+class Similarity(NamedTuple):
+    """How alike two colours are.
+
+    Attributes:
+        width: Width, in standard deviations.
+        power: Power of the differences, 1 or 2.
+        own_colors: Whether the pixel's own colour counts in the standard
+            deviation, once for each dilation.
+    """
+
+    width: float
+    power: int
+    own_colors: bool
 
 
 def refine_by_pixels(
@@ -42,13 +70,16 @@ def refine_by_pixels(
     dilations: Sequence[int] = DILATIONS,
     width: float = 0.3,
     position_weight: float = 0.01,
+    power: int = 2,
+    *,
+    own_colors: bool = False,
     form: str = 'auto',
 ) -> Tensor:
     """Average scores over neighbours, weighted by similarity of colour.
 
-    PAR of AFA (Ru et al., CVPR 2022)::
+    PAR of AFA (Ru et al., CVPR 2022), and PAMR with the arguments ``PAMR``::
 
-        color_n = softmax_n(mean over RGB of -(|I - I_n| / (s_I width))^2)
+        color_n = softmax_n(mean over RGB of -(|I - I_n| / (s_I width))^power)
         place_n = softmax_n(-(r_n / (s_r width))^2)
         scores <- sum_n (color_n + position_weight * place_n) * scores_n
                   / (1 + position_weight)
@@ -67,6 +98,9 @@ def refine_by_pixels(
         dilations: Distances of the neighbours in pixels.
         width: Width of the Gaussians, in standard deviations.
         position_weight: Weight of the position term beside colour.
+        power: Power of the differences of colours, 1 or 2.
+        own_colors: Whether s_I is that of the 3 x 3 windows, in which the
+            pixel itself is once for each dilation, and not of the taps alone.
         form: ``'shifts'``, ``'rows'`` or ``'compiled'``; see above.
             ``'auto'`` takes rows on a GPU, and shifts on a CPU and for
             images whose table would take more than 1 GiB.
@@ -87,11 +121,14 @@ def refine_by_pixels(
             f'iterations={iterations} must not be negative, dilations='
             f'{tuple(dilations)} must be 1 or more, width={width} above 0'
         )
+    if power not in (1, 2):
+        raise ValueError(f'power={power} must be 1 or 2')
     if form not in FORMS:
         raise ValueError(f'form={form!r} must be one of {FORMS}')
     if form == 'auto':
         form = _fastest_form(images, len(dilations))
     dilations = tuple(dilations)
+    similarity = Similarity(width, power, own_colors)
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
         images, scores = images.float(), scores.float()
         size = images.shape[-2:]
@@ -102,7 +139,7 @@ def refine_by_pixels(
         )
         if form == 'rows':
             index = _row_neighbours(images, dilations)
-            weights = _weigh_rows(images, index, width)
+            weights = _weigh_rows(images, index, similarity)
             weights.add_(place).div_(1 + position_weight)
             return _average_rows(scores, weights, index, iterations)
         weigh, average = _weigh_shifts, _average_shifts
@@ -111,7 +148,7 @@ def refine_by_pixels(
         at_once = 1 if images.device.type == 'cpu' else len(images)
         refined = []
         for some, maps in zip(images.split(at_once), scores.split(at_once)):
-            weights = weigh(some, dilations, width)
+            weights = weigh(some, dilations, similarity)
             weights.add_(place[:, None, None]).div_(1 + position_weight)
             live = slice(None)
             if at_once < len(images):
@@ -123,6 +160,25 @@ def refine_by_pixels(
             refined.append(torch.zeros_like(maps))
             refined[-1][:, live] = mixed
         return torch.cat(refined)
+
+
+def resolve_par(options: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments of :func:`refine_by_pixels`.
+
+    Args:
+        options: Arguments, or a name in ``PAR_PRESETS``.
+
+    Raises:
+        ValueError: No preset has this name.
+    """
+    if isinstance(options, str):
+        if options not in PAR_PRESETS:
+            raise ValueError(
+                f'there is no PAR {options!r}; choose one of '
+                f'{tuple(PAR_PRESETS)}, or give its arguments'
+            )
+        options = PAR_PRESETS[options]
+    return dict(options)
 
 
 def par_bytes(
@@ -184,7 +240,7 @@ def _neighbours(x: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
 
 
 def _weigh_shifts(
-    images: Tensor, dilations: Sequence[int], width: float
+    images: Tensor, dilations: Sequence[int], similarity: Similarity
 ) -> Tensor:
     """Return the colour weights of each pixel's T taps, (B, T, H, W)."""
     count = 8 * len(dilations)
@@ -195,16 +251,20 @@ def _weigh_shifts(
         torch.sub(neighbour, images, out=difference)
         total += difference
         squares.addcmul_(difference, difference)
-    variance = (squares - total.square() / count) / (count - 1)
-    deviation = (variance.clamp(min=0).sqrt() + EPS) * width
+    # The pixel's own differences are 0.
+    colors = count + len(dilations) * similarity.own_colors
+    variance = (squares - total.square() / colors) / (colors - 1)
+    deviation = (variance.clamp(min=0).sqrt() + EPS) * similarity.width
     # The mean over channels becomes a sum.
-    channels = images.shape[1]
-    scale = 1 / (deviation * math.sqrt(channels))
+    scale = 1 / (deviation * images.shape[1] ** (1 / similarity.power))
     weights = images.new_zeros(len(images), count, *images.shape[-2:])
     for tap, neighbour in enumerate(_neighbours(images, dilations)):
         torch.sub(neighbour, images, out=difference).mul_(scale)
         for channel in difference.unbind(1):
-            weights[:, tap].addcmul_(channel, channel, value=-1)
+            if similarity.power == 1:
+                weights[:, tap].sub_(channel.abs())
+            else:
+                weights[:, tap].addcmul_(channel, channel, value=-1)
     return weights.softmax(1)
 
 
@@ -245,14 +305,20 @@ def _row_neighbours(images: Tensor, dilations: Sequence[int]) -> Tensor:
     return (first + rows[:, None] + columns).flatten(0, 2)
 
 
-def _weigh_rows(images: Tensor, index: Tensor, width: float) -> Tensor:
+def _weigh_rows(
+    images: Tensor, index: Tensor, similarity: Similarity
+) -> Tensor:
     """Return the colour weights of each pixel's taps, (B * H * W, T)."""
     colours = _to_rows(images)
     weights = []
+    # Eight taps and the pixel itself in each window.
+    own_colors = index.shape[1] // 8 * similarity.own_colors
     for rows, own in zip(index.split(CHUNK), colours.split(CHUNK)):
         near = F.embedding(rows, colours) - own[:, None]
-        scale = 1 / ((near.std(1, keepdim=True) + EPS) * width)
-        away = near.mul_(scale).square_().mean(2)
+        window = F.pad(near, (0, 0, 0, own_colors))
+        deviation = window.std(1, keepdim=True) + EPS
+        away = near.mul_(1 / (deviation * similarity.width)).abs_()
+        away = away.pow_(similarity.power).mean(2)
         weights.append((-away).softmax(1))
     return torch.cat(weights)
 

@@ -8,7 +8,10 @@ from mmseg_weakclip.models.refine import par
 from mmseg_weakclip.models.refine.par import refine_by_pixels
 
 
-def naive(image, scores, iterations, dilations, width=0.3, weight=0.01):
+def naive(
+    image, scores, iterations, dilations, width=0.3, weight=0.01, power=2,
+    own_colors=False,
+):  # fmt: skip
     """One image, one pixel, one tap at a time; lists of numbers."""
     channels, height, columns = image.shape
     taps = [
@@ -33,9 +36,11 @@ def naive(image, scores, iterations, dilations, width=0.3, weight=0.01):
                 near = torch.stack(
                     [at(image, y + dy, x + dx) for dy, dx in taps]
                 )
-                deviation = near.std(0) + 1e-8
+                own = [image[:, y, x][None]] * len(dilations)
+                window = torch.cat([near, *(own if own_colors else [])])
+                deviation = window.std(0) + 1e-8
                 away = (near - image[:, y, x]).abs() / deviation / width
-                color = (-(away**2)).mean(1).softmax(0)
+                color = (-(away**power)).mean(1).softmax(0)
                 around = torch.stack(
                     [at(scores, y + dy, x + dx) for dy, dx in taps]
                 )
@@ -64,6 +69,44 @@ def test_equals_one_pixel_at_a_time(images, device, form):
         assert torch.allclose(ours[index].cpu(), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('own_colors', [False, True])
+@pytest.mark.parametrize('power', [1, 2])
+def test_other_similarities(images, device, form, power, own_colors):
+    scores = torch.rand(2, 4, 7, 9, device=device)
+    options = dict(power=power, own_colors=own_colors)
+    ours = refine_by_pixels(
+        images, scores, 2, (1, 12), position_weight=0.3, form=form, **options
+    )
+    for index in range(2):
+        expected = naive(
+            images[index].cpu(), scores[index].cpu(), 2, (1, 12), weight=0.3,
+            **options,
+        )  # fmt: skip
+        assert torch.allclose(ours[index].cpu(), expected, atol=1e-5)
+
+
+def test_pamr(images, device):
+    """By the formula: ten rounds of 16 neighbours, no place, no squares."""
+    scores = torch.rand(2, 4, 7, 9, device=device)
+    ours = refine_by_pixels(images, scores, **par.PAMR)
+    expected = naive(
+        images[0].cpu(), scores[0].cpu(), 10, (8, 16), 0.1, 0.0, 1, True
+    )
+    assert torch.allclose(ours[0].cpu(), expected, atol=1e-5)
+
+
+def test_presets(images, device):
+    scores = torch.rand(2, 4, 7, 9, device=device)
+    given = dict(iterations=2)
+    assert par.resolve_par(given) == given
+    for name, options in (('par', {}), ('pamr', par.PAMR)):
+        assert par.resolve_par(name) == dict(options)
+        refine_by_pixels(images, scores, **par.resolve_par(name))
+    with pytest.raises(ValueError, match="no PAR 'crf'; choose one of"):
+        par.resolve_par('crf')
+
+
 @pytest.mark.parametrize('channels', [1, 3, 9])
 def test_forms_are_equal(images, device, channels):
     scores = torch.rand(2, channels, 4, 5, device=device)
@@ -79,10 +122,11 @@ def test_forms_are_equal(images, device, channels):
 def test_weights_of_many_pixels_are_found_in_parts(monkeypatch, device):
     images = 255 * torch.rand(2, 3, 7, 9, device=device)
     index = par._row_neighbours(images, (1, 3))
-    whole = par._weigh_rows(images, index, 0.3)
+    similarity = par.Similarity(0.3, 2, own_colors=False)
+    whole = par._weigh_rows(images, index, similarity)
     monkeypatch.setattr(par, 'CHUNK', 10)
-    assert torch.equal(whole, par._weigh_rows(images, index, 0.3))
-    shifts = par._to_rows(par._weigh_shifts(images, (1, 3), 0.3))
+    assert torch.equal(whole, par._weigh_rows(images, index, similarity))
+    shifts = par._to_rows(par._weigh_shifts(images, (1, 3), similarity))
     assert torch.allclose(whole, shifts, atol=1e-5)
 
 
