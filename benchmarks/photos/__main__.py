@@ -25,8 +25,8 @@ from photo_rows import map_rows, segmenter_rows  # noqa: E402
 from photo_steps import Steps  # noqa: E402
 from steps import ROOT, describe_machine, write_tables  # noqa: E402
 
-# Iterations of a segmenter: about ten passes over the photos.
-LENGTH = 800
+# Iterations of a segmenter: eight passes over the photos.
+LENGTH = 600
 
 
 def parse_args() -> argparse.Namespace:
