@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.losses.cam_seed import CAMSeedLoss
@@ -163,3 +165,50 @@ def test_wrong_options(options):
     (name,) = options
     with pytest.raises(ValueError, match=f'{name}=.* between 0 and 1'):
         SelfTargetLoss(dict(type='CAMSeedLoss'), **options)
+
+
+class OnePixel(BaseModel):
+    """Remember which share of the training each iteration is at."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    def forward(self, inputs, mode):
+        self.seen.append(training_progress())
+        return dict(loss=self.weight * 0)
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_progress_is_that_of_the_runner(tmp_path, by_epoch):
+    """Also in a training that was resumed, and one that counts epochs."""
+
+    def runner(length, **options):
+        loop = dict(type='IterBasedTrainLoop', max_iters=2 * length)
+        if by_epoch:
+            loop = dict(type='EpochBasedTrainLoop', max_epochs=length)
+        return Runner(
+            OnePixel(),
+            str(tmp_path),
+            train_dataloader=dict(
+                dataset=[0, 1], sampler=dict(type='DefaultSampler')
+            ),
+            train_cfg=loop,
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+            default_hooks=dict(
+                checkpoint=dict(
+                    type='CheckpointHook', by_epoch=by_epoch, interval=1
+                )
+            ),
+            experiment_name=f'{tmp_path.name}_{by_epoch}_{length}',
+            log_level='WARNING',
+            **options,
+        )
+
+    first = runner(2)
+    first.train()
+    assert first.model.seen == [0, 1 / 4, 2 / 4, 3 / 4]
+    second = runner(4, resume=True)
+    second.train()
+    assert second.model.seen == [4 / 8, 5 / 8, 6 / 8, 7 / 8]
