@@ -1,10 +1,14 @@
 """CLIP's own attention as an affinity between patches (CLIP-ES, CAA).
 
-The affinity of another model may take a share of it, or its place.
+The affinity of another model may take a share of it, or its place; that of
+the patches' classes may weigh it, or take its place.
 """
 
 from collections.abc import Sequence
 
+import torch
+import torch.nn.functional as F
+from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
@@ -16,7 +20,11 @@ from mmseg_weakclip.models.refine.affinity import (
     sinkhorn_affinity,
 )
 from mmseg_weakclip.models.refine.boxes import box_mask
+from mmseg_weakclip.models.refine.class_affinity import class_affinity
 from mmseg_weakclip.models.transfer import device_constant
+
+# How the affinity of classes goes with that of the attention.
+COMBINATIONS = ('mul', 'matmul', 'alone')
 
 
 class AttentionAffinity(nn.Module):
@@ -28,7 +36,7 @@ class AttentionAffinity(nn.Module):
 
     Args:
         box_threshold: Share of the maximum above which a patch opens a box;
-            CLIP-ES has 0.4 for VOC and 0.7 for COCO.
+            CLIP-ES has 0.4 for VOC and 0.7 for COCO. None is without boxes.
         rounds: Number of pairs of normalisations.
         layers: Number of blocks in ``tokens.attention`` that are averaged,
             counted from the last; None takes all.
@@ -47,15 +55,21 @@ class AttentionAffinity(nn.Module):
         guide_share: Share of the affinity of another model, the ``guide`` of
             ``CLIPViT``, in [0, 1]: SSR (AAAI 2026) has 0.4 of CLIP's
             attention and 0.6 of DINO's. With 1 no attention is needed.
+        classes: Arguments of :func:`class_affinity`, and ``combine``, how it
+            goes with the attention: ``'mul'``, element by element before the
+            normalisations; ``'matmul'``, a step along the attention and then
+            one along the classes; or ``'alone'``, which needs no attention.
+            None is without. CD-CLIP (CVPR 2026) does not say which of the
+            first two it has.
 
     Raises:
-        ValueError: A number of blocks is below 1, there is no such rule, or
-            the share is not in [0, 1].
+        ValueError: A number of blocks is below 1, there is no such rule or
+            combination, or the share is not in [0, 1].
     """
 
     def __init__(
         self,
-        box_threshold: float = 0.4,
+        box_threshold: float | None = 0.4,
         rounds: int = 3,
         layers: int | None = None,
         relation_layers: int | None = None,
@@ -64,6 +78,7 @@ class AttentionAffinity(nn.Module):
         *,
         published_boxes: bool = False,
         guide_share: float = 0.0,
+        classes: ConfigType | None = None,
     ) -> None:
         super().__init__()
         for name, count in (
@@ -78,6 +93,17 @@ class AttentionAffinity(nn.Module):
             )
         if not 0 <= guide_share <= 1:
             raise ValueError(f'guide_share={guide_share} must be in [0, 1]')
+        self.classes = None if classes is None else dict(classes)
+        self.combine = (
+            None
+            if self.classes is None
+            else self.classes.pop('combine', COMBINATIONS[0])
+        )
+        if self.classes is not None and self.combine not in COMBINATIONS:
+            raise ValueError(
+                f'combine={self.combine!r} of classes must be one of '
+                f'{COMBINATIONS}'
+            )
         self.guide_share = guide_share
         self.layers = layers
         self.relation_layers = relation_layers
@@ -92,6 +118,7 @@ class AttentionAffinity(nn.Module):
         cams: Tensor,
         tokens: CLIPTokens,
         relation: Tensor | None = None,
+        text: Tensor | None = None,
     ) -> Tensor:
         """Spread class maps along the attention.
 
@@ -101,24 +128,46 @@ class AttentionAffinity(nn.Module):
             relation: Learnt relation in [0, 1] without the class token,
                 (B, N, N); see :func:`select_layers`. None takes the mean of
                 the layers.
+            text: Unit embeddings of all texts, (M, E), which ``classes``
+                compares with the patches.
 
         Returns:
             (B, K, h, w), not normalised.
 
         Raises:
             ValueError: The tokens hold no attention, or that of too few
-                blocks for the layers or weights, or no affinity of a guide.
+                blocks for the layers or weights, or no affinity of a guide;
+                or there are too few texts.
         """
+        affinity = self._affinity(tokens, relation, text)
+        boxes = None
+        if self.box_threshold is not None:
+            boxes = box_mask(
+                cams, self.box_threshold, published=self.published_boxes
+            )
+        return refine_by_affinity(cams, affinity, boxes)
+
+    def _affinity(
+        self, tokens: CLIPTokens, relation: Tensor | None, text: Tensor | None
+    ) -> Tensor:
+        """Return the affinity of all that is asked for, (B, N, N)."""
+        alike = None
+        if self.classes is not None:
+            patches = F.normalize(tokens.patch_embeddings.float(), dim=1)
+            if text is None:
+                raise ValueError('the affinity of classes needs their texts')
+            scores = torch.einsum('behw,me->bmhw', patches, text.float())
+            alike = class_affinity(scores.flatten(2), **self.classes)
+            if self.combine == 'alone':
+                return alike
         attention = None
         if self.guide_share < 1:
             attention = self._attention(tokens, relation)
-        affinity = sinkhorn_affinity(
-            self._with_guide(attention, tokens.affinity), self.rounds
-        )
-        boxes = box_mask(
-            cams, self.box_threshold, published=self.published_boxes
-        )
-        return refine_by_affinity(cams, affinity, boxes)
+        mixed = self._with_guide(attention, tokens.affinity)
+        if self.combine == 'mul':
+            mixed = mixed.float() * alike
+        affinity = sinkhorn_affinity(mixed, self.rounds)
+        return alike @ affinity if self.combine == 'matmul' else affinity
 
     def _attention(
         self, tokens: CLIPTokens, relation: Tensor | None

@@ -167,7 +167,9 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         with torch.autocast(text.device.type, enabled=False):
             cams = self.normalized_cams(tokens, text.float(), labels)
             if self.affinity is not None:
-                cams = normalize_cam(self.affinity(cams, tokens))
+                cams = normalize_cam(
+                    self.affinity(cams, tokens, text=text.float())
+                )
         return cams
 
     def _text(self) -> Tensor:

@@ -130,7 +130,7 @@ class ClassMaps(nn.Module):
             maps, others=None if token is None else token[chosen]
         )
         if self.affinity is not None:
-            maps = normalize_cam(self.affinity(maps, tokens, relation))
+            maps = normalize_cam(self.affinity(maps, tokens, relation, text))
         return maps * (ids >= 0)[..., None, None], ids
 
     def _every_map(
