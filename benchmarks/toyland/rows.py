@@ -95,6 +95,22 @@ def affinity(layers: int) -> tuple[str, ...]:
     )
 
 
+def classes(combine: str) -> tuple[str, ...]:
+    """Affinity of classes, without boxes, as the paper has it.
+
+    Its temperature was chosen on other scenes.
+    """
+    affinity = 'model.decode_head.affinity'
+    options = [
+        f'{affinity}.box_threshold=None',
+        f'{affinity}.classes.tau=.001',
+        f'{affinity}.classes.combine={combine}',
+    ]
+    if combine != 'alone':
+        options.append('model.backbone.attention_layers=6')
+    return tuple(options)
+
+
 def seed_rows() -> list[Row]:
     """Training-free rows; the paths first, then what helps the best."""
     rows = [Row('plain CLIP', options=('model.backbone.dense=None',))]
@@ -113,7 +129,11 @@ def seed_rows() -> list[Row]:
         Row('+ TSE, sentences without names', tse, (NAMELESS,)),
         Row('+ CAA, last 3 blocks', options=affinity(3)),
         Row('+ CAA, all 6 blocks', options=affinity(6)),
+        Row('+ CDA', options=classes('alone')),
+        Row('+ CDA times CAA', options=classes('mul')),
+        Row('+ CDA after CAA', options=classes('matmul')),
         Row('+ PAR', options=PAR),
+        Row('+ PAMR', options=('test_evaluator.par=pamr',)),
         Row('+ CRF', options=CRF),
         Row('+ TSE, CAA, PAR', tse, (*affinity(6), *PAR)),
         Row(START, tse, CRF),
