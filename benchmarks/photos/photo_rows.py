@@ -87,6 +87,10 @@ def map_rows() -> list[MapRow]:
         'CAM, pixel correlation',
         test={f'{HEAD}.correlation': dict(levels=(0, 1))},
     )
+    propagation = Maps(
+        'CAM, label propagation',
+        test={f'{HEAD}.propagation': dict(levels=(0, 1))},
+    )
     rows = [
         MapRow('', maps=maps, refine=refine)
         for maps in (coarse, fine, plain)
@@ -101,7 +105,7 @@ def map_rows() -> list[MapRow]:
         MapRow('', maps=plain, refine=CRF, regions=SUPERPIXELS),
         *(
             MapRow('', maps=maps, refine=refine)
-            for maps in (importance, correlation)
+            for maps in (importance, correlation, propagation)
             for refine in ((), CRF)
         ),
     ]

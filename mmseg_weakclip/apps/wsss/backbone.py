@@ -104,7 +104,9 @@ def set_backbone(cfg: Config, options: Options) -> None:
         model.pretrained = None
         facts = _inspect(model.backbone)
         head.in_channels = facts.channels[-1]
-        head.pop('correlation', None)
+        # Their levels are those of another backbone.
+        for name in ('correlation', 'propagation'):
+            head.pop(name, None)
         _normalize(model, options.backbone)
     weights = options.backbone_weights
     if weights is None:

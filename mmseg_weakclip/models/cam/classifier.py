@@ -14,11 +14,20 @@ from mmseg_weakclip.models.refine.cam import (
     gate_by_labels,
     normalize_cam,
 )
-from mmseg_weakclip.models.refine.pixel_correlation import correlate_maps
+from mmseg_weakclip.models.refine.label_propagation import (
+    grid_places,
+    propagate_labels,
+    propagation_graph,
+)
+from mmseg_weakclip.models.refine.pixel_correlation import (
+    correlate_maps,
+    unit_features,
+)
 from mmseg_weakclip.models.samples import foreground_labels
 from mmseg_weakclip.models.transfer import upload
 
 from .importance import sampled_logits
+from .view_resize import resize_to_image
 
 PREDICTIONS = ('scores', 'maps', 'tags')
 
@@ -39,55 +48,6 @@ def multi_hot(labels: Sequence[tuple[int, ...]], num_classes: int) -> Tensor:
     return table
 
 
-def resize_to_image(
-    maps: Tensor, metas: Sequence[dict], multiple: int
-) -> Tensor:
-    """Resize the maps of views once, and cut them to the image's own size.
-
-    As in the code of IRNet and CLIMS, where the position of a map within the
-    image is that of a feature map of the next multiple of its size. A
-    flipped view is resized as the unflipped one, and flipped again.
-
-    Args:
-        maps: Maps of views of a batch, (B, K, h, w).
-        metas: Meta information with ``ori_shape``.
-        multiple: The size before the cut is a multiple of this number.
-
-    Returns:
-        (B, K, H, W) of the original images.
-
-    Raises:
-        ValueError: A view is padded, or images of the batch have different
-            sizes.
-    """
-    shapes = {tuple(meta['ori_shape'][:2]) for meta in metas}
-    if len(shapes) > 1:
-        raise ValueError(
-            f'image_multiple={multiple} needs images of one size in a batch, '
-            f'not {sorted(shapes)}: test with batch_size=1'
-        )
-    for meta in metas:
-        if any(meta.get('img_padding_size', meta.get('padding_size', ()))):
-            raise ValueError(
-                f'{meta.get("img_path")} is padded, but image_multiple='
-                f'{multiple} needs views as they are: set '
-                'data_preprocessor=dict(test_cfg=None)'
-            )
-    ((height, width),) = shapes
-    size = [-(-side // multiple) * multiple for side in (height, width)]
-    axes = [
-        {'horizontal': (-1,), 'vertical': (-2,)}[meta['flip_direction']]
-        if meta.get('flip')
-        else ()
-        for meta in metas
-    ]
-    straight = torch.stack([m.flip(axis) for m, axis in zip(maps, axes)])
-    resized = F.interpolate(
-        straight, size, mode='bilinear', align_corners=False
-    )[..., :height, :width]
-    return torch.stack([m.flip(axis) for m, axis in zip(resized, axes)])
-
-
 @MODELS.register_module()
 class CAMHead(BaseDecodeHead):
     """Image classifier whose last layer gives a map of each class (CAM).
@@ -102,8 +62,9 @@ class CAMHead(BaseDecodeHead):
     maximum. ``CAMTTAModel`` takes the maps of all views together before they
     are divided.
 
-    Two options are against maps that mark the telling part of an object only:
-    ``importance_weight`` in training, ``correlation`` in a test.
+    Three options are against maps that mark the telling part of an object
+    only: ``importance_weight`` in training, ``correlation`` and
+    ``propagation`` in a test.
 
     Args:
         num_classes: Number of classes K, background included.
@@ -120,6 +81,9 @@ class CAMHead(BaseDecodeHead):
             features, before they are resized: ``levels``, the indices of
             these features among the backbone's, and optionally ``power``; see
             :func:`correlate_maps`. None is without.
+        propagation: How maps then spread over a graph of positions:
+            ``levels`` as above, and arguments of :func:`propagation_graph` and
+            :func:`propagate_labels`. None is without.
         predicts: What a test predicts; see the attribute.
         image_multiple: How maps get the size of the image. None resizes them
             to the network's input, which mmseg resizes to the image. A
@@ -137,7 +101,7 @@ class CAMHead(BaseDecodeHead):
 
     Raises:
         ValueError: There is no such prediction, ``importance_weight`` is
-            negative, or ``correlation`` names no levels.
+            negative, or ``correlation`` or ``propagation`` names no levels.
     """
 
     def __init__(
@@ -152,6 +116,7 @@ class CAMHead(BaseDecodeHead):
         init_cfg: ConfigType | None = None,
         importance_weight: float = 0.0,
         correlation: ConfigType | None = None,
+        propagation: ConfigType | None = None,
         predicts: str = 'scores',
     ) -> None:
         super().__init__(
@@ -179,14 +144,19 @@ class CAMHead(BaseDecodeHead):
             raise ValueError(
                 f'importance_weight={importance_weight} must not be negative'
             )
-        if correlation is not None and not correlation.get('levels'):
-            raise ValueError(
-                f'correlation={dict(correlation)} of {type(self).__name__} '
-                'names no levels, such as levels=(0, 1)'
-            )
+        for name, options in (
+            ('correlation', correlation),
+            ('propagation', propagation),
+        ):
+            if options is not None and not options.get('levels'):
+                raise ValueError(
+                    f'{name}={dict(options)} of {type(self).__name__} names '
+                    'no levels, such as levels=(0, 1)'
+                )
         self.predicts = predicts
         self.importance_weight = importance_weight
         self.correlation = None if correlation is None else dict(correlation)
+        self.propagation = None if propagation is None else dict(propagation)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Return maps of foreground classes, any sign, (B, K - 1, h, w)."""
@@ -258,11 +228,34 @@ class CAMHead(BaseDecodeHead):
             options = dict(self.correlation)
             features = [inputs[level] for level in options.pop('levels')]
             maps = correlate_maps(maps, features, **options)
+        if self.propagation is not None:
+            maps = self._propagate(maps, inputs, batch_img_metas[0])
         if self.image_multiple is None:
             maps = self.predict_by_feat(maps, batch_img_metas)
         else:
             maps = resize_to_image(maps, batch_img_metas, self.image_multiple)
         return gate_by_labels(maps, labels)
+
+    def _propagate(
+        self, maps: Tensor, inputs: tuple[Tensor, ...], meta: dict
+    ) -> Tensor:
+        """Spread maps over the graph of their positions."""
+        options = dict(self.propagation or {})
+        solver = {
+            name: options.pop(name)
+            for name in ('alpha', 'iterations')
+            if name in options
+        }
+        size = tuple(maps.shape[2:])
+        features = [inputs[level] for level in options.pop('levels')]
+        height = meta.get('pad_shape', meta['img_shape'])[0]
+        graph = propagation_graph(
+            unit_features(features, size),
+            grid_places(size, height / size[0]),
+            **options,
+        )
+        # The solver may leave a little below 0.
+        return propagate_labels(maps, graph, **solver).relu()
 
     def to_scores(self, maps: Tensor) -> Tensor:
         """Turn maps >= 0, (B, K - 1, H, W), into scores, (B, K, H, W)."""

@@ -36,6 +36,7 @@ def test_settings_of_maps_are_those_of_the_head(repo):
         head = MODELS.build(cfg.model).decode_head
         assert bool(head.importance_weight) == ('importance' in row.name)
         assert bool(head.correlation) == ('correlation' in row.name)
+        assert bool(head.propagation) == ('propagation' in row.name)
 
 
 def test_views_are_those_of_the_config(repo):

@@ -6,7 +6,15 @@ from mmseg.structures import SegDataSample
 
 from mmseg_weakclip.models.cam.classifier import CAMHead, multi_hot
 from mmseg_weakclip.models.cam.importance import sampled_logits
-from mmseg_weakclip.models.refine.pixel_correlation import correlate_maps
+from mmseg_weakclip.models.refine.label_propagation import (
+    grid_places,
+    propagate_labels,
+    propagation_graph,
+)
+from mmseg_weakclip.models.refine.pixel_correlation import (
+    correlate_maps,
+    unit_features,
+)
 
 CHANNELS = 5
 SIZE = (40, 56)
@@ -210,6 +218,35 @@ def test_correlation_is_applied_before_resizing(device, make_metas):
 
 
 @torch.no_grad()
+def test_propagation_follows_the_correlation(device, make_metas):
+    options = dict(alpha=0.7, neighbours=9, decay=0.05)
+    head = CAMHead(
+        4, CHANNELS, correlation=dict(levels=(1,)),
+        propagation=dict(levels=(0, 1), iterations=4, **options),
+    )  # fmt: skip
+    torch.nn.init.normal_(head.conv_seg.weight)
+    head.to(device)
+    inputs = tuple(
+        torch.randn(2, c, h, w, device=device)
+        for c, h, w in ((3, 20, 28), (4, 10, 14), (CHANNELS, 5, 7))
+    )
+    metas = make_metas((1, 3), (2,), size=SIZE)
+    maps = correlate_maps(head(inputs).relu(), inputs[1:2])
+    graph = propagation_graph(
+        unit_features(inputs[:2], (5, 7)),
+        # 40 x 56 pixels over 5 x 7 positions.
+        grid_places((5, 7), 8),
+        9,
+        decay=0.05,
+    )
+    maps = propagate_labels(maps, graph, 0.7, 4).relu()
+    maps = F.interpolate(maps, SIZE, mode='bilinear', align_corners=False)
+    found = head.predict_maps(inputs, metas)
+    assert torch.allclose(found[0, [0, 2]], maps[0, [0, 2]], atol=1e-5)
+    assert (found[0, 1] == 0).all()
+
+
+@torch.no_grad()
 def test_tags_need_no_labels(device, features):
     head = CAMHead(4, CHANNELS, predicts='tags').to(device)
     metas = [dict(img_shape=SIZE)] * 2
@@ -227,3 +264,5 @@ def test_options_that_make_no_sense():
         CAMHead(4, CHANNELS, importance_weight=-1)
     with pytest.raises(ValueError, match='names no levels'):
         CAMHead(4, CHANNELS, correlation=dict(power=2.0))
+    with pytest.raises(ValueError, match='propagation=.* names no levels'):
+        CAMHead(4, CHANNELS, propagation=dict(alpha=0.5))

@@ -10,7 +10,8 @@ from mmseg.registry import MODELS
 from PIL import Image
 
 from mmseg_weakclip.common.resources import read_config
-from mmseg_weakclip.models.cam.classifier import CAMHead, resize_to_image
+from mmseg_weakclip.models.cam.classifier import CAMHead
+from mmseg_weakclip.models.cam.view_resize import resize_to_image
 from mmseg_weakclip.pseudo_masks.tta import CAMTTAModel
 
 RELEASED = 'clims/clims_r50_1xb16-15e_voc12-512x512_released'
