@@ -67,7 +67,7 @@ def stages_of(method: str, *, joined: bool = False) -> list[Stage]:
             _DATA,
             Stage('seeds', 'read the masks', 'import', ('data',), 'seeds'),
             _label_refinement('masks', 'refine to pseudo masks', 'seeds'),
-            *_last_stages('masks', ('seeds', 'masks')),
+            *_last_stages('masks', ('seeds', 'masks'), ('seeds',)),
         ]
     seeds = {
         'weakclip': 'clipes',
@@ -146,8 +146,10 @@ def stages_of(method: str, *, joined: bool = False) -> list[Stage]:
             ),
         ]
         before = 'masks'
-    scored = ('seeds', before, *(('refined_outside',) if joined else ()))
-    return stages + _last_stages(before, scored)
+    if not joined:
+        return stages + _last_stages(before, ('seeds', before))
+    scored = ('seeds', 'refined_seeds', 'refined_outside', before)
+    return stages + _last_stages(before, scored, ('outside',))
 
 
 def joined_folder(method: str) -> str:
@@ -158,12 +160,15 @@ def joined_folder(method: str) -> str:
 _DATA = Stage('data', 'check the data', 'data', folder='data')
 
 
-def _last_stages(masks: str, scored: tuple[str, ...]) -> list[Stage]:
+def _last_stages(
+    masks: str, scored: tuple[str, ...], imported: tuple[str, ...] = ()
+) -> list[Stage]:
     """Return the stages behind the pseudo masks.
 
     Args:
         masks: Stage of the masks to train on.
         scored: Stages of the masks to score.
+        imported: Stage whose findings are among the results, if any.
     """
     return [
         Stage(
@@ -186,9 +191,9 @@ def _last_stages(masks: str, scored: tuple[str, ...]) -> list[Stage]:
         Stage('score', 'score where masks exist', 'score',
               ('data', *scored, 'predict')),
         Stage('results', 'collect the results', 'results',
-              ('data', masks, 'predict'), 'results'),
+              ('data', *imported, masks, 'predict'), 'results'),
         Stage('report', 'write the report', 'report',
-              ('data', *scored, 'predict', 'score')),
+              ('data', *imported, *scored, 'predict', 'score')),
     ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from .source import (
     Size,
     check_size,
     describe_unmatched,
-    paint,
+    paint_segments,
 )
 
 
@@ -80,7 +80,7 @@ class CocoMasks(OutsideMasks):
             place = f'{where}: annotation {shown(item.get("id"))}'
             pixels, corner = _decode(item, size, place)
             segments.append(Segment(pixels, value, item.get('score'), corner))
-        return paint(size, segments)
+        return paint_segments(size, segments)
 
 
 def open_coco(path: Path, images: Sequence[str]) -> CocoMasks:

@@ -25,7 +25,7 @@ from .veto import IGNORED
 METHOD, OUTSIDE_TOOL = 'refined_seeds', 'refined_outside'
 
 
-def join_masks(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def agreed_labels(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return a mask of the labels that two masks agree on.
 
     Where one of them is open, they do not agree.
@@ -65,7 +65,7 @@ class Joiner:
             read_mask(str(self.folder / source / 'masks' / f'{image.id}.png'))
             for source in (METHOD, OUTSIDE_TOOL)
         )
-        joined = join_masks(*masks)
+        joined = agreed_labels(*masks)
         self.store.write_mask(image.id, joined, self.palette)
         return dict(id=image.id, labelled=float((joined != IGNORED).mean()))
 

@@ -36,7 +36,7 @@ class Segment:
     corner: tuple[int, int] = (0, 0)
 
 
-def paint(size: Size, segments: Sequence[Segment]) -> np.ndarray:
+def paint_segments(size: Size, segments: Sequence[Segment]) -> np.ndarray:
     """Paint segments over each other, the surest or the smallest on top.
 
     Open segments lie below all others. The others lie by their scores if all

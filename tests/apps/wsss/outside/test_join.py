@@ -12,8 +12,8 @@ from mmseg_weakclip.apps.wsss.outside.compare import (
     describe_comparison,
 )
 from mmseg_weakclip.apps.wsss.outside.join import (
+    agreed_labels,
     describe_join,
-    join_masks,
     join_sources,
 )
 from mmseg_weakclip.common.masks import encode_mask
@@ -23,11 +23,11 @@ from mmseg_weakclip.evaluation.areas import confusion_matrix
 def test_what_both_say_stands():
     first = np.array([[0, 1, 2, 255, 255, 1]], np.uint8)
     second = np.array([[0, 1, 1, 255, 2, 255]], np.uint8)
-    joined = join_masks(first, second)
+    joined = agreed_labels(first, second)
     assert joined.tolist() == [[0, 1, 255, 255, 255, 255]]
     assert joined.dtype == np.uint8
-    np.testing.assert_array_equal(joined, join_masks(second, first))
-    np.testing.assert_array_equal(join_masks(first, first), first)
+    np.testing.assert_array_equal(joined, agreed_labels(second, first))
+    np.testing.assert_array_equal(agreed_labels(first, first), first)
 
 
 def test_cases_by_hand():
