@@ -179,7 +179,7 @@ def make_refiner(
     )
 
 
-def find_inputs(
+def find_refine_inputs(
     folder: Path, refine: StoredCAMRefiner | SeedMaskRefiner
 ) -> dict[str, tuple[Any, ...]]:
     """Return what the refiner reads of each image of a folder, by its id.
@@ -229,7 +229,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         dataset.get_data_info(index)
         for index in range(number, len(dataset), count)
     ]
-    inputs = find_inputs(args.folder, refine)
+    inputs = find_refine_inputs(args.folder, refine)
     todo, missing = [], 0
     for info in infos:
         if info['img_id'] not in inputs:

@@ -53,6 +53,8 @@ CONFUSIONS = 15
 LOOKS = 12
 # Rows of each kind in the CSV that the page holds; the file has all.
 PAGE_ROWS = 1000
+# Images that a row of a table names, at most.
+NAMED = 3
 # Classes in the legend of a small picture, and pairs of colours too close.
 LEGEND = 4
 CLOSE = 8
@@ -178,6 +180,9 @@ def render(report: Report) -> str:
         sentences=summarize(run, report.comparisons),
         data=count_data(run) if run.images else None,
         own_stage=OWN_STAGE,
+        outside=run.outside,
+        joined=run.joined,
+        most_named=NAMED,
         splits=SPLITS,
         score_table=_score_table(run),
         charts=[

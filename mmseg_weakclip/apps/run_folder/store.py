@@ -14,7 +14,9 @@ from .schema import (
     CLASSES,
     DATA,
     INDEX,
+    JOINED,
     MANIFEST,
+    OUTSIDE,
     ROLES,
     SCORES,
     SPLITS,
@@ -43,6 +45,8 @@ class RunFolder:
         classes: All classes, id = position; empty before the data is ready.
         images: All images; empty before the data is ready.
         scores: Role -> split -> scores; empty before scoring or without truth.
+        outside: What the veto did to masks of another tool; None without.
+        joined: How these compare with a method's; None if not joined.
     """
 
     folder: Path
@@ -53,6 +57,8 @@ class RunFolder:
     classes: tuple[RunClass, ...] = ()
     images: tuple[RunImage, ...] = ()
     scores: dict[str, dict[str, SplitScores]] = field(default_factory=dict)
+    outside: dict[str, Any] | None = None
+    joined: dict[str, Any] | None = None
 
     @property
     def names(self) -> list[str]:
@@ -288,7 +294,13 @@ def read_run(folder: str | Path) -> RunFolder:
         classes=tuple(classes),
         images=tuple(images),
         scores=read_scores(folder, [info.name for info in classes]),
+        outside=_read_if_there(folder / OUTSIDE),
+        joined=_read_if_there(folder / JOINED),
     )
+
+
+def _read_if_there(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
 
 
 def _check_images(

@@ -36,8 +36,10 @@ from .inputs.prepare import Sources, prepare_data
 from .inputs.understood import describe_prepared
 from .machines import check_training, write_script
 from .manifest import Manifest
+from .outside.compare import compare_sources, describe_comparison
 from .outside.import_masks import import_masks
-from .outside.tally import describe_import
+from .outside.join import describe_join, join_sources
+from .outside.tally import describe_import, write_findings
 from .run import Run
 from .scoring import (
     RESULTS,
@@ -266,11 +268,22 @@ class Pipeline:
             )
             for line in describe_import(summary):
                 self.report(f'  {line}')
+        elif stage.kind == 'join':
+            joined = run.folder / stage.folder
+            for line in describe_join(
+                join_sources(run, joined, record.inputs)
+            ):
+                self.report(f'  {line}')
         elif stage.kind == 'score':
-            for line in describe_scores(write_scores(run)):
+            lines = describe_scores(write_scores(run))
+            if run.options.joins:
+                lines += describe_comparison(compare_sources(run))
+            for line in lines:
                 self.report(f'  {line}')
         elif stage.kind == 'results':
             collect_results(run)
+            if run.options.seeds is not None:
+                write_findings(run.folder)
         elif stage.kind == 'train' and outputs_exist(run, stage):
             sources = [self.stages[name] for name in stage.reads]
             check_training(

@@ -71,7 +71,7 @@ def stages_of(
             _DATA,
             Stage('seeds', 'read the masks', 'import', ('data',), 'seeds'),
             _label_refinement('masks', 'refine to pseudo masks', 'seeds'),
-            *_last_stages('masks', ('seeds', 'masks'), rounds),
+            *_last_stages('masks', ('seeds', 'masks'), rounds, ('seeds',)),
         ]
     seeds = {
         'weakclip': 'clipes',
@@ -150,8 +150,10 @@ def stages_of(
             ),
         ]
         before = 'masks'
-    scored = ('seeds', before, *(('refined_outside',) if joined else ()))
-    return stages + _last_stages(before, scored, rounds)
+    if not joined:
+        return stages + _last_stages(before, ('seeds', before), rounds)
+    scored = ('seeds', 'refined_seeds', 'refined_outside', before)
+    return stages + _last_stages(before, scored, rounds, ('outside',))
 
 
 def joined_folder(method: str) -> str:
@@ -163,7 +165,10 @@ _DATA = Stage('data', 'check the data', 'data', folder='data')
 
 
 def _last_stages(
-    masks: str, scored: tuple[str, ...], rounds: int
+    masks: str,
+    scored: tuple[str, ...],
+    rounds: int,
+    imported: tuple[str, ...] = (),
 ) -> list[Stage]:
     """Return the stages behind the pseudo masks.
 
@@ -171,6 +176,7 @@ def _last_stages(
         masks: Stage of the masks to train on.
         scored: Stages of the masks to score.
         rounds: 2 for a second segmenter.
+        imported: Stage whose findings are among the results, if any.
     """
     trained = 'segmenter'
     stages = [
@@ -218,9 +224,9 @@ def _last_stages(
         Stage('score', 'score where masks exist', 'score',
               ('data', *scored, 'predict')),
         Stage('results', 'collect the results', 'results',
-              ('data', masks, 'predict'), 'results'),
+              ('data', *imported, masks, 'predict'), 'results'),
         Stage('report', 'write the report', 'report',
-              ('data', *scored, 'predict', 'score')),
+              ('data', *imported, *scored, 'predict', 'score')),
     ]  # fmt: skip
 
 

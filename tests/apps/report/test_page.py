@@ -1,6 +1,7 @@
 """The page as HTML: what stands in it, and that nothing else can."""
 
 import base64
+import json
 import shlex
 import shutil
 from html.parser import HTMLParser
@@ -341,3 +342,37 @@ def test_number_of_images(run_folder, monkeypatch):
     assert len(found.all('article')) == 2
     too_large = '2 more would make the page too large.'
     assert f'2 of 4 images shown; {too_large}' in found.text
+
+
+GIVEN = dict(
+    path='/m', title='PNGs with an id per pixel', rest='background',
+    images=3, labelled=0.5, missing=['a.tif'], left_out=['a.tif'],
+    vetoed={'<i>wolf': dict(pixels=12, images=['a', 'b', 'c', 'd'])},
+    absent={NAMES[1]: dict(images=['b.tif'], of=2)},
+)  # fmt: skip
+CASES = dict(
+    both_right=701, same_wrong=702, method_right=703, outside_right=704,
+    both_wrong=705,
+)  # fmt: skip
+
+
+def test_given_masks(run_folder):
+    """Findings, and which masks were right; markup in names is text."""
+    assert 'Given masks' not in read(write_report(run_folder)).text
+    (run_folder / 'outside_masks.json').write_text(json.dumps(GIVEN))
+    page = read(write_report(run_folder))
+    assert '2 of 3 labelled images have a mask in /m , read' in page.text
+    assert '<i>wolf 4 12 a, b, c, …' in page.text
+    assert f'{NAMES[1]} 1 2 b.tif' in page.text
+    assert 'Without a mask: 1 (a.tif)' in page.text
+    assert 'Joined with the method' not in page.text
+    assert not page.all('i')
+    joined = dict(images=3, labelled=0.25, left_out=[], truth=dict(
+        images=2, mIoU=dict(method=51.2, outside=62.3, joined=40.4),
+        classes={NAMES[1]: CASES},
+    ))  # fmt: skip
+    (run_folder / 'joined_masks.json').write_text(json.dumps(joined))
+    page = read(write_report(run_folder))
+    assert 'agree on 25 % of the pixels of 3 images' in page.text
+    assert 'method 51.2, given masks 62.3, joined 40.4' in page.text
+    assert '701 702 703 704 705' in page.text

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_weakclip.apps.errors import UserError, count
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.inputs.classes import ClassList
 from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.common.names import (
@@ -12,16 +12,16 @@ from mmseg_weakclip.common.names import (
     read_vocabulary,
 )
 
+from .coco_masks import open_coco
 from .file_names import match_files
 from .png_masks import ClassMasks, IndexMasks
 from .score_maps import THRESHOLD, ScoreMaps
-from .source import OutsideMasks
+from .source import OutsideMasks, describe_unmatched
 from .veto import own_ids
 
 # File in a folder of masks that names their classes in the order of their ids.
 CLASS_FILE = 'classes.txt'
 SUFFIXES = ('.png', '.npz')
-SHOWN = 3
 NAMED = 10
 
 
@@ -47,9 +47,12 @@ def open_outside(
     try:
         if path.is_dir():
             masks = _open_folder(path, options, images, classes, is_ordered)
+        elif path.is_file() and path.suffix.lower() == '.json':
+            masks = open_coco(path, images)
         elif path.is_file():
             raise ValueError(
-                f'--seeds {path} is no folder of PNG or npz files'
+                f'--seeds {path} is neither a folder of PNG or npz files nor '
+                'a JSON file of COCO'
             )
         else:
             raise ValueError(f'--seeds {path} does not exist')
@@ -146,14 +149,3 @@ def _describe_ids(
     if given is not None:
         origin = '--seed-classes' if options.seed_classes else CLASS_FILE
     return f'ids as in {origin}: 0 background, {listed}{more}'
-
-
-def describe_unmatched(names: Sequence[str]) -> list[str]:
-    """Return a line about masks that are called like no image, if any."""
-    if not names:
-        return []
-    more = ', ...' if names[SHOWN:] else ''
-    return [
-        f'{count(len(names), "mask")} called like no image: '
-        f'{", ".join(names[:SHOWN])}{more}'
-    ]

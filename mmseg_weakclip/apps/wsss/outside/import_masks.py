@@ -69,6 +69,7 @@ class Importer:
     Attributes:
         masks: Masks of the other tool.
         names: Names of our classes, background first.
+        ids: Our id of each of their classes, see :func:`own_ids`.
         rest: What pixels of no class are.
         palette: Colours of our classes.
         store: Folder of the seeds.
@@ -76,6 +77,7 @@ class Importer:
 
     masks: OutsideMasks
     names: Sequence[str]
+    ids: Sequence[int | None]
     rest: str
     palette: list[list[int]]
     store: MaskStore
@@ -104,7 +106,7 @@ class Importer:
             done = veto(
                 resize_values(values, image.size),
                 self.masks.names,
-                own_ids(self.masks.names, self.names[1:]),
+                self.ids,
                 labels,
                 self.rest,
             )
@@ -144,9 +146,9 @@ def import_masks(
     store.open(dict(outside=inputs))
     images = [image for image in run.images if image.labels]
     rest = choose_rest(masks, run.options.seed_rest)
-    importer = Importer(
-        masks, run.classes.names, rest, run.classes.palette, store
-    )
+    names = run.classes.names
+    ids = own_ids(masks.names, names[1:])
+    importer = Importer(masks, names, ids, rest, run.classes.palette, store)
     with ThreadPoolExecutor(max(1, run.workers)) as pool:
         records = list(
             progress_bar(

@@ -8,7 +8,14 @@ import numpy as np
 
 from mmseg_weakclip.common.masks import check_mask_ids, read_mask
 
-from .source import OPEN, FolderMasks, Segment, Size, check_size, paint
+from .source import (
+    OPEN,
+    FolderMasks,
+    Segment,
+    Size,
+    check_size,
+    paint_segments,
+)
 
 IGNORED = 255
 
@@ -57,4 +64,4 @@ class ClassMasks(FolderMasks):
                 f'The masks of {image} have several sizes: {sorted(shapes)} '
                 '(height x width).'
             )
-        return paint(segments[0].pixels.shape, segments)
+        return paint_segments(segments[0].pixels.shape, segments)

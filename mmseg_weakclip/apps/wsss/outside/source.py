@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.common.files import digest_file, digest_value
 
 # Values of a mask that are no class: a pixel that is open, and one of the
@@ -15,6 +16,7 @@ from mmseg_weakclip.common.files import digest_file, digest_value
 OPEN, REST = -1, 0
 
 Size = tuple[int, int]  # height and width
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,19 @@ class Segment:
     """One object or class of an image.
 
     Attributes:
-        pixels: Its pixels, bool, (H, W).
+        pixels: Its pixels, bool, (h, w).
         value: Value of these pixels, see :data:`OPEN`.
         score: How sure the tool is; None if it does not say.
+        corner: Row and column of the first pixel in the image.
     """
 
     pixels: np.ndarray
     value: int
     score: float | None = None
+    corner: tuple[int, int] = (0, 0)
 
 
-def paint(size: Size, segments: Sequence[Segment]) -> np.ndarray:
+def paint_segments(size: Size, segments: Sequence[Segment]) -> np.ndarray:
     """Paint segments over each other, the surest or the smallest on top.
 
     Open segments lie below all others. The others lie by their scores if all
@@ -53,7 +57,9 @@ def paint(size: Size, segments: Sequence[Segment]) -> np.ndarray:
     else:
         classes.sort(key=lambda s: -int(s.pixels.sum()))
     for segment in (*(s for s in segments if s.value == OPEN), *classes):
-        values[segment.pixels] = segment.value
+        (top, left), (height, width) = segment.corner, segment.pixels.shape
+        box = values[top : top + height, left : left + width]
+        box[segment.pixels] = segment.value
     return values
 
 
@@ -169,3 +175,14 @@ def check_size(
         f'The mask {where} is {size[0]} x {size[1]} (height x width), its '
         f'image {image} {sizes[0][0]} x {sizes[0][1]}.{turned}'
     )
+
+
+def describe_unmatched(names: Sequence[str]) -> list[str]:
+    """Return a line about masks that are called like no image, if any."""
+    if not names:
+        return []
+    more = ', ...' if names[SHOWN:] else ''
+    return [
+        f'{count(len(names), "mask")} called like no image: '
+        f'{", ".join(names[:SHOWN])}{more}'
+    ]

@@ -1,11 +1,16 @@
 """What the import of another tool's masks found, in numbers and lines."""
 
+import csv
+import io
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmseg_weakclip.apps.errors import count
-from mmseg_weakclip.apps.run_folder.schema import RunImage
+from mmseg_weakclip.apps.run_folder.schema import OUTSIDE, RunImage
+from mmseg_weakclip.apps.run_folder.store import read_json
+from mmseg_weakclip.common.files import write_atomically
 
 from .source import OutsideMasks
 from .veto import COMPLETE_REST, OPEN_REST
@@ -109,6 +114,31 @@ def describe_import(summary: dict[str, Any]) -> list[str]:
             f'pixel left out of the training: {named(summary["left_out"])}'
         )
     return lines
+
+
+def write_findings(folder: Path) -> None:
+    """Write ``results/outside_masks.csv``, what to look at in the masks.
+
+    Its rows are an image, a class and a finding: ``vetoed``, ``no pixel``, or
+    ``no mask`` of any class.
+
+    Args:
+        folder: Folder of the run.
+    """
+    summary = read_json(folder / OUTSIDE)
+    rows = [(image, '', 'no mask') for image in summary['missing']]
+    for finding, key in (('vetoed', 'vetoed'), ('no pixel', 'absent')):
+        rows += [
+            (image, name, finding)
+            for name, entry in summary[key].items()
+            for image in entry['images']
+        ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(('image', 'class', 'finding'))
+    writer.writerows(sorted(rows))
+    path = folder / 'results' / 'outside_masks.csv'
+    write_atomically(path, text.getvalue().encode())
 
 
 def named(paths: Sequence[str]) -> str:

@@ -38,8 +38,8 @@ def _read(content: Content, options: ReadOptions) -> LabelFile:
             f'{", ".join(missing)}.'
         )
     lists = {key: as_list(data[key], f'{path}: {key}') for key in KEYS}
-    names = _by_id(lists['categories'], 'name', f'{path}: category')
-    images = _by_id(lists['images'], 'file_name', f'{path}: image')
+    names = names_by_id(lists['categories'], 'name', f'{path}: category')
+    images = names_by_id(lists['images'], 'file_name', f'{path}: image')
     shown_by: dict[Any, dict[str, None]] = defaultdict(dict)
     used: set[Any] = set()
     crowds = 0
@@ -75,7 +75,18 @@ def _read(content: Content, options: ReadOptions) -> LabelFile:
     )
 
 
-def _by_id(items: list[Any], key: str, where: str) -> dict[Any, str]:
+def names_by_id(items: list[Any], key: str, where: str) -> dict[Any, str]:
+    """Return the names of categories or images by their ids.
+
+    Args:
+        items: Objects of the file.
+        key: Key of the name.
+        where: File and list, for messages.
+
+    Raises:
+        ValueError: An object lacks an id or a name, or an id is there twice
+            with two names.
+    """
     found: dict[Any, str] = {}
     for item in items:
         item = as_object(item, where)

@@ -9,7 +9,10 @@ from mmseg_weakclip.apps.wsss.outside.import_masks import (
     import_masks,
     resize_values,
 )
-from mmseg_weakclip.apps.wsss.outside.tally import describe_import
+from mmseg_weakclip.apps.wsss.outside.tally import (
+    describe_import,
+    write_findings,
+)
 from mmseg_weakclip.pseudo_masks.store import MaskStore
 
 
@@ -45,6 +48,13 @@ def test_masks_become_seeds(world, rows):
     assert summary['absent'] == dict(dog=dict(images=['b.jpg'], of=3))
     assert summary['missing'] == summary['left_out'] == ['c.jpg']
     assert summary['labelled'] == pytest.approx((0.5 + 1 + 0 + 1) / 4)
+    (run.folder / 'results').mkdir()
+    write_findings(run.folder)
+    rows = (run.folder / 'results/outside_masks.csv').read_text().split('\n')
+    assert rows == [
+        'image,class,finding', 'a.jpg,dog,vetoed', 'b.jpg,dog,no pixel',
+        'c.jpg,,no mask', '',
+    ]  # fmt: skip
     lines = '\n'.join(describe_import(summary))
     assert '3 masks read as PNGs with an id per pixel; 62 % of' in lines
     assert '1 image without a mask: c.jpg' in lines

@@ -5,7 +5,7 @@ from mmseg_weakclip.apps.wsss.outside.source import (
     OPEN,
     Segment,
     check_size,
-    paint,
+    paint_segments,
 )
 
 
@@ -22,19 +22,21 @@ CAT = box(SIZE, 0, 1, 1, 3, 2)
 
 @pytest.mark.parametrize('order', [1, -1])
 def test_the_smaller_lies_on_top(order):
-    found = paint(SIZE, [SOFA, CAT][::order])
+    found = paint_segments(SIZE, [SOFA, CAT][::order])
     assert found.tolist() == [[1, 2, 2, 1], [1, 1, 1, 1]]
 
 
 def test_the_surer_lies_on_top_where_all_have_scores():
     sofa = Segment(SOFA.pixels, 1, 0.9)
-    assert (paint(SIZE, [sofa, Segment(CAT.pixels, 2, 0.8)]) == 1).all()
-    assert (paint(SIZE, [sofa, CAT]) == 2).any()
+    assert (
+        paint_segments(SIZE, [sofa, Segment(CAT.pixels, 2, 0.8)]) == 1
+    ).all()
+    assert (paint_segments(SIZE, [sofa, CAT]) == 2).any()
 
 
 def test_open_segments_lie_below():
     crowd = box(SIZE, 0, 2, 2, 4, OPEN)
-    found = paint(SIZE, [CAT, crowd])
+    found = paint_segments(SIZE, [CAT, crowd])
     assert found.tolist() == [[0, 2, 2, -1], [0, 0, -1, -1]]
 
 
