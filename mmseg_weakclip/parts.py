@@ -61,11 +61,13 @@ from .models.clims.background_texts import BackgroundTexts
 from .models.clims.head import CLIMSHead
 from .models.clip.text import PromptText, TemplateText
 from .models.clip.vit import CLIPViT
-from .models.excel.adapter import MultiLayerAdapter
+from .models.excel.adapter import MapAdapter, MultiLayerAdapter
 from .models.excel.enrichment import AttributeText
 from .models.excel.head import IntraCorrelationHead
+from .models.excel.paired_head import PairedRelationHead
 from .models.losses.affinity_diversity import AffinityDiversityLoss
 from .models.losses.balanced_ce import BalancedCELoss
+from .models.losses.batch_dice import BatchDiceLoss
 from .models.losses.cam_seed import CAMSeedLoss
 from .models.losses.crf_boundary import CRFBoundaryLoss
 from .models.losses.image_text_contrastive import ImageTextContrastiveLoss
@@ -110,6 +112,7 @@ __all__ = [
     'BackgroundTextLoss',
     'BackgroundTexts',
     'BalancedCELoss',
+    'BatchDiceLoss',
     'BatchedEncoderDecoder',
     'CAMHead',
     'CAMMetric',
@@ -145,11 +148,13 @@ __all__ = [
     'LoadImageLabels',
     'LoadSeed',
     'LoadTruthIfPresent',
+    'MapAdapter',
     'MaskedReconstructionHead',
     'MultiLayerAdapter',
     'MultiScaleSegmentor',
     'ObjectTextLoss',
     'PackCaptionInputs',
+    'PairedRelationHead',
     'PartialIoUMetric',
     'PatchTextCAMHead',
     'PatchTextHead',

@@ -42,6 +42,8 @@ class FrozenTimmModel(BaseModule):
         mean: Mean that the images are normalised with, RGB, 0..255; they are
             normalised again for the timm model.
         std: Standard deviation that they are normalised with.
+        round_down: Whether images are resized to the whole steps that they
+            hold, as in WeCLIP+'s code, or to the nearest number of them.
         model_options: Further arguments of ``timm.create_model``.
 
     Raises:
@@ -58,9 +60,11 @@ class FrozenTimmModel(BaseModule):
         pretrained: bool | str | None = True,
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
+        round_down: bool = False,
         model_options: dict | None = None,
     ) -> None:
         super().__init__()
+        self.round_down = round_down
         if not is_model(model.split('.')[0]):
             raise ValueError(
                 f'timm has no model {model!r}; timm.list_models("*dino*") '
@@ -102,9 +106,10 @@ class FrozenTimmModel(BaseModule):
             float32, (B, C, h, w).
         """
         images = images * self.scale + self.shift
+        steps = [side / self.step for side in images.shape[-2:]]
         size = [
-            max(1, round(side / self.step)) * self.step
-            for side in images.shape[-2:]
+            max(1, int(count) if self.round_down else round(count)) * self.step
+            for count in steps
         ]
         if size != list(images.shape[-2:]):
             images = F.interpolate(images, size, mode='bilinear')

@@ -81,6 +81,54 @@ class MultiLayerAdapter(BaseModule):
         return self.dropout(self.mix(maps))
 
 
+@MODELS.register_module()
+class MapAdapter(BaseModule):
+    """Features of one layer of another model, as those of one layer of CLIP.
+
+    The second adapter of WeCLIP+ (TPAMI 2025): a two-layer perceptron and a
+    1 x 1 convolution, like :class:`MultiLayerAdapter` with one layer.
+
+    Args:
+        in_channels: Width of the other model.
+        channels: Width C of the features.
+        dropout: Share of channels dropped in training.
+        init_cfg: Initialisation of the adapter.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 384,
+        channels: int = 256,
+        dropout: float = 0.1,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.branch = nn.Sequential(
+            nn.Linear(in_channels, channels),
+            nn.ReLU(),
+            nn.Linear(channels, channels),
+        )
+        self.mix = nn.Conv2d(channels, channels, 1)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return features (B, C, h, w) of maps (B, in_channels, h, w).
+
+        Raises:
+            ValueError: The maps have another width.
+        """
+        width = self.branch[0].in_features
+        if maps.shape[1] != width:
+            raise ValueError(
+                f'MapAdapter has in_channels={width}, the maps have '
+                f'{maps.shape[1]}: they must be those of the second model, '
+                "which type='GuidedEncoderDecoder' and guide=dict("
+                "type='TimmFeatures', ...) of the model put first"
+            )
+        mixed = self.branch(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.dropout(self.mix(mixed))
+
+
 class TokenTransformer(nn.Sequential):
     """Transformer blocks on the patches of a map, without positions.
 

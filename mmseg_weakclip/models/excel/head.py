@@ -190,14 +190,19 @@ class IntraCorrelationHead(BaseDecodeHead):
         labels = foreground_labels(
             batch_img_metas, self.num_classes, type(self).__name__
         )
-        scores = None
-        if self.relation is not None:
-            scores = self._relation_scores(self.adapter(tokens))
-        maps, ids = self._maps(tokens, labels, scores, in_view=True)
+        scores, gate = self._guides(inputs)
+        maps, ids = self._maps(tokens, labels, scores, gate, in_view=True)
         cams = scatter_maps(maps, ids, self.num_classes - 1)
         cams = self.predict_by_feat(cams, batch_img_metas)
         background = background_score(cams, power=self.background_power)
         return torch.cat([background, cams], 1)
+
+    def _guides(self, inputs: tuple) -> tuple[Tensor | None, Tensor | None]:
+        """Return the learnt relation of patches, and the gate of the maps."""
+        if self.relation is None:
+            return None, None
+        tokens = find_tokens(inputs, type(self).__name__)
+        return self._relation_scores(self.adapter(tokens)), None
 
     def _decode(self, features: Tensor) -> Tensor:
         return self.cls_seg(self.decoder(features))
@@ -215,6 +220,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         tokens: CLIPTokens,
         samples: SampleList,
         scores: Tensor | None,
+        gate: Tensor | None = None,
     ) -> Tensor:
         """Return class ids of pixels, (B, H, W); padding is ignored."""
         metas = [sample.metainfo for sample in samples]
@@ -223,7 +229,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         )
         if _iteration() < self.dynamic_start:
             scores = None
-        maps, ids = self._maps(tokens, present, scores)
+        maps, ids = self._maps(tokens, present, scores, gate)
         labels = maps_to_labels(
             maps, ids, stack_images(samples), self.background_power, self.par
         )
@@ -235,13 +241,14 @@ class IntraCorrelationHead(BaseDecodeHead):
         tokens: CLIPTokens,
         labels: Sequence[tuple[int, ...]],
         scores: Tensor | None,
+        gate: Tensor | None = None,
         *,
         in_view: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Return :class:`ClassMaps`, with scores those of the learnt path."""
         check_foreground_text(self.text, self.num_classes, type(self).__name__)
         return self.class_maps(
-            tokens, self.text(), labels, scores, in_view=in_view
+            tokens, self.text(), labels, scores, gate, in_view=in_view
         )
 
     @torch.no_grad()

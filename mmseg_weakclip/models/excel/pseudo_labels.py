@@ -78,6 +78,7 @@ class ClassMaps(nn.Module):
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
         scores: Tensor | None = None,
+        gate: Tensor | None = None,
         *,
         in_view: bool = False,
     ) -> tuple[Tensor, Tensor]:
@@ -90,6 +91,9 @@ class ClassMaps(nn.Module):
             scores: Learnt similarity of patches, (B, N, N), which changes
                 the dense stream (see :func:`shift_dense_stream`) and, through
                 a sigmoid, selects attention maps. None changes nothing.
+            gate: Factors in [0, 1] of the maps of all foreground classes,
+                (B, K - 1, h, w), before the affinity spreads them. None has
+                none.
             in_view: Whether all present classes are known to be visible, as
                 in an image that is not cropped; then none is dropped.
 
@@ -105,7 +109,7 @@ class ClassMaps(nn.Module):
                 tokens = shift_dense_stream(tokens, scores)
         with torch.autocast(text.device.type, enabled=False):
             return self._maps(
-                tokens, text.float(), labels, relation, in_view=in_view
+                tokens, text.float(), labels, relation, gate, in_view=in_view
             )
 
     def _maps(
@@ -114,6 +118,7 @@ class ClassMaps(nn.Module):
         text: Tensor,
         labels: Sequence[tuple[int, ...]],
         relation: Tensor | None,
+        gate: Tensor | None,
         *,
         in_view: bool,
     ) -> tuple[Tensor, Tensor]:
@@ -129,8 +134,12 @@ class ClassMaps(nn.Module):
         maps = normalize_cam(
             maps, others=None if token is None else token[chosen]
         )
+        if gate is not None:
+            maps = maps * gate.float()[chosen]
         if self.affinity is not None:
-            maps = normalize_cam(self.affinity(maps, tokens, relation, text))
+            maps = self.affinity(maps, tokens, relation, text)
+        if self.affinity is not None or gate is not None:
+            maps = normalize_cam(maps)
         return maps * (ids >= 0)[..., None, None], ids
 
     def _every_map(
