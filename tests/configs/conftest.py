@@ -43,7 +43,8 @@ TRAINING = [
 ]
 # Of an ablation, one will do; and of large segmenters, one of each kind.
 REPEATS = re.compile(
-    '_after-(8|11)|segmenters/.*'
+    '_after-(8|11)|weclip_plus/.*'
+    '(coco14|-[bl]14|320_(no-|clip-relation|dinov2-relation))|segmenters/.*'
     '(coco14|r101_4xb4|balanced|dinov2-b14|tuned|fpn_lite0)'
 )
 # Configs of COCO 2014, and their aliases.

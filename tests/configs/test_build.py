@@ -21,6 +21,8 @@ from mmseg_weakclip.models.cam.timm_models import timm_normalization
 from mmseg_weakclip.models.clip.weights import load_clip
 
 WORDS = r'[a-z0-9]+(-[a-z0-9]+)*'
+# A second model beside CLIP.
+TIMM = ('TimmAffinity', 'TimmFeatures')
 SYSTEMS = [
     'clims_coco.py',
     'clims_plus_voc.py',
@@ -102,10 +104,19 @@ def test_pipelines_build(cfg):
 
 def test_weights_exist(cfg):
     """Image and text come from one CLIP, whose weights can be had."""
-    parts = {
-        (part['model'], part['pretrained'])
+    found = [
+        part
         for part in walk(cfg.to_dict())
         if 'pretrained' in part and 'model' in part
+    ]
+    others = [part for part in found if part.get('type') in TIMM]
+    for part in others:
+        assert part['pretrained'] is True
+        assert timm.is_model_pretrained(part['model'])
+    parts = {
+        (part['model'], part['pretrained'])
+        for part in found
+        if part not in others
     }
     assert len(parts) <= 1
     for model, tag in parts:

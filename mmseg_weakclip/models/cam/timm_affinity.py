@@ -207,14 +207,18 @@ class GuidedEncoderDecoder(EncoderDecoder):
     Args:
         args: Arguments of ``EncoderDecoder``.
         guide: Config of a module that turns images (B, 3, H, W) into
-            features (B, C, h, w), such as ``TimmFeatures``.
+            features (B, C, h, w), such as ``TimmFeatures``; None for a plain
+            segmentor.
         kwargs: Further arguments of ``EncoderDecoder``.
     """
 
-    def __init__(self, *args, guide: ConfigType, **kwargs) -> None:
+    def __init__(
+        self, *args, guide: ConfigType | None = None, **kwargs
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.guide = MODELS.build(guide)
+        self.guide = None if guide is None else MODELS.build(guide)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the guide's features, then those of backbone and neck."""
-        return (self.guide(inputs), *super().extract_feat(inputs))
+        own = tuple(super().extract_feat(inputs))
+        return own if self.guide is None else (self.guide(inputs), *own)

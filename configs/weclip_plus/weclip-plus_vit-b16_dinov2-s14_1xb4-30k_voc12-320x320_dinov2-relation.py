@@ -1,0 +1,4 @@
+# Ablation: the relation of DINOv2's features alone.
+_base_ = './weclip-plus_vit-b16_dinov2-s14_1xb4-30k_voc12-320x320.py'
+
+model = dict(decode_head=dict(relation_of='second'))

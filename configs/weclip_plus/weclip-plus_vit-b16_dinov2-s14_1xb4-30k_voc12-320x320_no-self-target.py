@@ -1,0 +1,6 @@
+# Ablation: labels are those of the class maps to the end.
+_base_ = './weclip-plus_vit-b16_dinov2-s14_1xb4-30k_voc12-320x320.py'
+
+model = dict(
+    decode_head=dict(
+        loss_decode=[dict(type='BalancedCELoss'), dict(type='BatchDiceLoss')]))
