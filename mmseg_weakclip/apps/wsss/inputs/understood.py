@@ -8,7 +8,11 @@ from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.apps.run_folder.schema import RunImage
 from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.apps.wsss.outside.source import OutsideMasks
-from mmseg_weakclip.apps.wsss.outside.veto import own_ids
+from mmseg_weakclip.apps.wsss.outside.veto import (
+    RESTS,
+    choose_rest,
+    own_ids,
+)
 
 from .classes import ClassList
 from .prepare import Prepared, Sources, list_images
@@ -57,12 +61,17 @@ def describe_sources(sources: Sources, options: Options) -> list[str]:
             + ('' if sources.val else ', so no image is kept for validation')
         )
     if sources.outside is not None:
-        lines += describe_outside(sources.outside, images, sources.classes)
+        lines += describe_outside(
+            sources.outside, images, sources.classes, options.seed_rest
+        )
     return [*lines, *describe_classes(images, sources.classes)]
 
 
 def describe_outside(
-    masks: OutsideMasks, images: Sequence[RunImage], classes: ClassList
+    masks: OutsideMasks,
+    images: Sequence[RunImage],
+    classes: ClassList,
+    rest: str | None,
 ) -> list[str]:
     """Return what was understood of the masks of another tool.
 
@@ -70,6 +79,7 @@ def describe_outside(
         masks: Masks of the other tool.
         images: All images.
         classes: All classes.
+        rest: What the user says of pixels of no class, or None.
     """
     source = os.path.relpath(masks.path)
     if source.startswith(os.pardir):
@@ -81,6 +91,8 @@ def describe_outside(
         f'seeds: {source}, read as {masks.title}: '
         f'{count(len(labelled) - len(missing), "image")} with a mask',
         *(f'  {note}' for note in masks.notes),
+        f'  pixels of no class: {RESTS[choose_rest(masks, rest)]} '
+        '(--seed-rest)',
     ]
     if missing:
         lines.append(

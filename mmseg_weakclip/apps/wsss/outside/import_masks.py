@@ -21,29 +21,7 @@ from mmseg_weakclip.pseudo_masks.store import MaskStore
 
 from .source import OutsideMasks, Size
 from .tally import summarize_import
-from .veto import (
-    BACKGROUND_REST,
-    COMPLETE_REST,
-    IGNORED,
-    Vetoed,
-    own_ids,
-    veto,
-)
-
-
-def choose_rest(masks: OutsideMasks, asked: str | None) -> str:
-    """Return what pixels of no class are, as ``--seed-rest`` has it.
-
-    Where nobody drew a background, pixels of no mask are background in images
-    whose labels all have a mask. In others they may be the missing object.
-
-    Args:
-        masks: Masks of the other tool.
-        asked: Choice of the user, or None.
-    """
-    if asked is not None:
-        return asked
-    return BACKGROUND_REST if masks.draws_background else COMPLETE_REST
+from .veto import IGNORED, Vetoed, choose_rest, own_ids, veto
 
 
 def resize_values(values: np.ndarray, size: Size) -> np.ndarray:

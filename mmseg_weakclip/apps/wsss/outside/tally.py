@@ -13,15 +13,9 @@ from mmseg_weakclip.apps.run_folder.store import read_json
 from mmseg_weakclip.common.files import write_atomically
 
 from .source import OutsideMasks
-from .veto import COMPLETE_REST, OPEN_REST
+from .veto import RESTS
 
 SHOWN = 3
-RESTS = {
-    'background': 'background',
-    OPEN_REST: 'unsure',
-    COMPLETE_REST: 'background where each label of the image has a pixel, '
-    'else unsure',
-}
 
 
 def summarize_import(

@@ -7,12 +7,17 @@ import numpy as np
 
 from mmseg_weakclip.common.names import NameIndex
 
-from .source import OPEN, REST
+from .source import OPEN, REST, OutsideMasks
 
 IGNORED = 255
 # Values of --seed-rest: what pixels of no class are.
 BACKGROUND_REST, OPEN_REST, COMPLETE_REST = 'background', 'unsure', 'complete'
-RESTS = (BACKGROUND_REST, OPEN_REST, COMPLETE_REST)
+RESTS = {
+    BACKGROUND_REST: 'background',
+    OPEN_REST: 'unsure',
+    COMPLETE_REST: 'background where each label of the image has a pixel, '
+    'else unsure',
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,21 @@ def own_ids(names: Sequence[str], classes: Sequence[str]) -> list[int | None]:
     index = NameIndex(classes)
     found = (index.find(name) for name in names)
     return [None if place is None else place + 1 for place in found]
+
+
+def choose_rest(masks: OutsideMasks, asked: str | None) -> str:
+    """Return what pixels of no class are, as ``--seed-rest`` has it.
+
+    Where nobody drew a background, pixels of no mask are background in images
+    whose labels all have a mask. In others they may be the missing object.
+
+    Args:
+        masks: Masks of the other tool.
+        asked: Choice of the user, or None.
+    """
+    if asked is not None:
+        return asked
+    return BACKGROUND_REST if masks.draws_background else COMPLETE_REST
 
 
 def veto(

@@ -21,8 +21,18 @@ def test_what_was_understood(world, rows):
     assert 'seeds, read as PNGs with an id per pixel: 2 images with a' in text
     assert 'ids as in --classes: 0 background, 1 cat, 2 dog' in text
     assert '1 mask called like no image: x.png' in text
+    assert '  pixels of no class: background (--seed-rest)' in text
     assert '2 labelled images without a mask: c.jpg, d.jpg' in text
     assert '1 image without labels, whose masks are not used' in text
+
+
+def test_the_rest_of_masks_of_single_classes(world, rows):
+    world.save('a_cat', rows(0, 1))
+    text = understood(world, classes=None)
+    assert 'read as PNGs of one class each: 1 image with a mask' in text
+    assert 'no class: background where each label of the image has' in text
+    text = understood(world, classes=None, seed_rest='unsure')
+    assert 'no class: unsure (--seed-rest)' in text
 
 
 def test_other_names(world, rows):

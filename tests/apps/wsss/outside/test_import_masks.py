@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.run_folder.schema import OUTSIDE
@@ -67,6 +68,20 @@ def test_masks_of_the_copies_size(world, rows):
     world.save('d', rows(2, 0))
     bring(world, world.sources())
     assert world.mask('d').tolist() == rows(2, 0).tolist()
+
+
+def test_masks_stand_upright(world, rows):
+    """As a viewer shows the photo, whatever the file's orientation."""
+    photo = Image.new('RGB', (8, 12))
+    exif = photo.getexif()
+    exif[0x0112] = 6
+    photo.save(world.folder / 'photos/a.jpg', exif=exif)
+    world.save('a', rows(0, 1, size=(8, 12)))
+    bring(world, world.sources())
+    assert world.mask('a').tolist() == rows(0, 1).tolist()
+    world.save('a', rows(0, 1, size=(12, 8)))
+    with pytest.raises(UserError, match='without the EXIF rotation'):
+        bring(world, world.sources())
 
 
 def test_what_the_rest_is(world, rows):
