@@ -46,6 +46,8 @@ class RefineTask:
         folder: Folder of the :class:`MaskStore`.
         view: Colours of the image at another size, 0..255, (3, h, w), which
             are enlarged; None takes those of the file.
+        least_scores: Score below which a pixel becomes ``ignore_index``,
+            (H, W); None takes ``min_score`` of the refiner for all.
     """
 
     image_path: str
@@ -56,6 +58,7 @@ class RefineTask:
     num_classes: int
     folder: str
     view: Tensor | np.ndarray | None = None
+    least_scores: np.ndarray | None = None
 
 
 def set_up_worker() -> None:
@@ -149,7 +152,7 @@ class Refiner:
                 refined, record['regions'] = self._vote(task, refined)
             stages['refined'] = refined
         for stage, values in stages.items():
-            mask = self._to_mask(values, task.classes)
+            mask = self._to_mask(values, task)
             if task.truth is not None:
                 record[stage] = _sparse(
                     class_areas(
@@ -196,12 +199,13 @@ class Refiner:
         )
         return refine_by_regions(scores, masks, levels, **options), len(masks)
 
-    def _to_mask(self, scores: Tensor, classes: np.ndarray) -> np.ndarray:
+    def _to_mask(self, scores: Tensor, task: RefineTask) -> np.ndarray:
         best, index = scores.max(0)
-        mask = classes[index.cpu().numpy()].astype(np.uint8)
-        if self.min_score:
-            unsure = best.cpu().numpy() < self.min_score
-            mask[unsure] = self.ignore_index
+        mask = task.classes[index.cpu().numpy()].astype(np.uint8)
+        least: float | np.ndarray = self.min_score
+        if task.least_scores is not None:
+            least = task.least_scores
+        mask[best.cpu().numpy() < least] = self.ignore_index
         return mask
 
 

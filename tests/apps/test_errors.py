@@ -8,7 +8,7 @@ from mmengine.registry import Registry
 
 from mmseg_weakclip.apps import cli
 from mmseg_weakclip.apps.errors import TRACEBACK, UserError, mistake_of
-from mmseg_weakclip.apps.wsss.stages import format_size
+from mmseg_weakclip.apps.wsss.plan import format_size
 from mmseg_weakclip.datasets.weak import WeakSegDataset
 from mmseg_weakclip.engine.loading import require_checkpoint
 from mmseg_weakclip.models.clims.critic import normalize_images

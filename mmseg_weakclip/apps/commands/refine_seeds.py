@@ -8,6 +8,9 @@ score_stride. Without --threshold and --power, the config says how, as in
 
     refine = dict(background=dict(power=1.), par=None, crf='voc12')
 
+Masks of hard labels are refined instead of class maps where the config has
+labels=dict(confidence=0.7) for background, as that of `weakclip run --seeds`.
+
 A stopped run is resumed; other settings need another output folder. Several
 machines share the work by --shard 0/2 on the first and --shard 1/2 on the
 second, with the same OUT.
@@ -36,6 +39,7 @@ from mmseg_weakclip.pseudo_masks.refiner import (
     set_up_worker,
 )
 from mmseg_weakclip.pseudo_masks.region_files import describe_regions
+from mmseg_weakclip.pseudo_masks.seed_masks import SeedMaskRefiner
 from mmseg_weakclip.pseudo_masks.store import MaskStore
 
 # Images that a message names; more are counted.
@@ -136,6 +140,54 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
     return settings
 
 
+def make_refiner(
+    settings: dict[str, Any], metainfo: dict[str, Any], out: Path
+) -> StoredCAMRefiner | SeedMaskRefiner:
+    """Return the refiner of one image.
+
+    Args:
+        settings: Settings of the refinement, see :func:`read_settings`.
+        metainfo: Classes and colours of the data set.
+        out: Folder of the new masks.
+    """
+    refiner = Refiner(
+        settings['par'],
+        settings['crf'],
+        'auto',
+        settings['min_score'],
+        255,
+        regions=settings.get('regions'),
+    )
+    names, palette = metainfo['classes'], metainfo['palette']
+    if 'labels' in settings:
+        return SeedMaskRefiner(
+            refiner, palette=palette, num_classes=len(names),
+            folder=str(out), **settings['labels'],
+        )  # fmt: skip
+    return StoredCAMRefiner(
+        refiner, settings['background'], palette, len(names), str(out)
+    )
+
+
+def find_inputs(
+    folder: Path, refine: StoredCAMRefiner | SeedMaskRefiner
+) -> dict[str, tuple[Any, ...]]:
+    """Return what the refiner reads of each image of a folder, by its id.
+
+    Args:
+        folder: Folder of class maps, or of masks whose records name the
+            classes of their images.
+        refine: Refiner of one image.
+    """
+    if isinstance(refine, StoredCAMRefiner):
+        return {path.stem: (path,) for path in folder.glob('scores/*.npz')}
+    store = MaskStore(folder)
+    return {
+        image_id: (store.mask_path(image_id), record['classes'])
+        for image_id, record in store.finished().items()
+    }
+
+
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run the command; see ``--help``."""
     args = _parse_args(argv, prog)
@@ -148,20 +200,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     source = args.folder / 'settings.json'
     if not source.is_file():
         raise SystemExit(f'{args.folder} is not a folder of PseudoMaskWriter')
-    refine = StoredCAMRefiner(
-        Refiner(
-            settings['par'],
-            settings['crf'],
-            'auto',
-            settings['min_score'],
-            255,
-            regions=settings.get('regions'),
-        ),
-        settings['background'],
-        dataset.metainfo['palette'],
-        len(dataset.metainfo['classes']),
-        str(args.out),
-    )
+    refine = make_refiner(settings, dataset.metainfo, args.out)
     number, count = args.shard
     origin = {}
     if settings.get('regions'):
@@ -180,24 +219,23 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         dataset.get_data_info(index)
         for index in range(number, len(dataset), count)
     ]
+    inputs = find_inputs(args.folder, refine)
     todo, missing = [], 0
     for info in infos:
-        scores = args.folder / 'scores' / f'{info["img_id"]}.npz'
-        if not scores.is_file():
+        if info['img_id'] not in inputs:
             missing += 1
         elif info['img_id'] not in finished:
-            todo.append((info, scores))
+            todo.append((info['img_path'], *inputs[info['img_id']]))
     if infos and missing == len(infos):
+        what, cure = 'class maps', 'set score_stride in PseudoMaskWriter'
+        if 'labels' in settings:
+            what, cure = 'masks', 'make them by weakclip run --until seeds'
         raise SystemExit(
-            f'{args.folder} holds no class maps of the {missing} images; '
-            'set score_stride in PseudoMaskWriter'
+            f'{args.folder} holds no {what} of the {missing} images; {cure}'
         )
     context = worker_context('mmseg_weakclip.pseudo_masks.refiner')
     with ProcessPoolExecutor(args.workers, context, set_up_worker) as pool:
-        waiting = [
-            pool.submit(refine, info['img_path'], scores)
-            for info, scores in todo
-        ]
+        waiting = [pool.submit(refine, *task) for task in todo]
         for future in progress_bar(
             'refine', len(waiting), as_completed(waiting)
         ):
@@ -214,5 +252,5 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         )
     print(
         f'{len(store.finished())} masks in {args.out / "masks"}, '
-        f'{missing} images had no class maps'
+        f'{missing} images had none to refine'
     )

@@ -15,6 +15,9 @@ DATA = 'data'
 INDEX, CLASSES = 'data/index.json', 'data/classes.json'
 LABELS = 'data/image_labels.json'
 SCORES = 'scores.json'
+# What the veto did to masks of another tool, and how they compare with those
+# of a method that they were joined with.
+OUTSIDE, JOINED = 'outside_masks.json', 'joined_masks.json'
 STATES = ('waiting', 'running', 'finished', 'failed')
 SPLITS = ('train', 'val', 'unlabelled')
 # Folders of masks, in the order in which they are made -> kind of masks.

@@ -86,6 +86,11 @@ def read_json(path: Path) -> Any:
         raise RunError(f'{path} is not valid JSON: {error}') from error
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole."""
+    write_atomically(path, json.dumps(content, ensure_ascii=False).encode())
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a run, its stages as :class:`StageRecord`.
 

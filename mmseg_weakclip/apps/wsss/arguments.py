@@ -25,10 +25,16 @@ from .options import (
     METHODS,
     PUBLISHED_CLIP,
     RANDOM,
+    SEEDS,
     SEGMENTERS,
     TIMM,
     Options,
     brings_weights,
+)
+from .outside.flags import (
+    add_outside_arguments,
+    check_outside,
+    complete_outside,
 )
 
 if TYPE_CHECKING:
@@ -139,6 +145,7 @@ def parse_args(
         type=int,
         help="length of the method's own trainings",
     )
+    add_outside_arguments(parser)
     last = parser.add_argument_group('segmenter')
     last.add_argument('--segmenter', help=f'{", ".join(SEGMENTERS)}')
     last.add_argument(
@@ -206,6 +213,7 @@ def read_options(
     for name in ('images', 'truth', 'labels', 'val_list', 'work_dir'):
         if name in given:
             given[name] = os.path.abspath(given[name])
+    complete_outside(given)
     if given.get('clip', '').startswith(FOLDER):
         folder = Path(given['clip'].removeprefix(FOLDER)).expanduser()
         given['clip'] = f'{FOLDER}{folder.absolute()}'
@@ -214,6 +222,8 @@ def read_options(
             given[name] = os.path.abspath(given[name])
     if before is not None:
         given = {**before.options.to_json(), **given}
+    elif given.get('seeds') is not None:
+        given.setdefault('method', SEEDS)
     for name in ('images', 'labels'):
         if given.get(name) is None:
             raise UserError(f'--{name} is missing (--help lists all options)')
@@ -230,6 +240,7 @@ def read_options(
         raise UserError(str(error)) from error
     if options.crf is not None:
         require_choice('crf', options.crf, CRFS)
+    check_outside(options)
     check_backbone(options)
     check_affinity(options)
     check_no_clip(options, vars(args))

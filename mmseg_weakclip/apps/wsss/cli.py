@@ -8,6 +8,9 @@ trains a stock segmenter of mmseg on them, predicts every image with it, scores
 where you have masks, and writes out/report.html. Each stage is an ordinary
 config in out/configs.
 
+Masks that another tool made can stand for the seeds, or be joined with those
+of a method (--seeds DIR).
+
 labels.csv has the columns image and labels ("dog;sofa"). --resume goes
 on with a stopped run, and repeats only the stages whose inputs have changed.
 """
@@ -94,18 +97,14 @@ def run_pipeline(
     from .inputs.understood import describe_sources
     from .manifest import Manifest
     from .pipeline import Pipeline
+    from .plan import describe_plan, stage_bytes
     from .preflight import check_disk, check_folder
     from .run import Run
     from .segmenter_configs import check_segmenter
-    from .stages import (
-        checkpoint_name,
-        describe_plan,
-        stage_bytes,
-        stages_of,
-    )
+    from .stages import checkpoint_name, stages_of
 
     folder = Path(options.work_dir)
-    stages = stages_of(options.method)
+    stages = stages_of(options.method, joined=options.joins)
     if until is not None:
         require_choice('until', until, tuple(stage.name for stage in stages))
     classes = read_classes(options.classes) if options.classes else None

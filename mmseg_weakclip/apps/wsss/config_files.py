@@ -156,7 +156,7 @@ def outputs_exist(run: Run, stage: Stage) -> bool:
     """Return whether the outputs of a stage exist."""
     if stage.kind == 'train':
         return (run.folder / checkpoint_name(run, stage)).is_file()
-    if stage.kind in ('test', 'refine'):
+    if stage.kind in ('test', 'refine', 'import', 'join'):
         return any(Path(run.folder, stage.folder, 'masks').glob('*.png'))
     if stage.kind == 'tags':
         return (run.folder / TAGS).is_file()

@@ -19,6 +19,7 @@ from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.common.files import write_atomically
 
 from .config_files import CONFIGS, config_path, stage_words
+from .method_configs import TRAIN_LIST
 from .run import Run
 from .stages import Stage, checkpoint_name
 
@@ -48,6 +49,15 @@ share() {{
 refine() {{
     "$python" -m mmseg_weakclip refine "$@" --shard "$rank/$nodes"
 }}
+"""
+# Lines for a stage of one machine, whose last file the others look for.
+WAIT = """
+# {title}, which one machine does.
+if ! test -f {list}; then
+    echo "on one machine first: weakclip run --work-dir" {folder} \\
+        "--resume --until {name}; then call this again" >&2
+    exit 1
+fi
 """
 # Settings of a training that a checkpoint must share with its config, and
 # those below them that belong to a machine or to a flag.
@@ -81,6 +91,13 @@ def write_script(run: Run, stages: Sequence[Stage]) -> Path:
         text += "export CUDA_VISIBLE_DEVICES=''\n"
     by_name = {stage.name: stage for stage in stages}
     for stage in stages:
+        if stage.kind in ('import', 'join'):
+            text += WAIT.format(
+                title=stage.title.capitalize(),
+                name=stage.name,
+                list=shlex.quote(str(run.folder / stage.folder / TRAIN_LIST)),
+                folder=shlex.quote(str(run.folder)),
+            )
         if stage.config is None:
             continue
         words = stage_words(run, stage, by_name)

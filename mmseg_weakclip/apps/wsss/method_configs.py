@@ -28,6 +28,10 @@ SCORE_STRIDE = 2
 TRUTH = ('LoadTruthIfPresent',)
 # What is found about the classifier, relative to the run's folder.
 TAGS = 'tags/average_precision.json'
+# List of the images with a labelled pixel, beside masks that have open ones.
+TRAIN_LIST = 'train.txt'
+# Confidence of another tool's labels before the CRF: that of IRN's labels.
+CONFIDENCE = 0.7
 
 
 def load_base(run: Run, name: str) -> Config:
@@ -155,6 +159,37 @@ def refine_config(run: Run, kind: str) -> Config:
     )
 
 
+def label_refine_config(run: Run) -> Config:
+    """Return the config for the refinement of another tool's masks."""
+    return Config(
+        dict(
+            default_scope='mmseg',
+            refine=dict(
+                labels=dict(confidence=CONFIDENCE),
+                par=None,
+                crf=crf_settings(run),
+                # An open pixel that gets a label is as sure as a label was.
+                min_score=CONFIDENCE,
+            ),
+            test_dataloader=dict(
+                dataset=describe_images(
+                    run, 'labelled', test_mode=True, pipeline=[]
+                )
+            ),
+        )
+    )
+
+
+def listed_beside(run: Run, folder: str) -> dict[str, str]:
+    """Return the argument of a data set that trains on masks with open pixels.
+
+    Args:
+        run: Run of the stage.
+        folder: Folder of the masks, relative to the run's.
+    """
+    return dict(ann_file=str(run.folder / folder / TRAIN_LIST))
+
+
 def training_config(run: Run, kind: str, masks: str | None) -> Config:
     """Return the config of a training of the method.
 
@@ -176,6 +211,8 @@ def training_config(run: Run, kind: str, masks: str | None) -> Config:
         settings['data_prefix'] = dict(
             img_path='images', seg_map_path=str(run.folder / masks / 'masks')
         )
+        if run.options.joins:
+            settings.update(listed_beside(run, masks))
     if kind == 'cam':
         # The others judge it; see tags_config.
         settings['part'] = 'fit'
@@ -251,11 +288,14 @@ def describe_images(run: Run, split: str, **settings: Any) -> dict[str, Any]:
     return dict(
         type='WeakSegDataset',
         data_root=str(run.data),
-        ann_file=f'{split}.txt',
         metainfo=dict(
             classes=list(run.classes.names), palette=run.classes.palette
         ),
-        **{'data_prefix': dict(img_path='images'), **settings},
+        **{
+            'ann_file': f'{split}.txt',
+            'data_prefix': dict(img_path='images'),
+            **settings,
+        },
     )
 
 

@@ -18,12 +18,14 @@ RANDOM_NOTE = 'CLIP has random weights: masks and scores mean nothing.'
 
 METHODS = (
     'excel', 'clipes', 'clims', 'weakclip', 'excel+weakclip', 'cam',
-    'cam+weakclip',
+    'cam+weakclip', 'seeds',
 )  # fmt: skip
+# Method of a run that starts from another tool's masks alone.
+SEEDS = 'seeds'
 # Methods whose maps come from a classifier, whose backbone may be chosen.
 CLASSIFIERS = ('cam', 'cam+weakclip', 'clims')
 # Methods without CLIP.
-WITHOUT_CLIP = ('cam',)
+WITHOUT_CLIP = ('cam', SEEDS)
 # Value of --backbone-weights and others for timm's own.
 TIMM = 'timm'
 RANDOM_BACKBONE_NOTE = (
@@ -88,6 +90,10 @@ class Options:
     affinity: str | None = None
     affinity_weights: str | None = None
     crf: str | None = None
+    seeds: str | None = None
+    seed_classes: str | None = None
+    seed_rest: str | None = None
+    seed_threshold: float | None = None
     segmenter_weights: str | None = None
     segmenter_size: int | None = None
     iterations: int | None = None
@@ -129,6 +135,11 @@ class Options:
         if self.affinity_weights == 'none':
             notes += (RANDOM_AFFINITY_NOTE,)
         return replace(self, clip=clip, clip_weights=weights, notes=notes)
+
+    @property
+    def joins(self) -> bool:
+        """Whether the masks of a method are joined with another tool's."""
+        return self.seeds is not None and self.method != SEEDS
 
     @property
     def table(self) -> TableOptions:

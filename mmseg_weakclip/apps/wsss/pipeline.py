@@ -35,6 +35,8 @@ from .inputs.understood import describe_prepared
 from .machines import check_training, write_script
 from .manifest import Manifest
 from .method_configs import TAGS
+from .outside.import_masks import import_masks
+from .outside.tally import describe_import
 from .run import Run
 from .scoring import (
     RESULTS,
@@ -163,6 +165,8 @@ class Pipeline:
         if stage.kind == 'data':
             return self._data_inputs()
         found = {name: self._output_of(name) for name in stage.reads}
+        if stage.kind == 'import':
+            found.update(self._outside_inputs())
         if stage.config is not None:
             path = config_path(self.run, stage)
             found['config'] = digest_config(path, self.run.folder, stage)
@@ -192,6 +196,17 @@ class Pipeline:
             options=digest_value([options.max_side, options.skip_damaged]),
         )
 
+    def _outside_inputs(self) -> dict[str, str]:
+        options, masks = self.run.options, self.sources.outside
+        if masks is None:
+            raise ValueError('a run without --seeds has no masks to read')
+        reading = [masks.title, options.seed_rest, options.seed_threshold]
+        return dict(
+            masks=masks.digest(),
+            names=digest_value(masks.names),
+            reading=digest_value(reading),
+        )
+
     def _output_of(self, name: str) -> str:
         """Return the digest of a stage's output, computed once."""
         if name not in self._outputs:
@@ -211,7 +226,7 @@ class Pipeline:
             )
         if stage.kind == 'tags':
             return digest_file(self.run.folder / TAGS)
-        if stage.kind in ('test', 'refine'):
+        if stage.kind in ('test', 'refine', 'import', 'join'):
             return digest_value([digest_masks(folder), digest_scores(folder)])
         path = self.run.folder / STEP_OUTPUTS[stage.name]
         if path.is_dir() or not self.run.has_truth and stage.name == 'score':
@@ -242,6 +257,15 @@ class Pipeline:
             self.run = run.with_images(prepared.images)
             for line in describe_prepared(self.sources, prepared):
                 self.report(f'  {line}')
+        elif stage.kind == 'import' and self.sources.outside is not None:
+            summary = import_masks(
+                run,
+                self.sources.outside,
+                run.folder / stage.folder,
+                record.inputs,
+            )
+            for line in describe_import(summary):
+                self.report(f'  {line}')
         elif stage.kind == 'score':
             for line in describe_scores(write_scores(run)):
                 self.report(f'  {line}')
@@ -250,7 +274,7 @@ class Pipeline:
         elif stage.kind == 'train' and outputs_exist(run, stage):
             sources = [self.stages[name] for name in stage.reads]
             check_training(
-                run, stage, [part for part in sources if part.config]
+                run, stage, [part for part in sources if part.kind != 'data']
             )
             self.report(f'{label}: trained already')
         else:

@@ -17,8 +17,13 @@ from .config_edits import (
     rescale_schedule,
     set_classes,
 )
-from .method_configs import describe_images, set_machine, set_test_batch
-from .options import SEGMENTERS, TIMM
+from .method_configs import (
+    describe_images,
+    listed_beside,
+    set_machine,
+    set_test_batch,
+)
+from .options import SEEDS, SEGMENTERS, TIMM
 from .run import Run
 
 # Sides of training crops, in pixels.
@@ -156,6 +161,18 @@ def check_segmenter(run: Run) -> None:
         ) from error
 
 
+def folder_with_open_pixels(run: Run) -> str:
+    """Return the folder that lists the images to train on; '' for all.
+
+    Masks of another tool leave pixels open, and some images have no other.
+    WeakCLIP's masks have a label for each pixel of all images.
+    """
+    if run.options.method == SEEDS:
+        return 'seeds'
+    is_last = run.options.joins and 'weakclip' not in run.options.method
+    return 'masks' if is_last else ''
+
+
 def segmenter_config(run: Run) -> Config:
     """Return the training config, with validation and test if val has truth.
 
@@ -164,9 +181,11 @@ def segmenter_config(run: Run) -> Config:
     """
     cfg = load_segmenter(run)
     _fit_model(cfg, run)
+    folder = folder_with_open_pixels(run)
     cfg.train_dataloader.dataset = describe_images(
         run,
         'train',
+        **(listed_beside(run, folder) if folder else {}),
         data_prefix=dict(
             img_path='images', seg_map_path=str(run.folder / 'masks/masks')
         ),

@@ -1,25 +1,21 @@
-"""The stages of each method, in their order, and the plan of a run."""
+"""The stages of each method, in their order."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from mmengine.config import Config
 
-from mmseg_weakclip.apps.errors import count
-from mmseg_weakclip.apps.run_folder.schema import RunImage
-from mmseg_weakclip.models.clip.local_models import local_tags
-
-from .backbone import uses_clip
 from .method_configs import (
     iterations_of,
+    label_refine_config,
     refine_config,
     seeds_config,
     tags_config,
     training_config,
     weakclip_masks_config,
 )
+from .options import SEEDS
 from .run import Run
 from .segmenter_configs import (
     load_segmenter,
@@ -27,16 +23,6 @@ from .segmenter_configs import (
     segmenter_config,
     segmenter_iterations,
 )
-
-# Measured on VOC's photos: masks, and the stored class map of one class.
-BYTES_PER_MASK_PIXEL, BYTES_PER_MAP_PIXEL = 0.03, 0.14
-# Least space of a file.
-BLOCK = 4096
-CHECKPOINTS, CHECKPOINT_BYTES = 3, 700 * 2**20
-SMALL_CHECKPOINT_BYTES = 170 * 2**20
-# Segmenters whose checkpoints are no larger, and those made for a CPU.
-SMALL = ('dinov2-s', 'fpn_small', 'lite0_fpn')
-FOR_CPU = ('fpn_small', 'lite0_fpn')
 
 
 @dataclass(frozen=True)
@@ -48,13 +34,13 @@ class Stage:
             folder.
         title: Title in messages and reports.
         kind: Command: ``'data'``, ``'train'``, ``'test'``, ``'tags'`` (a test
-            without masks), ``'refine'``, or a step of this process:
-            ``'score'``, ``'results'``, ``'report'``.
+            without masks), ``'refine'``, ``'report'``, or a step of this
+            process: ``'import'``, ``'join'``, ``'score'``, ``'results'``.
         reads: Stages whose outputs this one needs.
         folder: Output folder, relative to the run's; '' for the run's own.
         config: Function that makes the config; None without a config.
         weights: Training stage whose checkpoint this one loads, or ''.
-        source: Folder of the class maps, for refinements.
+        source: Folder of the class maps or masks, for refinements.
     """
 
     name: str
@@ -67,14 +53,36 @@ class Stage:
     source: str = ''
 
 
-def stages_of(method: str) -> list[Stage]:
-    """Return all stages of a method."""
+def stages_of(method: str, *, joined: bool = False) -> list[Stage]:
+    """Return all stages of a method.
+
+    Args:
+        method: Name of the method.
+        joined: Whether its masks are joined with another tool's: before
+            WeakCLIP, which learns from masks with open pixels and fills them,
+            or else before the segmenter.
+    """
+    if method == SEEDS:
+        return [
+            _DATA,
+            Stage('seeds', 'read the masks', 'import', ('data',), 'seeds'),
+            _label_refinement('masks', 'refine to pseudo masks', 'seeds'),
+            *_last_stages('masks', ('seeds', 'masks')),
+        ]
     seeds = {
         'weakclip': 'clipes',
         'excel+weakclip': 'excel',
         'cam+weakclip': 'cam',
     }.get(method, method)
-    stages = [Stage('data', 'check the data', 'data', folder='data')]
+    stages = [_DATA]
+    if joined:
+        # First, since its mistakes are the user's to correct.
+        stages += [
+            Stage('outside', 'read the masks', 'import', ('data',), 'outside'),
+            _label_refinement(
+                'refined_outside', 'refine these masks', 'outside'
+            ),
+        ]
     weights = ''
     if seeds == 'clims':
         weights = 'clims'
@@ -107,13 +115,26 @@ def stages_of(method: str) -> list[Stage]:
             weights,
         )
     )
+    before = 'refined_seeds'
+    if 'weakclip' in method or joined:
+        stages.append(_refinement('refined_seeds', 'refine the seeds', seeds))
+    else:
+        before = 'masks'
+        stages.append(_refinement('masks', 'refine to pseudo masks', seeds))
+    if joined:
+        before = 'joined'
+        stages.append(
+            Stage(
+                'joined',
+                'join the masks of both',
+                'join',
+                ('data', 'refined_seeds', 'refined_outside'),
+                joined_folder(method),
+            )
+        )
     if 'weakclip' in method:
         stages += [
-            _refinement('refined_seeds', 'refine the seeds', seeds),
-            _training(
-                'weakclip', 'train WeakCLIP', ('refined_seeds',),
-                'refined_seeds',
-            ),
+            _training('weakclip', 'train WeakCLIP', (before,), before),
             Stage(
                 'masks',
                 'make pseudo masks',
@@ -123,15 +144,33 @@ def stages_of(method: str) -> list[Stage]:
                 weakclip_masks_config,
                 'weakclip',
             ),
-        ]  # fmt: skip
-    else:
-        stages.append(_refinement('masks', 'refine to pseudo masks', seeds))
-    return stages + [
+        ]
+        before = 'masks'
+    scored = ('seeds', before, *(('refined_outside',) if joined else ()))
+    return stages + _last_stages(before, scored)
+
+
+def joined_folder(method: str) -> str:
+    """Return the folder of a method's masks joined with another tool's."""
+    return 'joined' if 'weakclip' in method else 'masks'
+
+
+_DATA = Stage('data', 'check the data', 'data', folder='data')
+
+
+def _last_stages(masks: str, scored: tuple[str, ...]) -> list[Stage]:
+    """Return the stages behind the pseudo masks.
+
+    Args:
+        masks: Stage of the masks to train on.
+        scored: Stages of the masks to score.
+    """
+    return [
         Stage(
             'segmenter',
             'train the segmenter',
             'train',
-            ('data', 'masks'),
+            ('data', masks),
             'segmenter',
             segmenter_config,
         ),
@@ -145,11 +184,11 @@ def stages_of(method: str) -> list[Stage]:
             'segmenter',
         ),
         Stage('score', 'score where masks exist', 'score',
-              ('data', 'seeds', 'masks', 'predict')),
+              ('data', *scored, 'predict')),
         Stage('results', 'collect the results', 'results',
-              ('data', 'masks', 'predict'), 'results'),
+              ('data', masks, 'predict'), 'results'),
         Stage('report', 'write the report', 'report',
-              ('data', 'seeds', 'masks', 'predict', 'score')),
+              ('data', *scored, 'predict', 'score')),
     ]  # fmt: skip
 
 
@@ -178,6 +217,18 @@ def _refinement(name: str, title: str, seeds: str) -> Stage:
     )
 
 
+def _label_refinement(name: str, title: str, source: str) -> Stage:
+    return Stage(
+        name,
+        title,
+        'refine',
+        ('data', source),
+        name,
+        label_refine_config,
+        source=source,
+    )
+
+
 def training_iterations(run: Run, stage: Stage) -> int:
     """Return the number of iterations of a training stage."""
     if stage.name == 'segmenter':
@@ -188,119 +239,3 @@ def training_iterations(run: Run, stage: Stage) -> int:
 def checkpoint_name(run: Run, stage: Stage) -> str:
     """Return the last checkpoint of a training, relative to the run."""
     return f'{stage.folder}/iter_{training_iterations(run, stage)}.pth'
-
-
-def describe_plan(run: Run, stages: Sequence[Stage]) -> list[str]:
-    """Return the plan: a line for each stage, and one for the disk space.
-
-    Args:
-        run: Run with its images.
-        stages: Stages of the run.
-    """
-    lines = []
-    for number, stage in enumerate(stages, 1):
-        facts = [text for text in (_work(run, stage), _size(run, stage))
-                 if text]  # fmt: skip
-        line = f'  {number}. {stage.title:26} {", ".join(facts)}'
-        lines.append(line.rstrip())
-    total = sum(stage_bytes(run, stage) for stage in stages)
-    lines.append(f'  on disk: about {format_size(total)}')
-    return [*lines, *_advise(run)]
-
-
-def _advise(run: Run) -> list[str]:
-    """Return what would make a run on the CPU faster."""
-    options = run.options
-    if run.gpus or options.clip is None and run.profile.clip is not None:
-        return []
-    with_clip = uses_clip(options)
-    if options.clip is not None and local_tags(options.clip):
-        return []
-    advice = ['a GPU']
-    if with_clip and options.clip_size is None:
-        advice.append('--clip-size 224')
-    if options.segmenter not in FOR_CPU:
-        advice.append('--segmenter fpn_small')
-    if options.segmenter_size is None:
-        advice.append('--segmenter-size 256')
-    if options.iterations is None:
-        advice.append('--iterations 1000')
-    return [f'  on the CPU this takes long; faster: {", ".join(advice)}']
-
-
-def _work(run: Run, stage: Stage) -> str:
-    if stage.kind == 'train':
-        steps = count(training_iterations(run, stage), 'iteration')
-        return f'{steps} over {count(run.number("train"), "image")}'
-    if stage.kind == 'data' or stage.name in ('predict', 'results'):
-        return count(len(run.images), 'image')
-    if stage.kind in ('test', 'refine'):
-        return count(run.number('train', 'val'), 'image')
-    if stage.kind == 'tags':
-        return 'by tags that it has not seen'
-    if stage.kind == 'score':
-        scored = sum(image.truth is not None for image in run.images)
-        return count(scored, 'image') if scored else 'no masks, nothing to do'
-    return ''
-
-
-def _size(run: Run, stage: Stage) -> str:
-    size = stage_bytes(run, stage)
-    return format_size(size) if size else ''
-
-
-def stage_bytes(run: Run, stage: Stage) -> int:
-    """Return roughly how many bytes a stage writes."""
-    if stage.kind == 'train':
-        small = run.options.segmenter in SMALL
-        size = SMALL_CHECKPOINT_BYTES if small else CHECKPOINT_BYTES
-        return CHECKPOINTS * size
-    if stage.kind == 'data':
-        large = sum(image.size != image.original_size for image in run.images)
-        return int(large * run.options.max_side**2 * 0.4)
-    labelled = [image for image in run.images if image.labels]
-    if stage.kind == 'results':
-        return sum(
-            _mask_bytes(images, original=True)
-            for images in (labelled, run.images)
-        )
-    if stage.kind not in ('test', 'refine'):
-        return 0
-    if stage.name == 'predict':
-        return _mask_bytes(run.images)
-    size = _mask_bytes(labelled)
-    if stage.name == 'seeds':
-        size += sum(
-            max(
-                BLOCK,
-                round(BYTES_PER_MAP_PIXEL * math.prod(image.size)
-                      * len(image.labels)),
-            )
-            for image in labelled
-        )  # fmt: skip
-    return size
-
-
-def _mask_bytes(images: Sequence[RunImage], *, original: bool = False) -> int:
-    """Return roughly the bytes of masks.
-
-    Args:
-        images: Images of the masks.
-        original: Whether the masks have the size of the user's images.
-            Enlarged masks have longer outlines but no finer ones, so that
-            files grow with the side, not with the area.
-    """
-    total = 0.0
-    for image in images:
-        size = BYTES_PER_MASK_PIXEL * math.prod(image.size)
-        if original:
-            size *= max(image.original_size) / max(image.size)
-        total += max(BLOCK, size)
-    return round(total)
-
-
-def format_size(size: int) -> str:
-    """Return a number of bytes in MiB or GiB."""
-    if size >= 2**30:
-        return f'{size / 2**30:.1f} GiB'
-    return f'{max(1, round(size / 2**20))} MiB'

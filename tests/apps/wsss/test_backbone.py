@@ -13,8 +13,9 @@ from mmseg_weakclip.apps.weights import (
 from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
 from mmseg_weakclip.apps.wsss.config_files import stage_command
 from mmseg_weakclip.apps.wsss.options import RANDOM_BACKBONE_NOTE
+from mmseg_weakclip.apps.wsss.plan import describe_plan
 from mmseg_weakclip.apps.wsss.scoring import describe_classifier
-from mmseg_weakclip.apps.wsss.stages import describe_plan, stages_of
+from mmseg_weakclip.apps.wsss.stages import stages_of
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 

@@ -16,17 +16,14 @@ from mmseg_weakclip.apps.wsss.config_files import (
 )
 from mmseg_weakclip.apps.wsss.method_configs import background_prompts
 from mmseg_weakclip.apps.wsss.options import METHODS, SEGMENTERS
+from mmseg_weakclip.apps.wsss.plan import stage_bytes
 from mmseg_weakclip.apps.wsss.segmenter_configs import (
     check_segmenter,
     crop_side,
     load_segmenter,
     segmenter_iterations,
 )
-from mmseg_weakclip.apps.wsss.stages import (
-    checkpoint_name,
-    stage_bytes,
-    stages_of,
-)
+from mmseg_weakclip.apps.wsss.stages import checkpoint_name, stages_of
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 CLIPS = ('toyclip', None)

@@ -15,7 +15,8 @@ from PIL import Image
 
 from mmseg_weakclip.apps.run_folder.store import load_images
 from mmseg_weakclip.apps.wsss.config_files import stage_command
-from mmseg_weakclip.apps.wsss.stages import stage_bytes, stages_of
+from mmseg_weakclip.apps.wsss.plan import stage_bytes
+from mmseg_weakclip.apps.wsss.stages import stages_of
 from mmseg_weakclip.engine.checkpoints import is_whole
 
 TRAIN, VAL = 12, 4  # images of the fixture

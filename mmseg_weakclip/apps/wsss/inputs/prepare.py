@@ -16,6 +16,8 @@ from mmseg_weakclip.apps.run_folder.schema import (
 )
 from mmseg_weakclip.apps.run_folder.store import write_classes, write_images
 from mmseg_weakclip.apps.wsss.options import Options
+from mmseg_weakclip.apps.wsss.outside.find import open_outside
+from mmseg_weakclip.apps.wsss.outside.source import OutsideMasks
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.images import read_image_size
 from mmseg_weakclip.common.workers import progress_bar
@@ -43,6 +45,7 @@ class Sources:
         val: Paths of the images of the validation split.
         truth: True mask by path of the image.
         left_out: Files among the images that are not read, in sentences.
+        outside: Masks of another tool, or None.
     """
 
     ids: dict[str, str]
@@ -50,6 +53,7 @@ class Sources:
     val: set[str]
     truth: dict[str, Path]
     left_out: tuple[str, ...] = ()
+    outside: OutsideMasks | None = None
 
     @property
     def classes(self) -> ClassList:
@@ -80,7 +84,7 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
     Raises:
         UserError: The user has to correct something in them.
     """
-    own = [options.work_dir, options.truth]
+    own = [options.work_dir, options.truth, options.seeds]
     found = find_images(
         Path(options.images), [Path(path) for path in own if path is not None]
     )
@@ -111,13 +115,18 @@ def read_sources(options: Options, classes: ClassList | None) -> Sources:
             # Nothing but true masks makes use of images that are kept.
             share = VAL_SHARE if truth else 0.0
         val = split_by_hash(labelling.labels, share, scored)
+    outside = None
+    if options.seeds is not None:
+        outside = open_outside(
+            options, images, labelling.classes, is_ordered=classes is not None
+        )
     own_files = {Path(options.labels).name}
     left_out = tuple(
         FoundImages(
             images, [p for p in found.others if p not in own_files]
         ).describe_others()
     )
-    return Sources(ids, labelling, val, truth, left_out)
+    return Sources(ids, labelling, val, truth, left_out, outside)
 
 
 def list_images(sources: Sources) -> list[RunImage]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.apps.run_folder.schema import RunImage
 from mmseg_weakclip.apps.wsss.options import Options
+from mmseg_weakclip.apps.wsss.outside.source import OutsideMasks
+from mmseg_weakclip.apps.wsss.outside.veto import own_ids
 
 from .classes import ClassList
 from .prepare import Prepared, Sources, list_images
@@ -54,7 +56,60 @@ def describe_sources(sources: Sources, options: Options) -> list[str]:
             'masks: none to score with'
             + ('' if sources.val else ', so no image is kept for validation')
         )
+    if sources.outside is not None:
+        lines += describe_outside(sources.outside, images, sources.classes)
     return [*lines, *describe_classes(images, sources.classes)]
+
+
+def describe_outside(
+    masks: OutsideMasks, images: Sequence[RunImage], classes: ClassList
+) -> list[str]:
+    """Return what was understood of the masks of another tool.
+
+    Args:
+        masks: Masks of the other tool.
+        images: All images.
+        classes: All classes.
+    """
+    source = os.path.relpath(masks.path)
+    if source.startswith(os.pardir):
+        source = str(masks.path)
+    labelled = [image.source for image in images if image.labels]
+    missing = [path for path in labelled if path not in masks.images]
+    useless = len(masks.images) - (len(labelled) - len(missing))
+    lines = [
+        f'seeds: {source}, read as {masks.title}: '
+        f'{count(len(labelled) - len(missing), "image")} with a mask',
+        *(f'  {note}' for note in masks.notes),
+    ]
+    if missing:
+        lines.append(
+            f'  {count(len(missing), "labelled image")} without a mask: '
+            f'{_shown(missing)}'
+        )
+    if useless:
+        lines.append(
+            f'  {count(useless, "image")} without labels, whose masks are not '
+            'used: nothing could veto them'
+        )
+    unknown = [
+        name
+        for name, own in zip(
+            masks.names, own_ids(masks.names, classes.names[1:])
+        )
+        if own is None
+    ]
+    if unknown:
+        lines.append(
+            '  no class of the run, so that their pixels are unsure: '
+            + ', '.join(
+                f'{name} (did you mean {near[0]}?)' if near else name
+                for name in unknown[:NAMED]
+                for near in [classes.index.nearest(name)]
+            )
+            + (f' and {len(unknown) - NAMED} more' if unknown[NAMED:] else '')
+        )
+    return lines
 
 
 def describe_splits(images: Sequence[RunImage]) -> str:

@@ -15,7 +15,8 @@ from mmseg_weakclip.apps.wsss.inputs.understood import (
     describe_sources,
 )
 from mmseg_weakclip.apps.wsss.options import Options
-from mmseg_weakclip.apps.wsss.stages import describe_plan, stages_of
+from mmseg_weakclip.apps.wsss.plan import describe_plan
+from mmseg_weakclip.apps.wsss.stages import stages_of
 
 ROWS = 'image,by,labels\n' + ''.join(
     f'{name},me,{labels}\n'

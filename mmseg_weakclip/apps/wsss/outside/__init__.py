@@ -1,0 +1,1 @@
+"""Masks of other tools as seeds: reading, veto by the labels, joining."""
