@@ -130,9 +130,9 @@ def compare_methods(
             raise type(error)(f'{one.title}: {error}') from error
     results = read_results(contenders)
     photos = common_photos(results, chosen)
-    from .page import Comparison, render
+    from .page import MethodComparison, render_comparison
 
-    comparison = Comparison(
+    comparison = MethodComparison(
         results=results,
         photos=photos,
         masks=[[one.mask(path) for path in photos] for one in results],
@@ -144,7 +144,7 @@ def compare_methods(
         labelled=len(labels),
     )
     path = folder / FILE
-    write_atomically(path, render(comparison).encode())
+    write_atomically(path, render_comparison(comparison).encode())
     print(f'\nlook at {path}\nthen go on with one of:')
     for one, command in zip(contenders, comparison.commands, strict=True):
         print(f'  {one.title:16} {command}')

@@ -36,7 +36,7 @@ WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodComparison:
     """What the page shows.
 
     Attributes:
@@ -118,7 +118,7 @@ def paint_photo(
     return blend_classes(photo, ids, [*colors[1:], WHITE])
 
 
-def render(comparison: Comparison) -> str:
+def render_comparison(comparison: MethodComparison) -> str:
     """Render the page as HTML.
 
     Raises:
@@ -179,7 +179,7 @@ def render(comparison: Comparison) -> str:
     )
 
 
-def _row(comparison: Comparison, place: int) -> dict[str, Any]:
+def _row(comparison: MethodComparison, place: int) -> dict[str, Any]:
     """Return the pictures of one photo."""
     first = comparison.results[0]
     path = comparison.photos[place]

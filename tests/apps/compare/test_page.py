@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from mmseg_weakclip.apps.compare.page import (
-    Comparison,
+    MethodComparison,
     paint_photo,
-    render,
+    render_comparison,
 )
 from mmseg_weakclip.apps.compare.results import common_photos
 from mmseg_weakclip.apps.errors import UserError
@@ -27,7 +27,7 @@ def comparison(tmp_path, make_result):
         make_result(tmp_path / 'b', 'cam', dict(x=full, y=full), 'cam'),
     ]
     photos = ['sub/x.jpg', 'sub/y.jpg']
-    return Comparison(
+    return MethodComparison(
         results=results,
         photos=photos,
         masks=[[one.mask(path) for path in photos] for one in results],
@@ -52,7 +52,7 @@ def test_page(comparison):
     # The class of half a photo is half right; the background is missed.
     excel, cam = comparison.scores
     assert (excel, cam) == (100, 25)
-    html = render(comparison)
+    html = render_comparison(comparison)
     assert html.count('<img') == 2 * 3 + 1
     for text in (
         'same 2 of your 7 photos',
@@ -72,9 +72,9 @@ def test_page(comparison):
 
 
 def test_page_without_truth(comparison):
-    blind = Comparison(**{**vars(comparison), 'truths': [None, None]})
+    blind = MethodComparison(**{**vars(comparison), 'truths': [None, None]})
     assert blind.scores == [None, None]
-    html = render(blind)
+    html = render_comparison(blind)
     assert 'mIoU</th>' not in html
     assert 'no scores without true masks' in html
 
