@@ -27,6 +27,13 @@ FILE = 'compare.html'
 LIMIT = 40
 # Options of `weakclip run` that a comparison sets or has no use for.
 TAKEN = ('method', 'seeds', 'until', 'resume', 'dry_run')
+# The most needed of the options that runs get, for --help.
+OF_RUNS = dict(
+    images='folder of photos',
+    labels='their tags',
+    classes='classes, as for weakclip run',
+    truth='masks of some photos, for scores only',
+)
 OF_SEGMENTER = ('segmenter', 'iterations')
 
 
@@ -59,7 +66,12 @@ def parse_command(
     parser.add_argument(
         '--work-dir', required=True, metavar='OUT', help='folder of all runs'
     )
+    for name, text in OF_RUNS.items():
+        parser.add_argument(f'--{name}', default=argparse.SUPPRESS, help=text)
     own, rest = parser.parse_known_args(argv)
+    for name in OF_RUNS:
+        if name in own:
+            rest += [f'--{name}', getattr(own, name)]
     if own.limit < 1:
         raise UserError(f'--limit {own.limit} is below 1')
     given = vars(parse_args(None, [*rest, '--work-dir', own.work_dir], prog))
