@@ -57,6 +57,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['mmseg_weakclip', 'mmseg_weakclip.*']),
     package_data={
+        'mmseg_weakclip.apps.compare': ['templates/*'],
         'mmseg_weakclip.apps.report': ['templates/*'],
         'mmseg_weakclip.models.clims': ['*.json'],
         'mmseg_weakclip.models.clip': ['*.json'],

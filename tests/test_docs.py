@@ -90,7 +90,8 @@ def flags_of(load_tool) -> Callable[[str], set[str]]:
         else:
             module = load_tool(tool.removeprefix('tools/'))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(argparse.ArgumentParser, 'parse_args', stop)
+            for name in ('parse_args', 'parse_known_args'):
+                patch.setattr(argparse.ArgumentParser, name, stop)
             with pytest.raises(_Parser) as caught:
                 module.main()
         return set(caught.value.args[0]._option_string_actions)

@@ -16,6 +16,7 @@ from mmseg_weakclip.version import __version__
 # Command -> (module below this package, line of --help).
 COMMANDS = {
     'run': ('wsss.cli', 'from tagged images to masks and a segmenter'),
+    'compare': ('compare.cli', 'several methods on the same photos'),
     'train': ('commands.train', 'train the model of a config'),
     'test': ('commands.test', 'test a model, or make seeds and masks with it'),
     'demo': ('demo.cli', 'paint classes over images and videos'),

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmseg_weakclip.apps.errors import UserError
 
-from .options import CLASSIFIERS, TIMM, Options
+from .options import CLASSIFIERS, SEEDS, TIMM, Options
 
 # Values of --affinity besides names of timm models.
 CLIP, DINOV2 = 'clip', 'dinov2'
@@ -41,8 +41,9 @@ def check_affinity(options: Options) -> None:
     """Check the choice of an affinity, before anything is done.
 
     Raises:
-        UserError: The method has no attention of CLIP; timm has no such
-            model, it gives no feature maps, or its file is not there.
+        UserError: The method has no class maps, or no attention of CLIP;
+            timm has no such model, it gives no feature maps, or its file is
+            not there.
     """
     weights = options.affinity_weights
     name = affinity_model(options)
@@ -50,6 +51,11 @@ def check_affinity(options: Options) -> None:
         raise UserError(
             f'--affinity-weights {weights}: name their model by --affinity, '
             f'such as {DINOV2}'
+        )
+    if options.affinity is not None and options.method == SEEDS:
+        raise UserError(
+            f'--affinity {options.affinity}: --method {SEEDS} makes no class '
+            'maps that could be spread; leave it out'
         )
     if options.affinity == CLIP and options.method in CLASSIFIERS:
         raise UserError(

@@ -99,6 +99,10 @@ def test_names(make_run):
             ['--method', 'cam', '--affinity', 'clip'],
             "are not spread by CLIP's attention",
         ),
+        (
+            ['--method', 'seeds', '--seeds', '.', '--affinity', 'dinov2'],
+            'makes no class maps',
+        ),
     ],
 )
 def test_mistakes(words, said):

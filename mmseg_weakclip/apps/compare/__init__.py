@@ -1,0 +1,1 @@
+"""Several methods on the same photos, side by side on one page."""

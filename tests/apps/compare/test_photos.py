@@ -1,0 +1,83 @@
+"""Which photos are compared, and the folder that the methods get."""
+
+import csv
+from types import SimpleNamespace
+
+import pytest
+
+from mmseg_weakclip.apps.compare.photos import choose_photos, write_photos
+from mmseg_weakclip.apps.errors import UserError
+
+LABELS = {f'{i}.jpg': (1,) for i in range(90)}
+LABELS.update({f'rare/{i}.jpg': (2,) for i in range(3)})
+LABELS.update({'both.jpg': (1, 3), 'none.jpg': ()})
+
+
+def test_all_tags_appear():
+    found = choose_photos(LABELS, 8)
+    assert found == sorted(set(found))
+    counts = [sum(tag in LABELS[p] for p in found) for tag in (1, 2, 3)]
+    assert counts == [5, 3, 1]
+    assert 'none.jpg' not in found
+    # Neither order nor further calls change it.
+    again = choose_photos(dict(reversed(LABELS.items())), 8)
+    assert again == found
+
+
+def test_all_photos_if_they_are_few():
+    assert len(choose_photos(LABELS, 500)) == 94
+    assert choose_photos({'a.jpg': ()}, 5) == []
+    assert len(choose_photos(LABELS, 2)) == 2
+
+
+def test_painted_photos_come_first():
+    painted = {'17.jpg', '81.jpg'}
+    found = choose_photos(LABELS, 8, painted)
+    assert painted <= set(found)
+    assert sum(2 in LABELS[path] for path in found) == 3
+
+
+@pytest.fixture
+def user(tmp_path):
+    images = tmp_path / 'images'
+    (images / 'a').mkdir(parents=True)
+    for name in ('a/1.jpg', '2.jpg', '3.jpg'):
+        (images / name).write_text(name)
+    (tmp_path / 'm.png').write_text('mask')
+    return images
+
+
+def make_sources(tmp_path, *names):
+    return SimpleNamespace(
+        classes=SimpleNamespace(names=('background', *names)),
+        labelling=SimpleNamespace(
+            labels={'a/1.jpg': (1, 2), '2.jpg': (2,), '3.jpg': (1,)}
+        ),
+        truth={'a/1.jpg': tmp_path / 'm.png'},
+    )
+
+
+def test_folder_has_the_chosen_and_nothing_else(tmp_path, user):
+    out = tmp_path / 'out'
+    sources = make_sources(tmp_path, 'cat', 'a;b')
+    write_photos(out, user, sources, ['3.jpg', 'a/1.jpg'])
+    write_photos(out, user, sources, ['2.jpg', 'a/1.jpg'])
+    files = {
+        path.relative_to(out / 'photos').as_posix(): path.read_text()
+        for path in (out / 'photos').rglob('*.jpg')
+    }
+    assert files == {'2.jpg': '2.jpg', 'a/1.jpg': 'a/1.jpg'}
+    assert (out / 'truth/a/1.png').read_text() == 'mask'
+    with (out / 'labels.csv').open() as file:
+        rows = list(csv.reader(file))
+    # A class has the usual separator in its name.
+    assert rows == [
+        ['image', 'labels'], ['2.jpg', 'a;b'], ['a/1.jpg', 'cat|a;b'],
+    ]  # fmt: skip
+    assert (out / 'classes.txt').read_text() == 'cat\na;b\n'
+
+
+def test_no_character_between_names_is_left(tmp_path, user):
+    sources = make_sources(tmp_path, 'a;b', 'c|d/e')
+    with pytest.raises(UserError, match='rename them'):
+        write_photos(tmp_path / 'out', user, sources, ['2.jpg'])
