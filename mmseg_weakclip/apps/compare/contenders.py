@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Contender:
     """A method that is compared.
 
     Attributes:
-        title: How the page calls it, as the user wrote it.
+        title: How the page calls it: its name, with the end of its folder.
         method: Value of ``--method``.
         seeds: Masks of another tool, for ``'seeds'``; else None.
         folder: Folder of its run.
@@ -72,16 +72,17 @@ def parse_methods(text: str, work_dir: Path) -> list[Contender]:
             without a folder, or there is only one.
     """
     found: list[Contender] = []
-    for title in filter(None, (part.strip() for part in text.split(','))):
-        method, colon, seeds = title.partition(':')
+    names = [part.strip() for part in text.split(',') if part.strip()]
+    for given, title in zip(names, short_titles(names)):
+        method, colon, seeds = given.partition(':')
         require_choice('methods', method, METHODS)
         if (method == SEEDS) != bool(seeds) or colon and not seeds:
             raise UserError(
-                f'--methods {title}: write {SEEDS}:DIR for the masks of '
+                f'--methods {given}: write {SEEDS}:DIR for the masks of '
                 'another tool, and the other methods without a colon'
             )
         if title in [one.title for one in found]:
-            raise UserError(f'--methods names {title} twice')
+            raise UserError(f'--methods names {given} twice')
         same = sum(one.method == method for one in found)
         name = method if not same else f'{method}_{same + 1}'
         found.append(
@@ -98,6 +99,31 @@ def parse_methods(text: str, work_dir: Path) -> list[Contender]:
             'excel,clipes,cam'
         )
     return found
+
+
+def short_titles(names: Sequence[str]) -> list[str]:
+    """Return titles of methods: of a folder no more than tells it apart.
+
+    Args:
+        names: Methods as the user wrote them, such as ``seeds:a/masks``.
+    """
+    titles = []
+    for name in names:
+        method, colon, seeds = name.partition(':')
+        parts = Path(seeds).parts
+        others = [
+            Path(other.partition(':')[2]).parts
+            for other in names
+            if other != name and other.startswith(f'{method}:')
+        ]
+        length = 1
+        while length < len(parts) and any(
+            other[-length:] == parts[-length:] for other in others
+        ):
+            length += 1
+        tail = '/'.join(parts[-length:]) if parts else seeds
+        titles.append(f'{method}{colon}{tail}')
+    return titles
 
 
 def run_arguments(

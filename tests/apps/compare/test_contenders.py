@@ -7,6 +7,7 @@ from mmseg_weakclip.apps.compare.contenders import (
     next_command,
     parse_methods,
     run_arguments,
+    short_titles,
 )
 from mmseg_weakclip.apps.errors import UserError
 
@@ -20,7 +21,7 @@ GIVEN = dict(
 def test_names(tmp_path):
     found = parse_methods('excel, cam,seeds:a,seeds:/b', tmp_path)
     assert [one.title for one in found] == [
-        'excel', 'cam', 'seeds:a', 'seeds:/b',
+        'excel', 'cam', 'seeds:a', 'seeds:b',
     ]  # fmt: skip
     assert [one.folder.name for one in found] == [
         'excel', 'cam', 'seeds', 'seeds_2',
@@ -101,3 +102,19 @@ def test_command_line(tmp_path, monkeypatch):
     ):
         with pytest.raises(UserError, match=said):
             parse_command([*words, *more], 'x')
+
+
+@pytest.mark.parametrize(
+    ('names', 'titles'),
+    [
+        (['excel', 'seeds:/a/b/masks'], ['excel', 'seeds:masks']),
+        (
+            ['seeds:/a/x/masks', 'seeds:/a/y/masks', 'seeds:other'],
+            ['seeds:x/masks', 'seeds:y/masks', 'seeds:other'],
+        ),
+        (['seeds:masks', 'seeds:../masks'], ['seeds:masks', 'seeds:../masks']),
+        (['cam', 'seeds:'], ['cam', 'seeds:']),
+    ],
+)
+def test_titles_are_short_and_differ(names, titles):
+    assert short_titles(names) == titles
