@@ -131,13 +131,19 @@ class Steps:
         return {float(value): gain for value, gain in found.items()}
 
     def maps(self, row: MapRow, seed: int) -> dict[str, float]:
-        """Make and refine class maps of val; their score and minutes."""
+        """Make and refine class maps of val; their score and minutes.
+
+        Those of the run are there already.
+        """
         config, _ = self.config(row.maps, seed)
-        measured = once(
-            self.folder(f'maps {row.maps.name}', seed),
-            [*OURS, 'test', str(config), self.classifier(row.maps, seed),
-             '--tta', '--work-dir', str(config.parent / 'test')],
-        )  # fmt: skip
+        source, seconds = self.run_folder(seed) / 'seeds', 0.0
+        if row.maps != Maps():
+            source = config.parent / 'out'
+            seconds = once(
+                self.folder(f'maps {row.maps.name}', seed),
+                [*OURS, 'test', str(config), self.classifier(row.maps, seed),
+                 '--tta', '--work-dir', str(config.parent / 'test')],
+            )['seconds']  # fmt: skip
         gains = self.threshold(row.maps)
         folder = self.folder(f'row {row.name}', seed)
         flags = [*row.refine]
@@ -145,12 +151,12 @@ class Steps:
             flags += ['--regions', self.regions(row.regions)]
         refined = once(
             folder,
-            [*OURS, 'refine', str(config.parent / 'out'),
+            [*OURS, 'refine', str(source),
              str(ROOT / folder / 'out'), '--config', str(config),
              '--threshold', str(max(gains, key=lambda t: gains[t])), *flags],
         )  # fmt: skip
         scores = self.score(ROOT / folder / 'out', seed)
-        seconds = measured['seconds'] + refined['seconds']
+        seconds += refined['seconds']
         return dict(**scores, minutes=seconds / 60)
 
     def regions(self, generator: str) -> str:
