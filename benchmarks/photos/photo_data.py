@@ -1,6 +1,7 @@
 """The photos of VOC_animals as a user has them: a folder, tags, masks."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ CLASSES = {'cat': 8, 'cow': 10, 'dog': 12, 'horse': 13, 'person': 15,
 IGNORED = 255
 
 
-def write_user_data(source: Path, folder: Path) -> list[str]:
+def write_user_data(
+    source: Path, folder: Path, limit: int | None = None
+) -> list[str]:
     """Write tags, classes, the list of val, and masks of the six classes.
 
     Pixels of VOC's other classes do not count in the masks. They score, and
@@ -23,6 +26,8 @@ def write_user_data(source: Path, folder: Path) -> list[str]:
     Args:
         source: Folder of VOC_animals.
         folder: Folder to write.
+        limit: Number of photos of each split, copied into the folder; None
+            takes all where they are.
 
     Returns:
         Flags of ``weakclip run``.
@@ -30,16 +35,23 @@ def write_user_data(source: Path, folder: Path) -> list[str]:
     lists = {
         split: (source / f'ImageSets/Segmentation/{split}.txt')
         .read_text()
-        .split()
+        .split()[:limit]
         for split in ('train', 'val')
     }
-    truth = folder / 'truth'
+    images, truth = source / 'JPEGImages', folder / 'truth'
     truth.mkdir(parents=True, exist_ok=True)
     table = np.full(256, IGNORED, np.uint8)
     table[[0, *CLASSES.values()]] = range(len(CLASSES) + 1)
     labels = json.loads((source / 'image_labels.json').read_text())
+    names = sum(lists.values(), [])
+    if limit is not None:
+        images = folder / 'photos'
+        images.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            photo = f'{name}.jpg'
+            shutil.copy(source / 'JPEGImages' / photo, images / photo)
     rows = ['image,tags']
-    for name in sum(lists.values(), []):
+    for name in names:
         tags = ';'.join(tag for tag in labels[name] if tag in CLASSES)
         rows.append(f'{name}.jpg,{tags}')
         path = truth / f'{name}.png'
@@ -54,7 +66,7 @@ def write_user_data(source: Path, folder: Path) -> list[str]:
     for name, lines in files.items():
         write_atomically(folder / name, '\n'.join([*lines, '']).encode())
     return [
-        *('--images', str(source / 'JPEGImages')),
+        *('--images', str(images)),
         *('--labels', str(folder / 'tags.csv')),
         *('--classes', str(folder / 'classes.txt')),
         *('--truth', str(truth)),

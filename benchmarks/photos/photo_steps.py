@@ -16,8 +16,8 @@ from mmseg_weakclip.common.files import write_atomically
 WORK = Path('work_dirs/photos')
 OURS = ['-m', 'mmseg_weakclip']
 NAMES = ('background', 'cat', 'cow', 'dog', 'horse', 'person', 'sheep')
-# Iterations of a trial.
-FEW = 4
+# Iterations of a trial, and its photos of each split.
+FEW, PHOTOS = 4, 12
 
 
 class Steps:
@@ -34,7 +34,9 @@ class Steps:
         self, source: Path, weights: Path, length: int, *, trial: bool
     ) -> None:
         self.work = WORK / ('trial' if trial else 'full')
-        self.flags = write_user_data(source, ROOT / self.work / 'user')
+        self.flags = write_user_data(
+            source, ROOT / self.work / 'user', PHOTOS if trial else None
+        )
         self.weights = str(weights)
         self.length = FEW if trial else length
         self.trial = trial
@@ -105,8 +107,6 @@ class Steps:
         cfg.merge_from_dict(maps.test)
         dataset = cfg.test_dataloader.dataset
         dataset.ann_file = 'val.txt'
-        if self.trial:
-            dataset.indices = 6
         resizes = cfg.tta_pipeline[-1].transforms[0]
         for resize, side in zip(resizes, VIEWS[maps.views]):
             resize.scale = (side, side)
@@ -121,7 +121,6 @@ class Steps:
         note = note.with_suffix('.json')
         if not note.is_file():
             _, cfg = self.config(maps, 0)
-            cfg.test_dataloader.dataset.pop('indices', None)
             tags = Config.fromfile(self.run_folder(0) / 'configs/tags.py')
             gains = choose_threshold(
                 cfg, tags, self.classifier(maps, 0), 4 if self.trial else None

@@ -112,6 +112,14 @@ def test_masks_of_six_classes(tmp_path):
         for name in masks
     }
     assert truth == {'a': [[0, 1, 255, 255]], 'b': [[3, 5, 0, 0]]}
+    assert user['--images'] == str(source / 'JPEGImages')
+    (source / 'JPEGImages').mkdir()
+    for name in masks:
+        (source / f'JPEGImages/{name}.jpg').write_text(name)
+    flags = write_user_data(source, tmp_path / 'few', 1)
+    few = tmp_path / 'few/photos'
+    assert dict(zip(flags[::2], flags[1::2]))['--images'] == str(few)
+    assert sorted(path.name for path in few.iterdir()) == ['a.jpg', 'b.jpg']
 
 
 @pytest.mark.parametrize(
