@@ -96,6 +96,7 @@ class Steps:
         cfg = Config.fromfile(base)
         cfg.merge_from_dict(settings)
         path = ROOT / folder / base.name
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, cfg.pretty_text.encode())
         return path
 
@@ -112,6 +113,7 @@ class Steps:
             resize.scale = (side, side)
         cfg.test_evaluator.output_dir = str(ROOT / folder / 'out')
         path = ROOT / folder / 'maps.py'
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, cfg.pretty_text.encode())
         return path, cfg
 
@@ -122,6 +124,7 @@ class Steps:
         if not note.is_file():
             _, cfg = self.config(maps, 0)
             tags = Config.fromfile(self.run_folder(0) / 'configs/tags.py')
+            note.parent.mkdir(parents=True, exist_ok=True)
             gains = choose_threshold(
                 cfg, tags, self.classifier(maps, 0), 4 if self.trial else None
             )
