@@ -79,7 +79,8 @@ class Steps:
     def classifier(self, maps: Maps, seed: int) -> str:
         """Checkpoint of the classifier of class maps."""
         run = self.run_folder(seed)
-        (last,) = run.glob('cam/iter_*.pth')[-1:]
+        found = run.glob('cam/iter_*.pth')
+        last = max(found, key=lambda path: int(path.stem[5:]))
         if not maps.training:
             return str(last)
         folder = self.folder(f'train {maps.name}', seed)
