@@ -5,8 +5,8 @@ should not. For each held-out photo, each of its tags and each threshold, the
 classifier sees the photo with nothing but the region (the rest has the mean
 colour), and with nothing but the rest. With
 
-    inside(t)  = share of tags that are recognised (logit > 0) in the region,
-    outside(t) = share of tags that are recognised in the rest,
+    inside(t)  = mean probability of the tags in the region,
+    outside(t) = mean probability of the tags in the rest,
     area(t)    = mean share of the photo that is the region,
 
 the threshold with the largest (inside + 1 - outside) / 2 - area is taken: what
@@ -31,8 +31,8 @@ def region_gain(inside: Tensor, outside: Tensor, area: Tensor) -> Tensor:
     """The measure of the thresholds.
 
     Args:
-        inside: Whether a tag is recognised in its region, (tags, T).
-        outside: Whether it is recognised in the rest, (tags, T).
+        inside: Probability of a tag in its region, (tags, T).
+        outside: Its probability in the rest, (tags, T).
         area: Share of the photo that is the region, (tags, T).
 
     Returns:
@@ -84,15 +84,16 @@ def choose_threshold(
             ]
             # The mean colour is 0 behind the normalisation, as padding is.
             over = images.shape[3] - width, images.shape[2] - height
-            inside = F.pad(kept, (0, over[0], 0, over[1]))
-            views_of_it = torch.cat([images * inside, images * ~inside])
+            region = F.pad(kept, (0, over[0], 0, over[1]))
+            views_of_it = torch.cat([images * region, images * ~region])
             logits = torch.cat(
                 [
                     model.decode_head(model.extract_feat(view)).mean((2, 3))
                     for view in views_of_it.split(8)
                 ]
             )[:, label - 1]
-            found = (*(logits > 0).view(2, -1), kept.float().mean((1, 2, 3)))
+            inside, outside = logits.sigmoid().view(2, -1)
+            found = (inside, outside, kept.float().mean((1, 2, 3)))
             for row, values in zip(rows, found):
                 row.append(values)
     gains = region_gain(*map(torch.stack, rows))
