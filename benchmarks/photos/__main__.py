@@ -5,10 +5,9 @@ them) and the weights that tools/model_converters/efficientnet_lite0.py writes.
 What is finished is not run again (work_dirs/photos keeps it).
 
 `weakclip run --method cam --rounds 2` makes the first table. The other rows
-change one thing each. Thresholds of class maps, and the views that the
-default config has, are chosen by the tags of the held-out tenth of the
-training photos (see tag_threshold.py). Masks score the rows, and choose
-nothing.
+change one thing each; all have the threshold of the config. The last table is
+what the tags of the held-out tenth of the training photos say of thresholds
+and views (see tag_threshold.py). Masks score the rows, and choose nothing.
 
 The tables go between the marks of benchmarks/photos.md; the text around them
 is written by hand.
@@ -80,11 +79,11 @@ def main() -> None:
             row.results.append(steps.maps(row, seed))
         for row in segmenters:
             row.results.append(steps.segmenter(row, seed))
-    kinds = {row.maps.name: row.maps for row in maps}
     gains = {
-        name: steps.threshold(kind)
-        for name, kind in kinds.items()
-        if not args.only_run
+        row.maps.name: steps.gains(row.maps)
+        for row in maps
+        # Of one training, and one test.
+        if not (args.only_run or row.maps.training or row.maps.test)
     }
     text = report(
         runs, maps, segmenters, gains, describe_machine(), trial=args.trial

@@ -118,9 +118,9 @@ class Steps:
         write_atomically(path, cfg.pretty_text.encode())
         return path, cfg
 
-    def threshold(self, maps: Maps) -> dict[float, float]:
-        """Measure the thresholds of maps by held-out tags, once."""
-        note = ROOT / self.folder(f'threshold {maps.name}', 0)
+    def gains(self, maps: Maps) -> dict[float, float]:
+        """Measure thresholds of maps by held-out tags, once."""
+        note = ROOT / self.folder(f'gains {maps.name}', 0)
         note = note.with_suffix('.json')
         if not note.is_file():
             _, cfg = self.config(maps, 0)
@@ -138,7 +138,7 @@ class Steps:
 
         Those of the run are there already.
         """
-        config, _ = self.config(row.maps, seed)
+        config, cfg = self.config(row.maps, seed)
         source, seconds = self.run_folder(seed) / 'seeds', 0.0
         if row.maps != Maps():
             source = config.parent / 'out'
@@ -147,7 +147,7 @@ class Steps:
                 [*OURS, 'test', str(config), self.classifier(row.maps, seed),
                  '--tta', '--work-dir', str(config.parent / 'test')],
             )['seconds']  # fmt: skip
-        gains = self.threshold(row.maps)
+        threshold = cfg.model.decode_head.background.threshold
         folder = self.folder(f'row {row.name}', seed)
         flags = [*row.refine]
         if row.regions:
@@ -156,7 +156,7 @@ class Steps:
             folder,
             [*OURS, 'refine', str(source),
              str(ROOT / folder / 'out'), '--config', str(config),
-             '--threshold', str(max(gains, key=lambda t: gains[t])), *flags],
+             '--threshold', str(threshold), *flags],
         )  # fmt: skip
         scores = self.score(ROOT / folder / 'out', seed)
         seconds += refined['seconds']
