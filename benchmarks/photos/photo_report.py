@@ -126,6 +126,20 @@ def report(
         else ''
     )
     memory = max(run['gib'] for run in runs)
+    sections = (
+        ('Class maps and their refinement, tags given',
+         row_table(maps, 'maps')),
+        ('Segmenters on the masks of the first round, no tags',
+         row_table(segmenters, 'segmenter')),
+        ('What the tags say of thresholds and views',
+         gain_table(gains) if gains else ''),
+    )  # fmt: skip
+    # A table of two lines has no row.
+    rest = ''.join(
+        f'\n\n## {title}\n\n{text}'
+        for title, text in sections
+        if text.count('\n') > 1
+    )
     return (
         f'{note}mIoU in percent over the background and six classes of VOC '
         '2012 (`VOC_animals`: 1,200 photos to train on, 445 of val; pixels of '
@@ -134,11 +148,5 @@ def report(
         'EfficientNet-Lite0 with ImageNet weights is all that was known '
         f'before. Largest process: {memory:.1f} GiB.\n\n'
         '## The one command\n\n'
-        f'{run_table(runs)}\n\n{class_table(runs)}\n\n'
-        '## Class maps and their refinement, tags given\n\n'
-        f'{row_table(maps, "maps")}\n\n'
-        '## Segmenters on the masks of the first round, no tags\n\n'
-        f'{row_table(segmenters, "segmenter")}\n\n'
-        '## What the tags say of thresholds and views\n\n'
-        f'{gain_table(gains)}\n'
+        f'{run_table(runs)}\n\n{class_table(runs)}{rest}\n'
     )

@@ -160,6 +160,12 @@ def test_page():
     assert maps[1].name not in text
     assert '4.0 GiB' in text
     assert 'mean nothing' in text
+    # Only what there is.
+    assert '## Segmenters' not in text
+    few = report(runs, map_rows(), [], {}, 'a machine', trial=False)
+    assert [line for line in few.splitlines() if line.startswith('## ')] == [
+        '## The one command'
+    ]
 
 
 def test_tables_go_between_the_marks(tmp_path):
