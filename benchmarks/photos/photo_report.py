@@ -144,7 +144,7 @@ def report(
         f'{note}mIoU in percent over the background and six classes of VOC '
         '2012 (`VOC_animals`: 1,200 photos to train on, 445 of val; pixels of '
         f'other classes do not count), by `python benchmarks/photos` '
-        f'({machine}; {len(runs)} trainings, half their range behind ±). '
+        f'({machine}; trainings: {len(runs)}, half their range behind ±). '
         'EfficientNet-Lite0 with ImageNet weights is all that was known '
         f'before. Largest process: {memory:.1f} GiB.\n\n'
         '## The one command\n\n'
