@@ -30,7 +30,7 @@ import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.apps.cli import COMMANDS
 from mmseg_weakclip.apps.cli import main as weakclip_main
 from mmseg_weakclip.apps.errors import TRACEBACK
-from mmseg_weakclip.apps.wsss import stage_server
+from mmseg_weakclip.apps.wsss.launch import stage_server
 from mmseg_weakclip.common.workers import may_have_gpus
 
 ROOT = Path(__file__).resolve().parents[1]

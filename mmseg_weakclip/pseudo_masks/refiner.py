@@ -1,7 +1,7 @@
 """Refine the scores of one image and write its mask: PAR, CRF, regions.
 
-``Refiner`` takes scores from the test loop, ``StoredCAMRefiner`` takes CAMs
-that an earlier run stored. Both are sent to worker processes.
+It takes scores from the test loop, or of what an earlier run stored; see
+:mod:`.stored_cams` and :mod:`.seed_masks`. It is sent to worker processes.
 """
 
 from dataclasses import dataclass
@@ -15,11 +15,10 @@ from torch import Tensor
 
 from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.evaluation.areas import class_areas
-from mmseg_weakclip.models.refine.cam import background_score
 from mmseg_weakclip.models.refine.crf_flips import (
     LIMIT,
     crf_uncertainty,
-    unsure_pixels,
+    flipping_pixels,
 )
 from mmseg_weakclip.models.refine.dense_crf import dense_crf, lattice_bytes
 from mmseg_weakclip.models.refine.par import (
@@ -31,7 +30,7 @@ from mmseg_weakclip.models.refine.par import (
 from mmseg_weakclip.models.refine.regions import refine_by_regions
 
 from .region_files import read_regions, region_path
-from .store import MaskStore, load_scores, save_scores
+from .store import MaskStore, save_scores
 
 # Memory of a GPU for the refinement of one image; more is done on the CPU,
 # with the same result. Beside it, the scores of all classes are there.
@@ -94,7 +93,7 @@ class Refiner:
             runs last; None for no regions.
         flips: Which pixels become ``ignore_index`` because their class
             changes with the CRF's trust in it: ``powers`` of
-            ``crf_uncertainty`` and ``limit`` of ``unsure_pixels``, both with
+            ``crf_uncertainty`` and ``limit`` of ``flipping_pixels``, both with
             defaults; None for none.
 
     Raises:
@@ -214,7 +213,7 @@ class Refiner:
                     colors[0], before[0], batch[0].argmax(0), self.crf,
                     **options,
                 )  # fmt: skip
-                unsure = unsure_pixels(spread, limit)
+                unsure = flipping_pixels(spread, limit)
         return batch[0], unsure
 
     def _vote(self, task: RefineTask, scores: Tensor) -> tuple[Tensor, int]:
@@ -310,56 +309,3 @@ def _colors(task: RefineTask, scores: Tensor) -> Tensor:
 def _sparse(areas: np.ndarray) -> dict[str, list[int]]:
     """Turn areas (3, K) into counts of the classes that occur, for JSON."""
     return {str(k): areas[:, k].tolist() for k in np.flatnonzero(areas.any(0))}
-
-
-@dataclass
-class StoredCAMRefiner:
-    """Refine the stored CAMs of an image and write its mask.
-
-    It can be sent to another process.
-
-    Attributes:
-        refiner: Refiner of the scores.
-        background: Arguments of ``background_score``.
-        palette: RGB triple of each of the K classes.
-        num_classes: K.
-        folder: Folder of the :class:`MaskStore` of the new masks.
-    """
-
-    refiner: Refiner
-    background: dict[str, float | None]
-    palette: list
-    num_classes: int
-    folder: str
-
-    def __call__(self, image_path: str, scores: str | Path) -> dict[str, Any]:
-        """Refine and write one image.
-
-        Args:
-            image_path: File of the image.
-            scores: File of its CAMs, see ``save_scores``.
-
-        Returns:
-            Record of the image; see :class:`Refiner`.
-
-        Raises:
-            ValueError: The file of CAMs is damaged, or the CAMs do not have
-                the size of the image.
-        """
-        maps, classes = load_scores(scores)
-        # Images without classes have at least this map.
-        zeros = maps.new_zeros(1, *maps.shape[1:])
-        background = background_score(
-            torch.cat([zeros, maps])[None], **self.background
-        )
-        return self.refiner(
-            RefineTask(
-                image_path=image_path,
-                scores=torch.cat([background[0], maps]),
-                classes=np.append(0, classes).astype(int),
-                truth=None,
-                palette=self.palette,
-                num_classes=self.num_classes,
-                folder=self.folder,
-            )
-        )

@@ -1,6 +1,6 @@
 import threading
 
-from mmseg_weakclip.apps.wsss.execute import describe_progress
+from mmseg_weakclip.apps.wsss.launch.execute import describe_progress
 from mmseg_weakclip.common.workers import progress_bar
 
 

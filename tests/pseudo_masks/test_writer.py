@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmseg_weakclip.models.refine.crf_flips import (
     crf_uncertainty,
-    unsure_pixels,
+    flipping_pixels,
 )
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
 from mmseg_weakclip.models.refine.par import PAMR, refine_by_pixels
@@ -386,7 +386,7 @@ def test_pixels_that_flip_are_ignored(tmp_path, samples, workers):
         colors = np.asarray(Image.open(sample['img_path']))
         image = torch.from_numpy(colors.copy()).movedim(-1, 0)
         before = read(tmp_path / 'plain', index)
-        unsure = unsure_pixels(
+        unsure = flipping_pixels(
             crf_uncertainty(
                 image, probabilities, torch.from_numpy(before).long(), crf
             ),

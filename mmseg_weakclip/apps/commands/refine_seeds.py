@@ -36,12 +36,12 @@ from mmseg_weakclip.models.refine.par import PAR_PRESETS, resolve_par
 from mmseg_weakclip.models.refine.regions import RECIPES
 from mmseg_weakclip.pseudo_masks.refiner import (
     Refiner,
-    StoredCAMRefiner,
     set_up_worker,
 )
 from mmseg_weakclip.pseudo_masks.region_files import describe_regions
 from mmseg_weakclip.pseudo_masks.seed_masks import SeedMaskRefiner
 from mmseg_weakclip.pseudo_masks.store import MaskStore
+from mmseg_weakclip.pseudo_masks.stored_cams import StoredCAMRefiner
 
 # Images that a message names; more are counted.
 NAMED = 5

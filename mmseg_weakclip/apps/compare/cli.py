@@ -167,7 +167,7 @@ def _read_all(folder: Path, given: Mapping[str, Any]) -> Any:
     """Return the sources of all photos, as the first run would read them."""
     from mmseg_weakclip.apps.wsss.arguments import read_options
     from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
-    from mmseg_weakclip.apps.wsss.inputs.prepare import read_sources
+    from mmseg_weakclip.apps.wsss.inputs.given import read_sources
 
     general = ('images', 'labels', 'truth', 'val', 'classes', 'image_',
                'label_', 'delimiter', 'separator', 'layout')  # fmt: skip

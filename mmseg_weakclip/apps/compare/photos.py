@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path, PurePosixPath
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.wsss.inputs.prepare import Sources
+from mmseg_weakclip.apps.wsss.inputs.given import Sources
 from mmseg_weakclip.common.files import write_atomically
 
 # Names in the folder of a comparison.

@@ -29,8 +29,8 @@ from .arguments import parse_args, read_options, require_choice
 from .options import Options
 
 if TYPE_CHECKING:
+    from .launch.stage_server import StageServer
     from .manifest import Manifest
-    from .stage_server import StageServer
 
 
 def run_command(args: argparse.Namespace) -> None:
@@ -60,7 +60,7 @@ def run_command(args: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         server = None
         if not dry:
-            from .stage_server import start_server
+            from .launch.stage_server import start_server
 
             # Its imports take seconds; meanwhile the data is checked.
             server = stack.enter_context(
@@ -91,10 +91,10 @@ def run_pipeline(
     """
     from mmseg_weakclip.common.files import lock_folder
 
-    from .execute import Launcher
     from .inputs.classes import read_classes
-    from .inputs.prepare import estimate_sizes, read_sources
+    from .inputs.given import estimate_sizes, read_sources
     from .inputs.understood import describe_sources
+    from .launch.execute import Launcher
     from .manifest import Manifest
     from .pipeline import Pipeline
     from .plan import describe_plan, stage_bytes
@@ -144,7 +144,7 @@ def run_pipeline(
 def next_steps(folder: Path, until: str | None, checkpoint: Path) -> str:
     """Return the files to look at, and the commands to go on with."""
     from .config_files import CONFIGS
-    from .machines import SCRIPT
+    from .launch.machines import SCRIPT
 
     if until is not None:
         words = ['weakclip', 'run', '--work-dir', str(folder), '--resume']

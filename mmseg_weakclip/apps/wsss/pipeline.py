@@ -31,10 +31,11 @@ from .config_files import (
     stage_command,
     write_config,
 )
-from .execute import Launcher, capture, run_tool
-from .inputs.prepare import Sources, prepare_data
+from .inputs.given import Sources
+from .inputs.prepare import prepare_data
 from .inputs.understood import describe_prepared
-from .machines import check_training, write_script
+from .launch.execute import Launcher, capture, run_tool
+from .launch.machines import check_training, write_script
 from .manifest import Manifest
 from .outside.compare import compare_sources, describe_comparison
 from .outside.import_masks import import_masks

@@ -100,7 +100,7 @@ def _wins(
     return best == columns.to(best.device)
 
 
-def unsure_pixels(uncertainty: Tensor, limit: float = LIMIT) -> Tensor:
+def flipping_pixels(uncertainty: Tensor, limit: float = LIMIT) -> Tensor:
     """Return the pixels that count little in a training, bool, (H, W).
 
     They are those of a certainty, 1 - uncertainty, of at most ``limit``. URN

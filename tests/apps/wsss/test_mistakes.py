@@ -16,8 +16,9 @@ from mmengine.runner import CheckpointLoader
 from PIL import Image
 
 from mmseg_weakclip.apps.cli import main as weakclip
-from mmseg_weakclip.apps.wsss import pipeline, stage_server
+from mmseg_weakclip.apps.wsss import pipeline
 from mmseg_weakclip.apps.wsss import preflight as machine
+from mmseg_weakclip.apps.wsss.launch import stage_server
 
 SMALL = ('--clip', 'toyclip', '--segmenter', 'fpn_small')
 DATA = ('--images', '{images}', '--labels', '{labels}')

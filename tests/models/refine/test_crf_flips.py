@@ -7,7 +7,7 @@ from mmseg_weakclip.models.refine import crf_flips
 from mmseg_weakclip.models.refine.crf_flips import (
     POWERS,
     crf_uncertainty,
-    unsure_pixels,
+    flipping_pixels,
 )
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
 
@@ -83,7 +83,7 @@ def test_a_mask_of_one_class_is_sure(device):
     labels = torch.zeros(SIZE, dtype=torch.long, device=device)
     found = crf_uncertainty(image, scores, labels, 'voc12')
     assert torch.equal(found, torch.zeros_like(found))
-    assert not unsure_pixels(found).any()
+    assert not flipping_pixels(found).any()
 
 
 def test_an_undecided_half_is_unsure(device):
@@ -94,12 +94,12 @@ def test_an_undecided_half_is_unsure(device):
     scores[0, :, :9], scores[1, :, :9] = 0.999, 0.001
     scores[0, :, 9:], scores[1, :, 9:] = 0.49, 0.51
     labels = scores.argmax(0)
-    unsure = unsure_pixels(crf_uncertainty(image, scores, labels, 'voc12'))
+    unsure = flipping_pixels(crf_uncertainty(image, scores, labels, 'voc12'))
     assert not unsure[:, :9].any()
     assert unsure[:, 9:].all()
 
 
 def test_limit_by_hand(device):
     values = torch.tensor([[0.0, 0.94, 0.951, 1.0]], device=device)
-    assert unsure_pixels(values).tolist() == [[False, False, True, True]]
-    assert unsure_pixels(values, 0.5).tolist() == [[False, True, True, True]]
+    assert flipping_pixels(values).tolist() == [[False, False, True, True]]
+    assert flipping_pixels(values, 0.5).tolist() == [[False, True, True, True]]

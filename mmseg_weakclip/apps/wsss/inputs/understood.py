@@ -15,7 +15,8 @@ from mmseg_weakclip.apps.wsss.outside.veto import (
 )
 
 from .classes import ClassList
-from .prepare import Prepared, Sources, list_images
+from .given import Sources, list_images
+from .prepare import Prepared
 
 # A class with fewer training images than this is named.
 FEW_IMAGES = 5

@@ -8,11 +8,8 @@ from PIL import Image
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.run_folder.store import load_images
 from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
-from mmseg_weakclip.apps.wsss.inputs.prepare import (
-    estimate_sizes,
-    prepare_data,
-    read_sources,
-)
+from mmseg_weakclip.apps.wsss.inputs.given import estimate_sizes, read_sources
+from mmseg_weakclip.apps.wsss.inputs.prepare import prepare_data
 from mmseg_weakclip.apps.wsss.options import Options
 
 ROWS = 'image,labels\na,cat\nb,dog;cat\nc,cat\nd,dog\ne,\n'

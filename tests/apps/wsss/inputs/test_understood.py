@@ -9,7 +9,8 @@ from PIL import Image
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.inputs import images
 from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
-from mmseg_weakclip.apps.wsss.inputs.prepare import prepare_data, read_sources
+from mmseg_weakclip.apps.wsss.inputs.given import read_sources
+from mmseg_weakclip.apps.wsss.inputs.prepare import prepare_data
 from mmseg_weakclip.apps.wsss.inputs.understood import (
     describe_prepared,
     describe_sources,

@@ -3,7 +3,8 @@ import pytest
 from PIL import Image
 
 from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
-from mmseg_weakclip.apps.wsss.inputs.prepare import prepare_data, read_sources
+from mmseg_weakclip.apps.wsss.inputs.given import read_sources
+from mmseg_weakclip.apps.wsss.inputs.prepare import prepare_data
 from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.apps.wsss.run import Run
 from mmseg_weakclip.common.masks import encode_mask, read_mask

@@ -9,9 +9,10 @@ import pytest
 
 from mmseg_weakclip.apps.cli import main as weakclip
 from mmseg_weakclip.apps.run_folder.schema import StageRecord
-from mmseg_weakclip.apps.wsss import pipeline, stage_server
+from mmseg_weakclip.apps.wsss import pipeline
 from mmseg_weakclip.apps.wsss.config_files import write_config
-from mmseg_weakclip.apps.wsss.machines import write_script
+from mmseg_weakclip.apps.wsss.launch import stage_server
+from mmseg_weakclip.apps.wsss.launch.machines import write_script
 from mmseg_weakclip.apps.wsss.options import METHODS, SEEDS
 from mmseg_weakclip.apps.wsss.outside.import_masks import import_masks
 from mmseg_weakclip.apps.wsss.stages import stages_of

@@ -11,7 +11,7 @@ from machines import free_port, run_together
 from mmengine.config import Config
 
 from mmseg_weakclip.apps.errors import UserError
-from mmseg_weakclip.apps.wsss.machines import (
+from mmseg_weakclip.apps.wsss.launch.machines import (
     check_training,
     parse_settings,
     write_script,

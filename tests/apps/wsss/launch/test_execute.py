@@ -9,8 +9,8 @@ import time
 import pytest
 
 from mmseg_weakclip.apps.errors import StageFailed
-from mmseg_weakclip.apps.wsss import execute
-from mmseg_weakclip.apps.wsss.execute import (
+from mmseg_weakclip.apps.wsss.launch import execute
+from mmseg_weakclip.apps.wsss.launch.execute import (
     Launcher,
     ProgressLine,
     capture,
@@ -18,7 +18,7 @@ from mmseg_weakclip.apps.wsss.execute import (
     error_summary,
     run_tool,
 )
-from mmseg_weakclip.apps.wsss.stage_server import StageServer
+from mmseg_weakclip.apps.wsss.launch.stage_server import StageServer
 from mmseg_weakclip.common.files import lock_folder
 from mmseg_weakclip.version import __version__
 
@@ -180,8 +180,9 @@ def test_a_killed_run_leaves_no_tool_behind(tmp_path, repo):
     tool = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'
     code = (
         'from pathlib import Path\n'
-        'from mmseg_weakclip.apps.wsss.execute import Launcher, run_tool\n'
-        f'run_tool(Launcher(), [{sys.executable!r}, "-c", {tool!r}], '
+        'from mmseg_weakclip.apps.wsss.launch import execute\n'
+        'from mmseg_weakclip.apps.wsss.launch.execute import Launcher\n'
+        f'execute.run_tool(Launcher(), [{sys.executable!r}, "-c", {tool!r}], '
         f'Path({str(log)!r}), "x")'
     )
     with subprocess.Popen(python(code), cwd=repo) as run:

@@ -16,12 +16,15 @@ from typing import Any
 from mmengine.config import Config
 
 from mmseg_weakclip.apps.errors import UserError
+from mmseg_weakclip.apps.wsss.config_files import (
+    CONFIGS,
+    config_path,
+    stage_words,
+)
+from mmseg_weakclip.apps.wsss.method_configs import TRAIN_LIST
+from mmseg_weakclip.apps.wsss.run import Run
+from mmseg_weakclip.apps.wsss.stages import Stage, checkpoint_name
 from mmseg_weakclip.common.files import write_atomically
-
-from .config_files import CONFIGS, config_path, stage_words
-from .method_configs import TRAIN_LIST
-from .run import Run
-from .stages import Stage, checkpoint_name
 
 SCRIPT = 'machines.sh'
 # How long a machine waits for the others, in seconds: refinements take hours,

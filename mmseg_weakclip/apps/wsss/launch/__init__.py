@@ -1,0 +1,1 @@
+"""How the commands of stages are started: processes, server, machines."""
