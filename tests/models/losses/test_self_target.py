@@ -90,6 +90,15 @@ def test_a_class_that_the_mask_lacks_never_comes(device):
     assert torch.equal(confident_labels(logits, labels, 0.5), expected)
 
 
+def test_the_background_may_always_come(device):
+    """A crop whose mask is one object from edge to edge."""
+    logits = torch.zeros(1, 3, 1, 2, device=device)
+    logits[:, 0] = 20.0
+    labels = torch.ones(1, 1, 2, dtype=torch.long, device=device)
+    found = confident_labels(logits, labels, 0.5)
+    assert torch.equal(found, torch.zeros_like(labels))
+
+
 def test_certainty_is_that_among_all_classes(device):
     """Unsure between one's own class and an absent one is unsure."""
     logits = torch.tensor([0.0, 5.0, 5.0], device=device).view(1, 3, 1, 1)
