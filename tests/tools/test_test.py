@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_weakclip.models.cam.patch_text import PatchTextCAMHead
+from mmseg_weakclip.models.cam.patch_text_cam import PatchTextCAMHead
 from mmseg_weakclip.models.clip.text_tower import TextTower
 from mmseg_weakclip.models.clip.vision import VisionTower
 

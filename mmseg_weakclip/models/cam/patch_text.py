@@ -1,8 +1,8 @@
-"""CAMs and zero-shot logits as similarity of patches and class texts."""
+"""Similarity of patches and class texts, and zero-shot logits of it."""
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import torch
@@ -13,9 +13,8 @@ from torch import Tensor
 
 from mmseg_weakclip.models.clip.text_bank import check_open_vocabulary
 from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
-from mmseg_weakclip.models.refine.cam import normalize_cam
 
-from .base import TrainingFreeCAMHead, TrainingFreeHead
+from .base import TrainingFreeHead
 
 NORM_AXES = {'channel': -1, 'token': 1}
 # Values of resized text logits at a time: 64 MB in single precision.
@@ -68,7 +67,7 @@ def token_text_similarity(
     Raises:
         ValueError: ``norm_axis`` is not allowed.
     """
-    _check_axis(norm_axis)
+    check_norm_axis(norm_axis)
     patches = tokens.patch_embeddings.flatten(2).transpose(1, 2)
     features = torch.cat([tokens.class_embedding[:, None], patches], 1)
     features = F.normalize(features.float(), dim=NORM_AXES[norm_axis])
@@ -96,7 +95,8 @@ def patch_text_similarity(
     )[0]
 
 
-def _check_axis(norm_axis: str) -> None:
+def check_norm_axis(norm_axis: str) -> None:
+    """Raise a ``ValueError`` for what is no key of ``NORM_AXES``."""
     if norm_axis not in NORM_AXES:
         raise ValueError(
             f"norm_axis={norm_axis!r} must be 'channel' or 'token'"
@@ -121,67 +121,6 @@ def resized_parts(
     step = max(1, room // first.numel())
     for part in logits[:, 1:].split(step, 1):
         yield resize(part)
-
-
-@MODELS.register_module()
-class PatchTextCAMHead(TrainingFreeCAMHead):
-    """Patch-text similarity of any dense path as CAMs.
-
-    Args:
-        args: Classes, text bank and background, as in
-            :class:`TrainingFreeCAMHead`.
-        norm_axis: ``'channel'`` or ``'token'``; see
-            :func:`patch_text_similarity`.
-        redundancy: Whether the mean over all texts is subtracted.
-        class_token_extremes: Whether the class token's similarity counts
-            among the extremes by which a CAM is normalised, as in ExCEL's
-            code.
-        kwargs: Other arguments of :class:`TrainingFreeCAMHead`.
-    """
-
-    def __init__(
-        self,
-        *args,
-        norm_axis: str = 'channel',
-        redundancy: bool = True,
-        class_token_extremes: bool = False,
-        **kwargs,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        _check_axis(norm_axis)
-        self.norm_axis = norm_axis
-        self.redundancy = redundancy
-        self.class_token_extremes = class_token_extremes
-
-    def cams(
-        self,
-        tokens: CLIPTokens,
-        text: Tensor,
-        labels: Sequence[tuple[int, ...]],
-    ) -> Tensor:
-        """Compute :func:`patch_text_similarity` of the classes."""
-        return self._similarities(tokens, text)[0]
-
-    def normalized_cams(
-        self,
-        tokens: CLIPTokens,
-        text: Tensor,
-        labels: Sequence[tuple[int, ...]],
-    ) -> Tensor:
-        """Compute :meth:`cams` and scale them to [0, 1]."""
-        maps, token = self._similarities(tokens, text)
-        return normalize_cam(
-            maps, others=token if self.class_token_extremes else None
-        )
-
-    def _similarities(
-        self, tokens: CLIPTokens, text: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        maps, token = token_text_similarity(
-            tokens, text, self.norm_axis, redundancy=self.redundancy
-        )
-        count = self.num_classes - 1
-        return maps[:, :count], token[:, :count]
 
 
 @MODELS.register_module()
@@ -224,7 +163,7 @@ class PatchTextHead(TrainingFreeHead):
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
-        _check_axis(norm_axis)
+        check_norm_axis(norm_axis)
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(
                 f'threshold={threshold} must be a probability, in [0, 1]'

@@ -6,15 +6,17 @@ import torch.nn.functional as F
 
 from mmseg_weakclip.models.cam.attention_affinity import AttentionAffinity
 from mmseg_weakclip.models.cam.patch_text import (
-    PatchTextCAMHead,
+    patch_text_similarity,
     remove_redundancy,
 )
+from mmseg_weakclip.models.cam.patch_text_cam import PatchTextCAMHead
 from mmseg_weakclip.models.refine.affinity import (
     refine_by_affinity,
     select_layers,
     sinkhorn_affinity,
 )
 from mmseg_weakclip.models.refine.boxes import box_mask
+from mmseg_weakclip.models.refine.transport import transport_cams
 
 
 def make_head(device, text, **kwargs):
@@ -213,3 +215,50 @@ def test_last_layers_before_and_with_a_relation(device, make_features):
         AttentionAffinity(layers=5)(cams, tokens)
     with pytest.raises(ValueError, match='relation_layers=0 must'):
         AttentionAffinity(relation_layers=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('spread', [False, True])
+def test_transport_of_own_classes_and_background_words(
+    device, text_cfg, make_features, make_metas, spread
+):
+    options = dict(smoothness=0.2, sharpness=3.0)
+    affinity = dict(box_threshold=None) if spread else None
+    head = make_head(
+        device, text_cfg, transport=options, affinity=affinity,
+        redundancy=False,
+    )  # fmt: skip
+    features = make_features(dense='maskclip', attention_layers=2)
+    scores = head.predict(features, make_metas((1, 3), (2,)), None)
+    tokens = features[-1]
+    maps = patch_text_similarity(tokens, head.text())
+    if spread:
+        matrix = sinkhorn_affinity(tokens.attention[:, :, 1:, 1:].mean(0))
+        maps = refine_by_affinity(maps, matrix)
+    for index, own in enumerate([(0, 2), (1,)]):
+        # Each image alone, with the rows that take part and no others.
+        rows = [*own, 3, 4]
+        alone = transport_cams(
+            maps[index : index + 1, rows],
+            torch.ones(1, len(rows), dtype=torch.bool, device=device),
+            **options,
+        )
+        expected = F.interpolate(alone, (40, 56), mode='bilinear')[0]
+        for place, label in enumerate(own):
+            assert torch.allclose(
+                scores[index, label + 1], expected[place], atol=1e-4
+            )
+    assert (scores[0, 2] == 0).all()
+
+
+def test_transport_needs_a_choice(device, text_cfg, make_features, make_metas):
+    lonely = dict(text_cfg, background_words=())
+    head = make_head(device, lonely, transport=dict())
+    with pytest.raises(ValueError, match='needs background words'):
+        head.predict(make_features(), make_metas((1,), (2,)), None)
+    with pytest.raises(ValueError, match='box_threshold=None'):
+        make_head(device, text_cfg, transport=dict(), affinity=dict())
+    with pytest.raises(ValueError, match='class_token_extremes'):
+        make_head(
+            device, text_cfg, transport=dict(), class_token_extremes=True
+        )
