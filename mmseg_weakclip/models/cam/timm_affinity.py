@@ -44,13 +44,18 @@ class FrozenTimmModel(BaseModule):
         std: Standard deviation that they are normalised with.
         round_down: Whether images are resized to the whole steps that they
             hold, as in WeCLIP+'s code, or to the nearest number of them.
+        level: Block of a ViT, or stage of a convolutional network, whose
+            features are taken; negative ones count from the last. Earlier
+            stages are finer.
+        scale: Factor of the images' sides before the model sees them.
         model_options: Further arguments of ``timm.create_model``.
 
     Raises:
         FileNotFoundError: There is no such file.
         ConnectionError: timm's weights would have to be downloaded, and
             their host cannot be reached.
-        ValueError: timm has no such model, or the file holds another's.
+        ValueError: timm has no such model, the model has no such level, the
+            file holds another's weights, or the scale is not above 0.
     """
 
     def __init__(
@@ -61,6 +66,8 @@ class FrozenTimmModel(BaseModule):
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
         round_down: bool = False,
+        level: int = -1,
+        scale: float = 1.0,
         model_options: dict | None = None,
     ) -> None:
         super().__init__()
@@ -75,8 +82,17 @@ class FrozenTimmModel(BaseModule):
             sketch = create_model(model, **options)
         if hasattr(sketch, 'dynamic_img_size'):  # a ViT, for any image then
             options['dynamic_img_size'] = True
+        count = len(sketch.feature_info)
+        if not -count <= level < count:
+            raise ValueError(
+                f'level={level} of {model!r}, which has {count} of them'
+            )
+        if scale <= 0:
+            raise ValueError(f'scale={scale} of {model!r} must be above 0')
+        self.level = level % count
+        self.enlargement = scale
         # Patches of a ViT; what a convolutional network shrinks by.
-        self.step = sketch.feature_info[-1]['reduction']
+        self.step = sketch.feature_info[level]['reduction']
         network = create_model(model, **options)
         if pretrained is True:
             load_own_weights(network, model)
@@ -96,7 +112,7 @@ class FrozenTimmModel(BaseModule):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Return the features after the last block or stage.
+        """Return the features after a block or stage.
 
         Args:
             images: Images normalised with ``mean`` and ``std``,
@@ -106,7 +122,9 @@ class FrozenTimmModel(BaseModule):
             float32, (B, C, h, w).
         """
         images = images * self.scale + self.shift
-        steps = [side / self.step for side in images.shape[-2:]]
+        steps = [
+            self.enlargement * side / self.step for side in images.shape[-2:]
+        ]
         size = [
             max(1, int(count) if self.round_down else round(count)) * self.step
             for count in steps
@@ -114,7 +132,11 @@ class FrozenTimmModel(BaseModule):
         if size != list(images.shape[-2:]):
             images = F.interpolate(images, size, mode='bilinear')
         (features,) = self.tower.module.forward_intermediates(
-            images, indices=1, norm=True, intermediates_only=True
+            images,
+            indices=[self.level],
+            norm=True,
+            stop_early=True,
+            intermediates_only=True,
         )
         return features.float()
 

@@ -140,3 +140,53 @@ def test_cams_are_spread_by_the_guide(device, dtype):
     if dtype is None:
         assert torch.allclose(found[1:], alone, atol=1e-4)
     assert not any(p.requires_grad for p in model.guide.parameters())
+
+
+@pytest.mark.parametrize(
+    ('model', 'level', 'shape'),
+    [
+        ('resnet18', 2, (128, 6, 10)),
+        ('resnet18', -2, (256, 3, 5)),
+        ('test_vit', 0, (64, 3, 5)),
+    ],
+)
+def test_features_of_any_level(model, level, shape, device):
+    """Those of the network that is cut there, at its own grid."""
+    torch.manual_seed(0)
+    options = dict(pretrained=None, level=level, **IMAGENET)
+    features = TimmFeatures(model, **options).to(device).eval()
+    images = torch.randn(2, 3, 48, 80, device=device)
+    found = features(images)
+    assert found.shape == (2, *shape)
+    every = features.tower.module.forward_intermediates(
+        images * features.scale + features.shift,
+        norm=True,
+        intermediates_only=True,
+    )
+    assert torch.allclose(found, every[level], atol=1e-5)
+    assert torch.allclose(found[:1], features(images[:1]), atol=1e-4)
+
+
+def test_features_of_an_enlarged_image(device):
+    torch.manual_seed(0)
+    features = TimmFeatures('resnet18', pretrained=None, scale=2.0, **IMAGENET)
+    features = features.to(device).eval()
+    images = torch.randn(1, 3, 32, 64, device=device)
+    found = features(images)
+    assert found.shape[2:] == (2, 4)
+    features.enlargement = 1.0
+    large = torch.nn.functional.interpolate(images, (64, 128), mode='bilinear')
+    assert torch.allclose(found, features(large), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(level=5), "level=5 of 'resnet18', which has 5 of them"),
+        (dict(level=-6), 'level=-6'),
+        (dict(scale=0.0), r"scale=0.0 of 'resnet18' must be above 0"),
+    ],
+)
+def test_no_such_features(options, message):
+    with pytest.raises(ValueError, match=message):
+        TimmFeatures('resnet18', pretrained=None, **options)
