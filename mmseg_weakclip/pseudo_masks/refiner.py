@@ -28,6 +28,10 @@ from mmseg_weakclip.models.refine.par import (
     resolve_par,
 )
 from mmseg_weakclip.models.refine.regions import refine_by_regions
+from mmseg_weakclip.models.refine.sure_pixels import (
+    check_sure_share,
+    surest_pixels,
+)
 
 from .region_files import read_regions, region_path
 from .store import MaskStore, save_scores
@@ -95,10 +99,13 @@ class Refiner:
             changes with the CRF's trust in it: ``powers`` of
             ``crf_uncertainty`` and ``limit`` of ``flipping_pixels``, both with
             defaults; None for none.
+        sure_share: Share of each class's pixels that keep their class, those
+            of the largest margin at the end; see ``surest_pixels``. The
+            others become ``ignore_index``. 1 keeps all.
 
     Raises:
-        ValueError: ``flips`` without a CRF, or with other arguments; or
-            regions that do not exist.
+        ValueError: ``flips`` without a CRF, or with other arguments; regions
+            that do not exist; or ``sure_share`` is not in (0, 1].
     """
 
     def __init__(
@@ -111,7 +118,10 @@ class Refiner:
         score_stride: int | None = None,
         regions: dict | None = None,
         flips: dict | None = None,
+        sure_share: float = 1.0,
     ) -> None:
+        check_sure_share(sure_share)
+        self.sure_share = sure_share
         self.par = None if par is None else resolve_par(par)
         self.crf = crf
         self.crf_backend = crf_backend
@@ -120,7 +130,7 @@ class Refiner:
         self.score_stride = score_stride
         self.regions = regions
         if regions is not None:
-            check_region_options(regions, min_score)
+            check_region_options(regions, min_score, sure_share)
         self.flips = flips
         if flips is not None:
             _check_flips(flips, crf)
@@ -180,6 +190,9 @@ class Refiner:
                         mask, task.truth, task.num_classes, self.ignore_index
                     )
                 )
+        if self.sure_share < 1:
+            sure = surest_pixels(values, self.sure_share)
+            mask[~sure.cpu().numpy()] = self.ignore_index
         store = MaskStore(task.folder)
         if self.score_stride:
             own = task.classes > 0
@@ -255,16 +268,20 @@ def _check_flips(options: dict, crf: str | dict | None) -> None:
         )
 
 
-def check_region_options(options: dict, min_score: float) -> None:
+def check_region_options(
+    options: dict, min_score: float, sure_share: float = 1.0
+) -> None:
     """Check the arguments of the refinement by regions.
 
     Args:
         options: See :class:`Refiner`.
         min_score: See :class:`Refiner`.
+        sure_share: See :class:`Refiner`.
 
     Raises:
         ValueError: There is no such folder, or no such recipe or argument;
-            or the recipe gives no scores that ``min_score`` could look at.
+            or the recipe gives no scores that ``min_score`` or
+            ``sure_share`` could look at.
     """
     options = dict(options)
     folder = options.pop('folder', None)
@@ -280,11 +297,13 @@ def check_region_options(options: dict, min_score: float) -> None:
         )
     except TypeError as error:
         raise ValueError(f'regions={options}: {error}') from error
-    if min_score and options.get('recipe', 'vote') != 'vote':
+    leaves_out = min_score > 0 or sure_share < 1
+    if leaves_out and options.get('recipe', 'vote') != 'vote':
         raise ValueError(
-            f'min_score={min_score} leaves out unsure pixels, but the recipe '
-            f'{options["recipe"]!r} of regions decides on classes: use '
-            "recipe='vote', or min_score=0"
+            f'min_score={min_score} and sure_share={sure_share} leave out '
+            f'unsure pixels, but the recipe {options["recipe"]!r} of regions '
+            "decides on classes: use recipe='vote', or min_score=0 and "
+            'sure_share=1'
         )
 
 

@@ -64,11 +64,14 @@ class PseudoMaskWriter(BaseMetric):
         flips: Pixels that become ``ignore_index`` because the CRF gives them
             another class when it trusts a class more or less (URN); see
             ``Refiner``. None ignores none.
+        sure_share: Share of each class's pixels that keep their class in the
+            mask, those that are surest at the end; the others become
+            ``ignore_index``. They count in the scores against the truth.
         workers: Number of processes that refine. 0 refines in this process,
             on the device of the scores; None is 0 on a machine with a GPU,
             else the number of processors.
         ignore_index: Id of pixels of the truth that do not count, and of
-            those that ``min_score`` and ``flips`` ignore.
+            those that ``min_score``, ``flips`` and ``sure_share`` ignore.
         kwargs: See ``BaseMetric``.
     """
 
@@ -88,6 +91,7 @@ class PseudoMaskWriter(BaseMetric):
         score_stride: int | None = None,
         regions: dict | None = None,
         flips: dict | None = None,
+        sure_share: float = 1.0,
         workers: int | None = None,
         ignore_index: int = 255,
         **kwargs,
@@ -118,7 +122,10 @@ class PseudoMaskWriter(BaseMetric):
             score_stride,
             regions,
             flips,
+            sure_share,
         )
+        if sure_share < 1:
+            self.settings['sure_share'] = sure_share
         if flips is not None:
             self.settings['flips'] = dict(flips)
         if regions is not None:

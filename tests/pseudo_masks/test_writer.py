@@ -12,6 +12,7 @@ from mmseg_weakclip.models.refine.crf_flips import (
 )
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
 from mmseg_weakclip.models.refine.par import PAMR, refine_by_pixels
+from mmseg_weakclip.models.refine.sure_pixels import surest_pixels
 from mmseg_weakclip.pseudo_masks import refiner
 from mmseg_weakclip.pseudo_masks.region_files import Regions, write_regions
 from mmseg_weakclip.pseudo_masks.writer import PseudoMaskWriter
@@ -183,6 +184,23 @@ def test_min_score_leaves_pixels_out(tmp_path, make_samples):
     mask = read(tmp_path / 'out', 0)
     assert np.array_equal(mask == 255, best < 0.6)
     assert 0 < (mask == 255).mean() < 1
+
+
+def test_the_surer_pixels_of_each_class(tmp_path, make_samples):
+    samples = make_samples(1)
+    run(tmp_path / 'all', samples)
+    run(tmp_path / 'out', samples, sure_share=0.5)
+    scores = samples[0]['seg_logits']['data'].softmax(0)
+    sure = surest_pixels(scores, 0.5).numpy()
+    mask, whole = (read(tmp_path / name, 0) for name in ('out', 'all'))
+    assert np.array_equal(mask, np.where(sure, whole, 255))
+    with pytest.raises(ValueError, match='sure_share=0 must be above 0'):
+        PseudoMaskWriter(str(tmp_path / 'none'), sure_share=0)
+    regions = dict(folder=str(tmp_path), recipe='fma')
+    with pytest.raises(ValueError, match='sure_share=0.5 leave out unsure'):
+        PseudoMaskWriter(
+            str(tmp_path / 'fma'), sure_share=0.5, regions=regions
+        )
 
 
 def test_averaged_scores_are_not_activated_again(tmp_path, make_samples):

@@ -167,6 +167,14 @@ def test_refined_as_by_the_writer(run, seeds, config, tmp_path, run_tool):
     assert before.keys() == after.keys()
     same = [np.mean(before[name] == after[name]) for name in before]
     assert np.mean(same) > 0.995
+    # And with the surer half of the pixels alone.
+    half = tmp_path / 'half'
+    options = '--config', config, '--threshold', '0.5', '--workers', '1'
+    run('refine_seeds', seeds, half, *options, '--sure-share', '.5')
+    for name, mask in read(half).items():
+        kept = mask != 255
+        assert np.array_equal(mask[kept], after[name][kept])
+        assert 0.5 <= kept.mean() < 1
 
 
 def test_par_and_crf_go_on_where_they_were_stopped(

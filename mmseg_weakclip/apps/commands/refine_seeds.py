@@ -92,6 +92,13 @@ def _parse_args(
         default=0.0,
         help='leave pixels of a lower refined score out (CLIP-ES: 0.95)',
     )
+    parser.add_argument(
+        '--sure-share',
+        type=float,
+        default=1.0,
+        help='share of the pixels of each class, by margin, that keep it; the '
+        'others are left out (BECO: 0.5)',
+    )
     parser.add_argument('--workers', type=int, default=os.cpu_count())
     parser.add_argument(
         '--shard',
@@ -147,6 +154,8 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
     settings.setdefault('par', None)
     settings.setdefault('crf', None)
     settings.setdefault('min_score', args.min_score)
+    if args.sure_share != 1:
+        settings['sure_share'] = args.sure_share
     return settings
 
 
@@ -167,6 +176,7 @@ def make_refiner(
         settings['min_score'],
         255,
         regions=settings.get('regions'),
+        sure_share=settings.get('sure_share', 1.0),
     )
     names, palette = metainfo['classes'], metainfo['palette']
     if 'labels' in settings:
