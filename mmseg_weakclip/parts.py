@@ -50,7 +50,8 @@ from .evaluation.threshold_metrics import BackgroundIoU, LabelAgreement
 from .evaluation.thresholds import ThresholdSweepLoop
 from .models.cam.classifier import CAMHead
 from .models.cam.grad_cam import GradCAMHead
-from .models.cam.patch_text import PatchTextCAMHead, PatchTextHead
+from .models.cam.patch_text import PatchTextHead
+from .models.cam.patch_text_cam import PatchTextCAMHead
 from .models.cam.timm_affinity import (
     GuidedEncoderDecoder,
     TimmAffinity,
@@ -82,6 +83,7 @@ from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
 from .models.segclip.head import RegionTextHead
 from .models.segclip.reconstruction import MaskedReconstructionHead
 from .models.segmenters.batched_windows import BatchedEncoderDecoder
+from .models.segmenters.cross_labels import CrossLabelSegmentor
 from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
 from .models.segmenters.linear import LinearHead
 from .models.segmenters.multi_scale import MultiScaleSegmentor
@@ -132,6 +134,7 @@ __all__ = [
     'ClassNamesHook',
     'CoAttentionNeck',
     'CompileHook',
+    'CrossLabelSegmentor',
     'DeepLabV1Head',
     'DeepLabV2Head',
     'FelzenszwalbSuperpixels',

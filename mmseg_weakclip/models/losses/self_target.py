@@ -12,6 +12,27 @@ from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
 
+def shown_classes(
+    labels: Tensor, num_classes: int, ignore_index: int = 255
+) -> Tensor:
+    """Return the classes that each image's labels show.
+
+    Args:
+        labels: Class ids, (B, H, W).
+        num_classes: Number of classes K, with the background.
+        ignore_index: Id of ignored pixels.
+
+    Returns:
+        bool, (B, K); the background, class 0, is always among them.
+    """
+    # Ignored pixels are counted in a column that is cut off.
+    rows = labels.long().masked_fill(labels == ignore_index, num_classes)
+    shown = labels.new_zeros((len(labels), num_classes + 1), dtype=torch.bool)
+    shown = shown.scatter(1, rows.flatten(1), value=True)[:, :-1]
+    shown[:, 0] = True
+    return shown
+
+
 def confident_labels(
     logits: Tensor, labels: Tensor, threshold: float, ignore_index: int = 255
 ) -> Tensor:
@@ -33,12 +54,7 @@ def confident_labels(
     """
     probabilities = logits.detach().float().softmax(1)
     valid = labels != ignore_index
-    # Ignored pixels are counted in a column that is cut off.
-    rows = labels.long().masked_fill(~valid, logits.shape[1]).flatten(1)
-    shown = labels.new_zeros(
-        (len(labels), logits.shape[1] + 1), dtype=torch.bool
-    ).scatter(1, rows, value=True)[:, :-1]
-    shown[:, 0] = True
+    shown = shown_classes(labels, logits.shape[1], ignore_index)
     best, own = (probabilities * shown[..., None, None]).max(1)
     return torch.where(valid & (best > threshold), own.to(labels), labels)
 
