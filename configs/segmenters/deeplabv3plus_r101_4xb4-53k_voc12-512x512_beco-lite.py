@@ -1,7 +1,7 @@
 # BECO-lite (CVPR 2023): two DeepLabV3+ label each other's unsure pixels.
 # Make masks in which half of the pixels are unsure first:
 #   weakclip refine SEEDS DIR --config CONFIG --threshold T --sure-share .5
-#   weakclip train THIS --pseudo-masks DIR
+#   tools/train.py THIS --pseudo-masks DIR
 _base_ = './deeplabv3plus_r101_4xb4-20k_voc12-512x512.py'
 
 model = dict(type='CrossLabelSegmentor', auxiliary_head=None)

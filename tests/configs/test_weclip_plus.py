@@ -85,6 +85,7 @@ def differences(first, second, prefix=''):
         ('no-self-target', {'loss_decode'}),
         ('clip-relation', {'relation_of'}),
         ('dinov2-relation', {'relation_of'}),
+        ('sbe', {'boundary'}),
     ],
 )
 def test_an_ablation_changes_one_thing(load, name, keys):
@@ -96,3 +97,13 @@ def test_an_ablation_changes_one_thing(load, name, keys):
         {k: v for k, v in other.to_dict().items() if k != 'model'},
     )
     assert not rest
+
+
+def test_super_classes(load):
+    """Five of them, each class of VOC in one."""
+    boundary = load(f'{SMALL}_sbe').model.decode_head.boundary
+    assert len(boundary.groups) == len(boundary.text.names) == 5
+    assert sorted(sum(map(list, boundary.groups.values()), [])) == [
+        *range(1, 21)
+    ]
+    assert (boundary.min_groups, boundary.loss_weight) == (2, 0.6)

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from mmseg_weakclip.models.clip.tokens import find_tokens
 from mmseg_weakclip.models.losses.decode import decode_losses
+from mmseg_weakclip.models.samples import foreground_labels
 
 from .head import IntraCorrelationHead
+from .super_classes import SuperClassBoundary
 
 SOURCES = ('both', 'clip', 'second')
 
@@ -40,6 +42,8 @@ class PairedRelationHead(IntraCorrelationHead):
             published, or of ``'clip'`` or the ``'second'`` alone.
         cross_loss: Config of a loss of logits and labels by which each branch
             learns what the other predicts; None is without.
+        boundary: Arguments of :class:`SuperClassBoundary` (CD-CLIP), a loss
+            at the outlines that the second model sees; None is without.
         kwargs: Other arguments of :class:`IntraCorrelationHead`; by default
             the relation is learnt and used from the start.
 
@@ -54,6 +58,7 @@ class PairedRelationHead(IntraCorrelationHead):
         gate: bool = True,
         relation_of: str = 'both',
         cross_loss: ConfigType | None = None,
+        boundary: ConfigType | None = None,
         **kwargs,
     ) -> None:
         options = dict(relation='dot', dynamic_start=0)
@@ -62,10 +67,11 @@ class PairedRelationHead(IntraCorrelationHead):
             raise ValueError(
                 f'relation_of={relation_of!r} must be one of {SOURCES}'
             )
-        if second_adapter is None and (cross_loss or relation_of == 'second'):
+        needed = cross_loss or boundary or relation_of == 'second'
+        if second_adapter is None and needed:
             raise ValueError(
-                'cross_loss and the relation of the second model need '
-                'second_adapter'
+                'cross_loss, boundary and the relation of the second model '
+                'need second_adapter'
             )
         self.second_adapter = (
             None if second_adapter is None else MODELS.build(second_adapter)
@@ -73,6 +79,11 @@ class PairedRelationHead(IntraCorrelationHead):
         self.gate = gate
         self.relation_of = relation_of
         self.cross_loss = MODELS.build(cross_loss) if cross_loss else None
+        self.boundary = (
+            SuperClassBoundary(self.num_classes, **boundary)
+            if boundary
+            else None
+        )
 
     def forward(self, inputs: tuple) -> Tensor:
         """Return the mean of the branches' logits, (B, K, h, w)."""
@@ -113,6 +124,15 @@ class PairedRelationHead(IntraCorrelationHead):
         if self.cross_loss is not None:
             losses[f'loss_cross_{self.cross_loss.loss_name}'] = self._cross(
                 branches, labels
+            )
+        if self.boundary is not None:
+            name = type(self).__name__
+            metas = [sample.metainfo for sample in batch_data_samples]
+            losses[self.boundary.loss_name] = self.boundary(
+                logits,
+                find_tokens(inputs, name),
+                inputs[0],
+                foreground_labels(metas, self.num_classes, name),
             )
         if self.diversity_loss is not None:
             target = self._relation_target(logits, labels)

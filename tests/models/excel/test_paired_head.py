@@ -285,3 +285,17 @@ def test_wrong_options(make_head, options, message):
 def test_a_second_model_is_missing(make_head, make_inputs, make_samples):
     with pytest.raises(ValueError, match="type='GuidedEncoderDecoder'"):
         losses_of(make_head(), make_inputs()[1:], make_samples((1,), (2,)))
+
+
+def test_boundary_loss(make_head, make_inputs, make_samples, text_cfg):
+    groups = dict(vehicle=(1, 2), animal=(3,))
+    boundary = dict(
+        groups=groups, text=dict(text_cfg, names=tuple(groups)), min_groups=0
+    )
+    head, inputs = make_head(boundary=boundary), make_inputs()
+    losses, _ = losses_of(head, inputs, make_samples((1, 3), (2,)))
+    logits = head(inputs)
+    expected = head.boundary(logits, inputs[-1], inputs[0], [(0, 2), (1,)])
+    torch.testing.assert_close(losses['loss_boundary'], expected)
+    with pytest.raises(ValueError, match='boundary .* need second_adapter'):
+        make_head(boundary=boundary, second_adapter=None, cross_loss=None)
