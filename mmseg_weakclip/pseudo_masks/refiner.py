@@ -32,6 +32,7 @@ from mmseg_weakclip.models.refine.sure_pixels import (
     check_sure_share,
     surest_pixels,
 )
+from mmseg_weakclip.models.refine.transport import transport_cams
 
 from .region_files import read_regions, region_path
 from .store import MaskStore, save_scores
@@ -102,6 +103,9 @@ class Refiner:
         sure_share: Share of each class's pixels that keep their class, those
             of the largest margin at the end; see ``surest_pixels``. The
             others become ``ignore_index``. 1 keeps all.
+        transport: Arguments of ``transport_cams``, by which the image's
+            classes and its background compete for the pixels before PAR and
+            the CRF; None for no transport.
 
     Raises:
         ValueError: ``flips`` without a CRF, or with other arguments; regions
@@ -119,8 +123,12 @@ class Refiner:
         regions: dict | None = None,
         flips: dict | None = None,
         sure_share: float = 1.0,
+        transport: dict | None = None,
     ) -> None:
         check_sure_share(sure_share)
+        self.transport = transport
+        if transport is not None:
+            _check_transport(transport)
         self.sure_share = sure_share
         self.par = None if par is None else resolve_par(par)
         self.crf = crf
@@ -138,7 +146,7 @@ class Refiner:
     @property
     def refines(self) -> bool:
         """Whether scores are refined before the argmax."""
-        steps = self.par, self.crf, self.regions
+        steps = self.par, self.crf, self.regions, self.transport
         return any(step is not None for step in steps)
 
     def refine_bytes(self, classes: int, height: int, width: int) -> int:
@@ -175,8 +183,11 @@ class Refiner:
         unsure = None
         if self.refines:
             refined = scores
+            if self.transport is not None:
+                (refined,) = transport_cams(scores[None], **self.transport)
             if self.par is not None or self.crf is not None:
-                refined, unsure = self._refine(_colors(task, scores), scores)
+                images = _colors(task, scores)
+                refined, unsure = self._refine(images, refined)
             if self.regions is not None:
                 refined, record['regions'] = self._vote(task, refined)
             stages['refined'] = refined
@@ -253,6 +264,13 @@ class Refiner:
             least = task.least_scores
         mask[best.cpu().numpy() < least] = self.ignore_index
         return mask
+
+
+def _check_transport(options: dict) -> None:
+    try:
+        transport_cams(torch.zeros(1, 2, 1, 1), **options)
+    except TypeError as error:
+        raise ValueError(f'transport={options}: {error}') from error
 
 
 def _check_flips(options: dict, crf: str | dict | None) -> None:

@@ -67,6 +67,9 @@ class PseudoMaskWriter(BaseMetric):
         sure_share: Share of each class's pixels that keep their class in the
             mask, those that are surest at the end; the others become
             ``ignore_index``. They count in the scores against the truth.
+        transport: Arguments of ``transport_cams``, by which the image's
+            classes and its background compete for the pixels before PAR and
+            the CRF; None for no transport.
         workers: Number of processes that refine. 0 refines in this process,
             on the device of the scores; None is 0 on a machine with a GPU,
             else the number of processors.
@@ -92,6 +95,7 @@ class PseudoMaskWriter(BaseMetric):
         regions: dict | None = None,
         flips: dict | None = None,
         sure_share: float = 1.0,
+        transport: dict | None = None,
         workers: int | None = None,
         ignore_index: int = 255,
         **kwargs,
@@ -123,7 +127,10 @@ class PseudoMaskWriter(BaseMetric):
             regions,
             flips,
             sure_share,
+            transport,
         )
+        if transport is not None:
+            self.settings['transport'] = dict(transport)
         if sure_share < 1:
             self.settings['sure_share'] = sure_share
         if flips is not None:

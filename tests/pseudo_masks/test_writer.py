@@ -6,6 +6,7 @@ import torch
 from live_memory import LiveMemory
 from PIL import Image
 
+from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.models.refine.crf_flips import (
     crf_uncertainty,
     flipping_pixels,
@@ -13,6 +14,7 @@ from mmseg_weakclip.models.refine.crf_flips import (
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
 from mmseg_weakclip.models.refine.par import PAMR, refine_by_pixels
 from mmseg_weakclip.models.refine.sure_pixels import surest_pixels
+from mmseg_weakclip.models.refine.transport import transport_cams
 from mmseg_weakclip.pseudo_masks import refiner
 from mmseg_weakclip.pseudo_masks.region_files import Regions, write_regions
 from mmseg_weakclip.pseudo_masks.writer import PseudoMaskWriter
@@ -201,6 +203,24 @@ def test_the_surer_pixels_of_each_class(tmp_path, make_samples):
         PseudoMaskWriter(
             str(tmp_path / 'fma'), sure_share=0.5, regions=regions
         )
+
+
+def test_classes_compete_by_transport(tmp_path, make_samples):
+    samples = make_samples(1)
+    options = dict(smoothness=0.2)
+    run(tmp_path / 'out', samples, transport=options)
+    run(tmp_path / 'crf', samples, transport=options, crf='voc12')
+    scores = samples[0]['seg_logits']['data'].softmax(0)
+    moved = transport_cams(scores[None], **options)
+    expected = moved[0].argmax(0).numpy()
+    assert np.array_equal(read(tmp_path / 'out', 0), expected)
+    assert not np.array_equal(expected, scores.argmax(0).numpy())
+    image = read_color_image(tmp_path / 'img0.png')[..., ::-1].copy()
+    colors = torch.from_numpy(image).permute(2, 0, 1)[None]
+    refined = dense_crf(colors, moved, 'voc12')[0].argmax(0).numpy()
+    assert np.array_equal(read(tmp_path / 'crf', 0), refined)
+    with pytest.raises(ValueError, match="transport=.*argument 'width'"):
+        PseudoMaskWriter(str(tmp_path / 'none'), transport=dict(width=3))
 
 
 def test_averaged_scores_are_not_activated_again(tmp_path, make_samples):

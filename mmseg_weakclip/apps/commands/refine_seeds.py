@@ -77,6 +77,13 @@ def _parse_args(
             help=f'average scores over pixels of similar colour by '
             f'{name.upper()}',
         )
+    parser.add_argument(
+        '--transport',
+        type=float,
+        metavar='SMOOTHNESS',
+        help='let classes and background compete for the pixels first, by an '
+        'optimal transport (0.1)',
+    )
     parser.add_argument('--crf', help='name of a CRF preset')
     parser.add_argument(
         '--regions',
@@ -156,6 +163,8 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
     settings.setdefault('min_score', args.min_score)
     if args.sure_share != 1:
         settings['sure_share'] = args.sure_share
+    if args.transport is not None:
+        settings['transport'] = dict(smoothness=args.transport)
     return settings
 
 
@@ -177,6 +186,7 @@ def make_refiner(
         255,
         regions=settings.get('regions'),
         sure_share=settings.get('sure_share', 1.0),
+        transport=settings.get('transport'),
     )
     names, palette = metainfo['classes'], metainfo['palette']
     if 'labels' in settings:

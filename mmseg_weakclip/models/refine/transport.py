@@ -6,17 +6,20 @@ a class cannot be everywhere. DFA (CVPR 2026) reads its CAMs that way, and POT
 (CVPR 2025) before it. Neither says how far the transport is smoothed.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
 
-def class_masses(
+def log_class_masses(
     scores: Tensor, present: Tensor, sharpness: float | None = None
 ) -> Tensor:
-    """Return the share of an image's patches that each class takes.
+    """Return the logarithm of each class's share of an image's patches.
 
-    softmax over the present classes of the sum of its scores over the patches
-    (DFA), or of ``sharpness`` times their mean.
+    The shares are the softmax over the present classes of the sum of their
+    scores over the patches (DFA), or of ``sharpness`` times the mean. They may
+    be smaller than a float can be, hence the logarithm.
 
     Args:
         scores: Scores of R classes at N patches, (B, R, N).
@@ -25,16 +28,16 @@ def class_masses(
             makes the shares more alike, and 0 all the same.
 
     Returns:
-        float32, (B, R), rows that sum to one; 0 for the others.
+        float32, (B, R); minus infinity for classes that take no part.
     """
     factor = scores.shape[2] if sharpness is None else sharpness
     total = factor * scores.float().mean(2)
-    return total.masked_fill(~present, -torch.inf).softmax(1)
+    return total.masked_fill(~present, -torch.inf).log_softmax(1)
 
 
-def transport_plan(
+def log_transport_plan(
     scores: Tensor,
-    masses: Tensor,
+    log_masses: Tensor,
     smoothness: float = 0.1,
     iterations: int = 50,
 ) -> Tensor:
@@ -46,14 +49,14 @@ def transport_plan(
 
     Args:
         scores: Scores of R classes at N patches, (B, R, N).
-        masses: Share that each class takes, (B, R), rows that sum to one.
+        log_masses: Logarithm of the share that each class takes, (B, R).
         smoothness: Weight of the entropy, in units of the scores, above 0.
             With less, more patches belong to one class alone.
         iterations: Pairs of normalisations. The patches' are exact at the
             end, the classes' nearly so.
 
     Returns:
-        float32, (B, R, N).
+        The logarithm of the plan, float32, (B, R, N).
 
     Raises:
         ValueError: ``smoothness`` or ``iterations`` is too small.
@@ -65,21 +68,21 @@ def transport_plan(
         )
     with torch.autocast(scores.device.type, enabled=False):
         gain = scores.float() / smoothness
-        wanted = masses.float().log()[..., None]
+        wanted = log_masses.float()[..., None]
         absent = wanted.isneginf()
-        given = -torch.tensor(float(gain.shape[2])).log()
+        given = -math.log(gain.shape[2])
         classes = torch.zeros_like(wanted).masked_fill(absent, -torch.inf)
         for _ in range(iterations):
             patches = given - (gain + classes).logsumexp(1, keepdim=True)
             taken = (gain + patches).logsumexp(2, keepdim=True)
             classes = (wanted - taken).masked_fill(absent, -torch.inf)
         patches = given - (gain + classes).logsumexp(1, keepdim=True)
-        return (gain + classes + patches).exp()
+        return gain + classes + patches
 
 
 def transport_cams(
     scores: Tensor,
-    present: Tensor,
+    present: Tensor | None = None,
     smoothness: float = 0.1,
     sharpness: float | None = None,
     iterations: int = 50,
@@ -90,18 +93,20 @@ def transport_cams(
     and all patches, so that ``smoothness`` means the same for any scores.
 
     Args:
-        scores: Scores of R classes, background words among them,
-            (B, R, h, w).
-        present: Whether a class takes part, bool (B, R). With one class there
-            is nothing to decide: its CAM is one everywhere.
-        smoothness: See :func:`transport_plan`.
-        sharpness: See :func:`class_masses`.
-        iterations: See :func:`transport_plan`.
+        scores: Scores of R classes, background or background words among
+            them, (B, R, h, w).
+        present: Whether a class takes part, bool (B, R); None for all. With
+            one class there is nothing to decide: its CAM is one everywhere.
+        smoothness: See :func:`log_transport_plan`.
+        sharpness: See :func:`log_class_masses`.
+        iterations: See :func:`log_transport_plan`.
 
     Returns:
         float32 in [0, 1], (B, R, h, w): the plan divided by each class's
         maximum; zero for classes that take no part.
     """
+    if present is None:
+        present = torch.ones_like(scores[..., 0, 0], dtype=torch.bool)
     with torch.autocast(scores.device.type, enabled=False):
         values = scores.float().flatten(2)
         away = ~present[..., None]
@@ -110,8 +115,7 @@ def transport_cams(
         span = (most - least).clamp(min=torch.finfo(values.dtype).tiny)
         # Classes that take no part may have scores of any size.
         stretched = ((values - least) / span).masked_fill(away, 0)
-        masses = class_masses(stretched, present, sharpness)
-        plan = transport_plan(stretched, masses, smoothness, iterations)
-        top = plan.amax(2, keepdim=True)
-        cams = plan / top.clamp(min=torch.finfo(plan.dtype).tiny)
-        return cams.view_as(scores)
+        masses = log_class_masses(stretched, present, sharpness)
+        plan = log_transport_plan(stretched, masses, smoothness, iterations)
+        top = plan.amax(2, keepdim=True).masked_fill(away, 0)
+        return (plan - top).exp().view_as(scores)

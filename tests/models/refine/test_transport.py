@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mmseg_weakclip.models.refine.transport import (
-    class_masses,
+    log_class_masses,
+    log_transport_plan,
     transport_cams,
-    transport_plan,
 )
 
 
@@ -17,6 +17,10 @@ def case(device, batch=2, classes=4, patches=15):
     scores = torch.rand(batch, classes, patches).to(device)
     masses = torch.rand(batch, classes).to(device)
     return scores, masses / masses.sum(1, keepdim=True)
+
+
+def transport_plan(scores, masses, *options):
+    return log_transport_plan(scores, masses.log(), *options).exp()
 
 
 def naive_plan(scores, masses, smoothness, iterations):
@@ -83,11 +87,11 @@ def test_by_hand():
 def test_masses(device):
     scores, _ = case(device)
     present = torch.tensor([[1, 1, 0, 1], [0, 0, 0, 1]]).bool().to(device)
-    found = class_masses(scores, present)
+    found = log_class_masses(scores, present).exp()
     total = scores[0].sum(1)[[0, 1, 3]].softmax(0)
     assert torch.allclose(found[0, [0, 1, 3]], total, atol=1e-6)
     assert found[1].tolist() == [0, 0, 0, 1]
-    equal = class_masses(scores, present, sharpness=0.0)
+    equal = log_class_masses(scores, present, sharpness=0.0).exp()
     assert torch.allclose(equal[0], present[0] / 3.0)
 
 
@@ -109,6 +113,18 @@ def test_what_takes_no_part_changes_nothing(device):
     assert torch.allclose(
         transport_cams(7 * scores - 3, present), found, atol=1e-4
     )
+
+
+def test_shares_below_the_smallest_float(device):
+    """A class with a share of exp(-600) still has its CAM."""
+    scores = torch.full((1, 2, 40, 50), 0.4, device=device)
+    scores[0, 0, :30] = 0.1
+    scores[0, 0, 0, 0] = 1.0
+    found = transport_cams(scores)
+    assert found.isfinite().all()
+    assert found[0, 0, 0, 0] == 1
+    assert torch.allclose(found.amax((2, 3)), torch.ones(1, 2).to(found))
+    assert found[0, 0, 10:30].max() < found[0, 0, 31:].min()
 
 
 def test_one_class_takes_all():
