@@ -4,7 +4,7 @@ Needs the photos of VOC_animals (MMSEG_WEAKCLIP_DATA names the folder above
 them) and the weights that tools/model_converters/efficientnet_lite0.py writes.
 What is finished is not run again (work_dirs/photos keeps it).
 
-`weakclip run --method cam --rounds 2` makes the first table. The other rows
+`weakclip run --method cam --rounds 2` makes the first tables. The other rows
 change one thing each; all have the threshold of the config. The last table is
 what the tags of the held-out tenth of the training photos say of thresholds
 and views (see tag_threshold.py). Masks score the rows, and choose nothing.
@@ -73,6 +73,7 @@ def main() -> None:
     runs = []
     for seed in range(args.seeds):
         runs.append(steps.run(seed))
+        runs[-1]['protocol'] = steps.protocol(seed)
         if args.only_run:
             continue
         for row in maps:

@@ -65,11 +65,11 @@ class SegmenterRow(Row):
 
     Attributes:
         training: Settings that differ from the run's own segmenter.
-        masks: Stage of the masks.
+        sure_share: Share of each class's pixels that keep it in the masks.
     """
 
     training: dict[str, Any] = field(default_factory=dict)
-    masks: str = 'masks'
+    sure_share: float = 1.0
 
 
 def map_rows() -> list[MapRow]:
@@ -101,6 +101,8 @@ def map_rows() -> list[MapRow]:
         MapRow('', maps=plain, refine=('--pamr',)),
         MapRow('', maps=plain, refine=('--par', *CRF)),
         MapRow('', maps=plain, refine=('--crf', 'deeplab')),
+        MapRow('', maps=plain, refine=('--transport', '.1')),
+        MapRow('', maps=plain, refine=('--transport', '.1', *CRF)),
         MapRow('', maps=plain, regions=SUPERPIXELS),
         MapRow('', maps=plain, refine=CRF, regions=SUPERPIXELS),
         *(
@@ -110,6 +112,7 @@ def map_rows() -> list[MapRow]:
         ),
     ]
     titles = {
+        '--transport': 'transport',
         '--par': 'PAR',
         '--pamr': 'PAMR',
         'voc12': 'CRF',
@@ -135,6 +138,7 @@ def segmenter_rows() -> list[SegmenterRow]:
         f'{HEAD}.boundary_loss': dict(type='CRFBoundaryLoss', size=(64, 64)),
     }
     return [
+        SegmenterRow('as in the run'),
         SegmenterRow(
             'frozen backbone', training={'model.backbone.frozen_stages': 5}
         ),
@@ -143,4 +147,10 @@ def segmenter_rows() -> list[SegmenterRow]:
             'boundary loss', training={**with_images, LOSS: [entropy]}
         ),
         SegmenterRow('self-target', training={LOSS: [self_target]}),
+        SegmenterRow('the surer half of the pixels', sure_share=0.5),
+        SegmenterRow(
+            'the surer half, BECO-lite',
+            training={'model.type': 'CrossLabelSegmentor'},
+            sure_share=0.5,
+        ),
     ]

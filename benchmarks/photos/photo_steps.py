@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from photo_data import write_user_data
-from photo_rows import VIEWS, MapRow, Maps, SegmenterRow
+from photo_rows import CRF, VIEWS, MapRow, Maps, SegmenterRow
 from steps import ROOT, latest_scores, once
 from tag_threshold import choose_threshold
 
@@ -173,18 +173,56 @@ class Steps:
         )  # fmt: skip
         return str(ROOT / folder / 'out')
 
+    def protocol(self, seed: int) -> dict[str, float]:
+        """Test the run's last segmenter in four ways; mIoU of each."""
+        run = self.run_folder(seed)
+        folder = self.folder('protocol', seed)
+        once(
+            folder,
+            [*OURS, 'test', str(run / 'configs/segmenter_2.py'),
+             str(run / f'segmenter_2/iter_{self.length}.pth'), '--protocol',
+             '--work-dir', str(folder)],
+        )  # fmt: skip
+        return latest_scores(folder)
+
+    def masks(self, share: float, seed: int) -> Path:
+        """Folder of the masks of the run, with their surer pixels alone."""
+        run = self.run_folder(seed)
+        if share == 1:
+            return run / 'masks/masks'
+        folder = self.folder(f'masks {share}', seed)
+        config = run / 'configs/seeds.py'
+        background = Config.fromfile(config).model.decode_head.background
+        once(
+            folder,
+            [*OURS, 'refine', str(run / 'seeds'), str(ROOT / folder / 'out'),
+             '--config', str(config), '--threshold',
+             str(background.threshold), *CRF, '--sure-share', str(share)],
+        )  # fmt: skip
+        return ROOT / folder / 'out/masks'
+
     def segmenter(self, row: SegmenterRow, seed: int) -> dict[str, float]:
-        """Train a segmenter on masks of the run; its score and minutes."""
+        """Train a segmenter on masks of the run; its score and minutes.
+
+        A third as long as the run's own, which is enough to tell them apart.
+        """
         folder = self.folder(f'segmenter {row.name}', seed)
         run = self.run_folder(seed)
+        length = max(1, self.length // 3)
+        cfg = Config.fromfile(run / 'configs/segmenter.py')
+        schedule = [dict(part) for part in cfg.param_scheduler]
+        schedule[-1]['end'] = length
         masks = 'train_dataloader.dataset.data_prefix.seg_map_path'
         config = self._write(
             run / 'configs/segmenter.py',
             folder,
             {
-                masks: str(run / row.masks / 'masks'),
+                masks: str(self.masks(row.sure_share, seed)),
+                'param_scheduler': schedule,
+                'train_cfg.max_iters': length,
                 # No validation before the end.
-                'train_cfg.val_interval': self.length + 1,
+                'train_cfg.val_interval': length + 1,
+                'default_hooks.checkpoint.interval': length,
                 **row.training,
             },
         )
@@ -193,19 +231,13 @@ class Steps:
             [*OURS, 'train', str(config), '--resume', '--work-dir',
              str(folder)],
         )  # fmt: skip
-        checkpoint = ROOT / folder / f'iter_{self.length}.pth'
+        checkpoint = ROOT / folder / f'iter_{length}.pth'
         test = self.folder(f'test {row.name}', seed)
         tested = once(
             test,
-            [
-                *OURS,
-                'test',
-                str(config),
-                str(checkpoint),
-                '--work-dir',
-                str(test),
-            ],
-        )
+            [*OURS, 'test', str(config), str(checkpoint), '--work-dir',
+             str(test)],
+        )  # fmt: skip
         seconds = trained['seconds'] + tested['seconds']
         return dict(val=latest_scores(test)['mIoU'], minutes=seconds / 60)
 

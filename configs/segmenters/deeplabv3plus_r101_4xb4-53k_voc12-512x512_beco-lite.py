@@ -6,10 +6,10 @@ _base_ = './deeplabv3plus_r101_4xb4-20k_voc12-512x512.py'
 
 model = dict(type='CrossLabelSegmentor', auxiliary_head=None)
 
-# 80 epochs of 16 images.
-train_cfg = dict(max_iters=52910, val_interval=5291)
+# 80 epochs of 16 images, which are 52,910 iterations.
+train_cfg = dict(max_iters=53000, val_interval=5300)
 optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
 param_scheduler = [
-    dict(type='PolyLR', eta_min=0., power=.9, end=52910, by_epoch=False),
+    dict(type='PolyLR', eta_min=0., power=.9, end=53000, by_epoch=False),
 ]
-default_hooks = dict(checkpoint=dict(interval=5291))
+default_hooks = dict(checkpoint=dict(interval=5300))

@@ -1,7 +1,8 @@
 # WeCLIP+ at toyland's scale, on ExCEL's class maps, which are better here than
 # those of Softmax-GradCAM. The second model is not DINOv2: it is
-# EfficientNet-Lite0 with ImageNet weights, at twice the size of the image.
-# tools/model_converters/efficientnet_lite0.py writes its file.
+# EfficientNet-Lite0 with ImageNet weights, at twice the size of the image. They
+# are timm's; model.guide.pretrained=FILE takes the file of
+# tools/model_converters/efficientnet_lite0.py.
 _base_ = './excel.py'
 
 entropy = dict(type='BalancedCELoss')
@@ -10,7 +11,7 @@ model = dict(
     guide=dict(
         type='TimmFeatures',
         model='tf_efficientnet_lite0',
-        pretrained='data/pretrained/efficientnet_lite0_imagenet.pth',
+        pretrained=True,
         mean=_base_.model.data_preprocessor.mean,
         std=_base_.model.data_preprocessor.std,
         # Patches of 8 pixels, as those of CLIP: steps of 16 of an image that

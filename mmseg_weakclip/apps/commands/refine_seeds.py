@@ -81,8 +81,8 @@ def _parse_args(
         '--transport',
         type=float,
         metavar='SMOOTHNESS',
-        help='let classes and background compete for the pixels first, by an '
-        'optimal transport (0.1)',
+        help='let classes and background compete for the pixels first, in '
+        'equal shares, by an optimal transport (0.1)',
     )
     parser.add_argument('--crf', help='name of a CRF preset')
     parser.add_argument(
@@ -164,7 +164,9 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
     if args.sure_share != 1:
         settings['sure_share'] = args.sure_share
     if args.transport is not None:
-        settings['transport'] = dict(smoothness=args.transport)
+        settings['transport'] = dict(
+            smoothness=args.transport, sharpness=0.0
+        )
     return settings
 
 
