@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from photo_report import report  # noqa: E402  (beside this folder)
-from photo_rows import map_rows, segmenter_rows  # noqa: E402
+from photo_rows import CRF, map_rows, segmenter_rows  # noqa: E402
 from photo_steps import Steps  # noqa: E402
 from steps import ROOT, describe_machine, write_tables  # noqa: E402
 
@@ -81,10 +81,11 @@ def main() -> None:
         for row in segmenters:
             row.results.append(steps.segmenter(row, seed))
     gains = {
-        row.maps.name: steps.gains(row.maps)
+        row.name: steps.gains(row.maps, 'voc12' if row.refine else '')
         for row in maps
         # Of one training, and one test.
-        if not (args.only_run or row.maps.training or row.maps.test)
+        if row.refine in ((), CRF)
+        and not (args.only_run or row.maps.training or row.maps.test)
     }
     text = report(
         runs, maps, segmenters, gains, describe_machine(), trial=args.trial

@@ -118,17 +118,21 @@ class Steps:
         write_atomically(path, cfg.pretty_text.encode())
         return path, cfg
 
-    def gains(self, maps: Maps) -> dict[float, float]:
-        """Measure thresholds of maps by held-out tags, once."""
-        note = ROOT / self.folder(f'gains {maps.name}', 0)
+    def gains(self, maps: Maps, crf: str = '') -> dict[float, float]:
+        """Measure thresholds of maps by held-out tags, once.
+
+        Of their regions behind the CRF, if it is named.
+        """
+        note = ROOT / self.folder(f'gains {maps.name} {crf}', 0)
         note = note.with_suffix('.json')
         if not note.is_file():
             _, cfg = self.config(maps, 0)
             tags = Config.fromfile(self.run_folder(0) / 'configs/tags.py')
             note.parent.mkdir(parents=True, exist_ok=True)
             gains = choose_threshold(
-                cfg, tags, self.classifier(maps, 0), 4 if self.trial else None
-            )
+                cfg, tags, self.classifier(maps, 0),
+                4 if self.trial else None, crf,
+            )  # fmt: skip
             write_atomically(note, json.dumps(gains).encode())
         found = json.loads(note.read_text())
         return {float(value): gain for value, gain in found.items()}

@@ -11,8 +11,11 @@ colour), and with nothing but the rest. With
 
 the threshold with the largest (inside + 1 - outside) / 2 - area is taken: what
 the regions tell beyond their size. Random regions of any size have 0. The tags
-of held-out photos are all that is read.
+of held-out photos are all that is read. Regions may be those behind the CRF,
+as the masks are.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +25,9 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
+from mmseg_weakclip.common.images import read_color_image
 from mmseg_weakclip.engine.loading import load_segmentor
+from mmseg_weakclip.models.refine.dense_crf import dense_crf
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 
@@ -42,9 +47,42 @@ def region_gain(inside: Tensor, outside: Tensor, area: Tensor) -> Tensor:
     return (told - area).mean(0)
 
 
+def marked_regions(
+    scores: Tensor, image: Tensor, labels: Sequence[int], crf: str
+) -> Tensor:
+    """The pixels of each tag, at each threshold.
+
+    Args:
+        scores: Class maps in [0, 1] behind an empty background, (K, H, W).
+        image: Colours, 0..255, (3, H, W).
+        labels: Tags of the image, ids from 1.
+        crf: Preset of the CRF; '' takes pixels above the threshold.
+
+    Returns:
+        bool, (tags, T, H, W).
+    """
+    own = scores[list(labels)]
+    if not crf:
+        marked = [own > threshold for threshold in THRESHOLDS]
+        return torch.stack(marked, 1)
+    marked = []
+    for threshold in THRESHOLDS:
+        planes = torch.cat([torch.full_like(own[:1], threshold), own])
+        refined = dense_crf(image[None], planes[None], crf)[0]
+        best = refined.argmax(0)
+        marked.append(
+            torch.stack([best == place + 1 for place in range(len(own))])
+        )
+    return torch.stack(marked, 1)
+
+
 @torch.no_grad()
 def choose_threshold(
-    maps: Config, tags: Config, checkpoint: str, limit: int | None = None
+    maps: Config,
+    tags: Config,
+    checkpoint: str,
+    limit: int | None = None,
+    crf: str = '',
 ) -> dict[float, float]:
     """Measure each threshold.
 
@@ -53,6 +91,7 @@ def choose_threshold(
         tags: Test config of the held-out tags, with one view.
         checkpoint: Weights of the classifier.
         limit: Number of photos that are looked at; None takes all.
+        crf: Preset of the CRF behind which regions are taken, or ''.
 
     Returns:
         The measure of each of THRESHOLDS.
@@ -76,12 +115,13 @@ def choose_threshold(
         height, width = sample.img_shape
         (made,) = maker.test_step(pseudo_collate([views[index]]))
         # All but the background's, divided by their largest.
-        scores = made.seg_scores.data[None]
-        scores = F.interpolate(scores, (height, width), mode='bilinear')[0]
-        for label in sample.image_labels:
-            kept = torch.stack([scores[label] > t for t in THRESHOLDS])[
-                :, None
-            ]
+        scores = made.seg_scores.data.float()
+        pixels = read_color_image(sample.img_path)[..., ::-1].copy()
+        colours = torch.from_numpy(pixels).permute(2, 0, 1)
+        regions = marked_regions(scores, colours, sample.image_labels, crf)
+        regions = F.interpolate(regions.float(), (height, width)) > 0
+        for label, own in zip(sample.image_labels, regions):
+            kept = own[:, None]
             # The mean colour is 0 behind the normalisation, as padding is.
             over = images.shape[3] - width, images.shape[2] - height
             region = F.pad(kept, (0, over[0], 0, over[1]))

@@ -1,7 +1,7 @@
 # WeCLIP+ at toyland's scale, on ExCEL's class maps, which are better here than
 # those of Softmax-GradCAM. The second model is not DINOv2: it is
-# EfficientNet-Lite0 with ImageNet weights, at twice the size of the image. They
-# are timm's; model.guide.pretrained=FILE takes the file of
+# EfficientNet-Lite0 with timm's ImageNet weights, at twice the size of the
+# image; model.guide.pretrained=FILE takes the file of
 # tools/model_converters/efficientnet_lite0.py.
 _base_ = './excel.py'
 

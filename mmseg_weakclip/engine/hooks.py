@@ -36,7 +36,7 @@ def check_class_counts(model: nn.Module, classes: Sequence[str]) -> None:
                     f'{name} ({type(module).__name__}) has '
                     f'num_classes={module.num_classes}'
                 )
-        elif isinstance(module, TextBank):
+        elif isinstance(module, TextBank) and module.of_classes:
             expected = foreground if module.foreground_only else len(classes)
             if len(module) not in (expected, foreground):
                 wrong.append(
@@ -58,10 +58,13 @@ def name_classes(model: nn.Module, classes: Sequence[str]) -> None:
         classes: Class names of the data set.
 
     Raises:
-        ValueError: A head or a text bank has another number of classes.
+        ValueError: A head or a text bank of classes has another number of
+            classes.
     """
     for module in model.modules():
-        if isinstance(module, TextBank) and module.names is None:
+        if not isinstance(module, TextBank) or not module.of_classes:
+            continue
+        if module.names is None:
             module.set_names(classes)
     check_class_counts(model, classes)
 

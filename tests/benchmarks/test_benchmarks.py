@@ -42,6 +42,7 @@ def as_it_was(repo, monkeypatch):
     [
         ('clims_step', ('--crop', '64', '--batch', '1'), 1),
         ('excel_step', ('--crop', '64', '--batch', '2'), 4),
+        ('leading_parts', ('--crop', '64', '--only', 'ExCEL'), 1),
         ('inference', ('--side', '96', '--scales', '1'), 4),
     ],
 )

@@ -4,7 +4,11 @@ import pytest
 from mmseg.models.decode_heads import FCNHead
 from torch import nn
 
-from mmseg_weakclip.engine.hooks import ClassNamesHook, check_class_counts
+from mmseg_weakclip.engine.hooks import (
+    ClassNamesHook,
+    check_class_counts,
+    name_classes,
+)
 from mmseg_weakclip.models.clip.text import PromptText, TemplateText
 
 CLASSES = ('background', 'boat', 'car')
@@ -76,6 +80,17 @@ def test_all_culprits_are_named():
     )
     with pytest.raises(ValueError, match=message):
         check_class_counts(model, CLASSES)
+
+
+def test_names_of_something_else_are_left_alone():
+    """As those of super-classes; they are neither given nor counted."""
+    named, nameless = (
+        TemplateText(**CLIP, names=names) for names in (('a',), None)
+    )
+    named.of_classes = nameless.of_classes = False
+    model = nn.ModuleDict(dict(head=make_head(3), a=named, b=nameless))
+    name_classes(model, CLASSES)
+    assert nameless.names is None
 
 
 def test_a_foreground_bank_has_no_background():

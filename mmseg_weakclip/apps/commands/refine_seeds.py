@@ -164,9 +164,7 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
     if args.sure_share != 1:
         settings['sure_share'] = args.sure_share
     if args.transport is not None:
-        settings['transport'] = dict(
-            smoothness=args.transport, sharpness=0.0
-        )
+        settings['transport'] = dict(smoothness=args.transport, sharpness=0.0)
     return settings
 
 

@@ -34,7 +34,14 @@ class TextBank(BaseModule):
         foreground_only: Whether a class called ``background`` is left out.
         frozen: Whether the text tower is frozen, or names of its frozen
             parts.
+
+    Attributes:
+        of_classes: Whether the names are those of the data set's classes. A
+            part with names of its own, such as super-classes, sets it to
+            False; ``ClassNamesHook`` then leaves the bank alone.
     """
+
+    of_classes = True
 
     def __init__(
         self,

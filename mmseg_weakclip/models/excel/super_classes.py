@@ -121,6 +121,7 @@ class SuperClassBoundary(nn.Module):
         self.register_buffer('members', members, persistent=False)
         self.group_of = members[:, 1:].argmax(0).tolist()
         self.text = MODELS.build(text)
+        self.text.of_classes = False
         self.class_maps = ClassMaps(len(groups), **(class_maps or {}))
         self.min_groups = min_groups
         self.loss_weight = loss_weight
