@@ -53,6 +53,7 @@ from .models.cam.grad_cam import GradCAMHead
 from .models.cam.patch_text import PatchTextCAMHead, PatchTextHead
 from .models.cam.timm_affinity import (
     GuidedEncoderDecoder,
+    ProxyTokenAffinity,
     TimmAffinity,
     TimmFeatures,
 )
@@ -77,6 +78,7 @@ from .models.losses.region_nce import InfoNCERegionLoss
 from .models.losses.region_text import BackgroundTextLoss, ObjectTextLoss
 from .models.losses.self_target import SelfTargetLoss
 from .models.losses.superpixel_kl import SuperpixelKLLoss
+from .models.refine.logit_steps import PAMR, LabelPropagation
 from .models.segclip.encoder import GroupingCLIPViT
 from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
 from .models.segclip.head import RegionTextHead
@@ -86,6 +88,7 @@ from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
 from .models.segmenters.linear import LinearHead
 from .models.segmenters.multi_scale import MultiScaleSegmentor
 from .models.segmenters.resnet38d import ResNet38d
+from .models.segmenters.zero_shot import ZeroShotSegmentor
 from .models.weakclip.co_attention import CoAttentionNeck
 from .models.weakclip.head import TextGuidedHead, TextScoreHead
 from .models.weakclip.pyramid import PyramidAdapter
@@ -143,6 +146,7 @@ __all__ = [
     'IntraCorrelationHead',
     'IoUWhereTruth',
     'LabelAgreement',
+    'LabelPropagation',
     'LinearHead',
     'LoadColorImage',
     'LoadImageLabels',
@@ -153,6 +157,7 @@ __all__ = [
     'MultiLayerAdapter',
     'MultiScaleSegmentor',
     'ObjectTextLoss',
+    'PAMR',
     'PackCaptionInputs',
     'PairedRelationHead',
     'PartialIoUMetric',
@@ -161,6 +166,7 @@ __all__ = [
     'PromptText',
     'ProtocolMetric',
     'ProtocolTTAModel',
+    'ProxyTokenAffinity',
     'PseudoMaskHook',
     'PseudoMaskWriter',
     'PyramidAdapter',
@@ -198,4 +204,5 @@ __all__ = [
     'WeakVOC12Dataset',
     'WebDatasetCaptions',
     'WholeFileBackend',
+    'ZeroShotSegmentor',
 ]

@@ -162,13 +162,13 @@ class DenseMixer:
         scope = self.scope
         if scope is not None:
             scope = scope.unflatten(1, (windows, -1))[:, None]
+        mask = self._class_bias(value)
         total: Tensor | float = 0.0
         for number in range(first, last + 1):
             left, right = (
                 tensor.unflatten(2, (windows, -1))
                 for tensor in self.attended[number]
             )
-            mask = self._class_bias(value, left.shape[3])
             if scope is None:
                 total = total + F.scaled_dot_product_attention(
                     left, right, values, attn_mask=mask, scale=1.0
@@ -245,15 +245,17 @@ class DenseMixer:
         if self.scope is None:
             return maps
         # A softmax of logarithms within a region is that of the scores.
-        return restrict_to_regions(
+        scores = restrict_to_regions(
             maps.log(), self.scope[:, rows], self.scope
-        ).softmax(-1)
+        )
+        # A patch that is like none of its region sees itself.
+        alone = ~scores.isfinite().any(-1, keepdim=True) & itself
+        return scores.masked_fill(alone, 0).softmax(-1)
 
     def _row_parts(self, value: Tensor) -> Iterator[slice]:
         """Yield some rows at a time, so that their scores fit in memory.
 
-        One window at the least: the floor of memory for T tokens of all
-        windows and N of one is H * N * T numbers of scores.
+        One row at the least, B * H * N numbers. One window is not split.
         """
         batch, heads, tokens, _ = value.shape
         windows = len(self.offsets)
@@ -281,7 +283,7 @@ class DenseMixer:
             bias = bias + hide_class_token(places[rows], places)
         return bias.to(like.dtype)
 
-    def _class_bias(self, like: Tensor, tokens: int) -> Tensor | None:
+    def _class_bias(self, like: Tensor) -> Tensor | None:
         """Return the bias that hides the class token in one window."""
         if self.dense.class_token:
             return None

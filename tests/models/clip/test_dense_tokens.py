@@ -7,11 +7,13 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.clip.dense import PRESETS, build_dense
+from mmseg_weakclip.models.clip.dense_stream import DenseStream
 from mmseg_weakclip.models.clip.token_repair import (
     find_outliers,
     repair_tokens,
     smooth_tokens,
 )
+from mmseg_weakclip.models.clip.vision import project_qkv
 
 GRID = (5, 7)
 # SC-CLIP's row, for the six blocks of the small model.
@@ -48,6 +50,8 @@ CORR = dict(
     preset='corr_clip', affinity=dict(type='FlatAffinity'), fuse=(2, 4)
 )
 ROWS = [SC, RES, CORR]
+# The pretended device is slow; tests of a formula use both.
+ON_CPU = pytest.mark.parametrize('device', ['cpu'], indirect=True)
 
 
 @pytest.fixture
@@ -174,6 +178,7 @@ def test_corr_clip_adds_the_pass_on_fused_blocks(run, images):
 
 
 @torch.no_grad()
+@ON_CPU
 @pytest.mark.parametrize('dense', ROWS, ids=lambda row: row['preset'])
 def test_batches_bfloat16_and_the_plain_stream(run, images, dense):
     _, together = run(dense)
@@ -222,6 +227,7 @@ def test_blocks_that_are_not_there(make_vit):
 
 
 @torch.no_grad()
+@ON_CPU
 def test_second_model_with_another_grid(make_vit, images):
     """Values are resized in both passes; what needs CLIP's grid says so."""
     options = dict(
@@ -239,3 +245,28 @@ def test_second_model_with_another_grid(make_vit, images):
     vit = make_vit(dense=dict(row, class_share=0.3), with_tokens=True)
     with pytest.raises(ValueError, match=r'\(2, 4\) patches.*class_share'):
         vit(images)
+
+
+@torch.no_grad()
+def test_patches_that_are_like_none_of_their_region(make_vit, device):
+    """All weight lies on a patch of another region: each sees itself."""
+    vit = make_vit(dense='maskclip', with_tokens=True)
+    block, images = vit.tower.blocks[-1], torch.randn(1, 3, 16, 16)
+    maps = torch.zeros(1, 4, 4, device=device)
+    maps[..., 3] = 1
+    regions = torch.zeros(1, 16, 16, dtype=torch.long, device=device)
+    regions[:, 8:, 8:] = 1
+    dense = build_dense(dict(preset='proxy', affinity=dict(type='Any')))
+    stream = DenseStream(dense, 6, (2, 2), (maps, (2, 2)), regions=regions)
+    x, _ = vit.tower.stem(images.to(device))
+    normed = block.ln_1(x)
+    stream.update(5, block, x, normed, project_qkv(block.attn, normed))
+    own = F.linear(normed, *vit_values(block))
+    expected = block.attn.out_proj(own)
+    assert torch.allclose(stream.y, expected, atol=1e-5)
+
+
+def vit_values(block):
+    """Weight and bias of the projection of the values."""
+    attn = block.attn
+    return attn.in_proj_weight.chunk(3)[2], attn.in_proj_bias.chunk(3)[2]
