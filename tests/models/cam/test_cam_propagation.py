@@ -17,6 +17,7 @@ from mmseg_weakclip.models.refine.label_propagation import (
 )
 
 TINY = 'vit_tiny_patch16_224'
+ON_CPU = pytest.mark.parametrize('device', ['cpu'], indirect=True)
 
 
 @torch.no_grad()
@@ -50,6 +51,7 @@ def test_cams_are_spread(text_cfg, make_features, make_metas, device, levels):
 
 
 @torch.no_grad()
+@ON_CPU
 @pytest.mark.parametrize(
     'source', ['query', 'key', 'value', 'query+key', 'features']
 )
@@ -90,6 +92,7 @@ def test_sources_that_are_not_there():
 
 
 @torch.no_grad()
+@ON_CPU
 @pytest.mark.parametrize('positive', [True, False])
 def test_rows_are_those_of_the_whole_map(device, positive):
     torch.manual_seed(0)

@@ -14,6 +14,7 @@ from mmseg_weakclip.models.clip.token_repair import (
     smooth_tokens,
 )
 from mmseg_weakclip.models.clip.vision import project_qkv
+from mmseg_weakclip.models.clip.vit import CLIPViT
 
 GRID = (5, 7)
 # SC-CLIP's row, for the six blocks of the small model.
@@ -50,7 +51,7 @@ CORR = dict(
     preset='corr_clip', affinity=dict(type='FlatAffinity'), fuse=(2, 4)
 )
 ROWS = [SC, RES, CORR]
-# The pretended device is slow; tests of a formula use both.
+# The pretended device is slow; one test compares both.
 ON_CPU = pytest.mark.parametrize('device', ['cpu'], indirect=True)
 
 
@@ -90,6 +91,20 @@ def cosine_map(features):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('dense', [SC, RES], ids=lambda row: row['preset'])
+def test_devices_agree(cuda, dense):
+    """Without tensors of two devices in one place."""
+    images, found = torch.randn(2, 3, 40, 56), []
+    for device in ('cpu', 'cuda'):
+        torch.manual_seed(0)
+        vit = CLIPViT('toyclip', None, dense=dense, with_tokens=True)
+        tokens = vit.to(device).eval()(images.to(device))[-1]
+        found.append(tokens.dense.cpu())
+    assert torch.allclose(*found, atol=1e-4)
+
+
+@torch.no_grad()
+@ON_CPU
 def test_sc_clip_is_its_row(run):
     vit, tokens = run(SC)
     block = vit.tower.blocks[-1]
@@ -128,6 +143,7 @@ def test_sc_clip_is_its_row(run):
 
 
 @torch.no_grad()
+@ON_CPU
 def test_res_clip_is_its_row(run):
     vit, tokens = run(RES)
     blocks = vit.tower.blocks
@@ -160,6 +176,7 @@ def test_res_clip_is_its_row(run):
 
 
 @torch.no_grad()
+@ON_CPU
 def test_corr_clip_adds_the_pass_on_fused_blocks(run, images):
     vit, tokens = run(CORR)
     block = vit.tower.blocks[-1]

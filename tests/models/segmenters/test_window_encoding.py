@@ -71,7 +71,7 @@ PATHS = {
     'sc_clip': SC,
     'res_clip': RES,
 }
-# The pretended device is slow; tests of a formula use both.
+# The pretended device is slow; the segmentor as a whole is tested on it.
 ON_CPU = pytest.mark.parametrize('device', ['cpu'], indirect=True)
 EVERY_PATH = pytest.mark.parametrize('dense', PATHS.values(), ids=PATHS)
 
@@ -134,6 +134,7 @@ def last_inputs(vit, images):
 
 
 @torch.no_grad()
+@ON_CPU
 @pytest.mark.parametrize('term', ['kk', 'affinity'])
 def test_joint_attention_is_its_formula(make_vit, images, term):
     """Keys and values of all windows, distances in the image."""
@@ -198,6 +199,7 @@ def test_joint_bfloat16_is_close(make_vit, images, device):
     assert (F.cosine_similarity(one, other) > 0.98).all()
 
 
+@ON_CPU
 def test_what_cannot_be_joint(make_vit, images):
     with pytest.raises(ValueError, match='need a dense path'):
         list(encode_windows(make_vit(with_tokens=True), parts(images)))
@@ -223,6 +225,7 @@ def naive_scope(scores, ids):
 
 
 @torch.no_grad()
+@ON_CPU
 @pytest.mark.parametrize('term', ['kk', 'affinity', 'heads'])
 def test_regions_bound_what_a_patch_sees(make_vit, images, device, term):
     dense = dict(
@@ -354,7 +357,11 @@ def test_regions_of_another_image(folder):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('windows', ['apart', 'joint'])
+@pytest.mark.parametrize(
+    ('device', 'windows'),
+    [('cpu', 'apart'), ('cuda', 'joint')],
+    indirect=['device'],
+)
 def test_segmentor(folder, images, device, windows):
     """All together: regions, windows, refinement; then the regions vote."""
     clip = dict(model='toyclip', pretrained=None)

@@ -20,7 +20,7 @@ TINY = dict(
 )
 
 
-# The pretended device is slow; tests of a formula use both.
+# The pretended device is slow; tests of the formulas use it.
 ON_CPU = pytest.mark.parametrize('device', ['cpu'], indirect=True)
 
 
@@ -154,7 +154,11 @@ def naive_lposs(logits, features, boxes, grid, alpha, neighbours):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('guide', [None, TINY], ids=['own', 'timm'])
+@pytest.mark.parametrize(
+    ('device', 'guide'),
+    [('cpu', None), ('cpu', TINY), ('cuda', None)],
+    indirect=['device'],
+)
 def test_propagation_spans_all_windows(make, images, guide):
     """Against windows cut by hand and a system that is solved exactly."""
     step = dict(
