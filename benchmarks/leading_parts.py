@@ -37,7 +37,7 @@ from mmseg_weakclip.models.refine.label_propagation import (
     propagate_labels,
     propagation_graph,
 )
-from mmseg_weakclip.models.refine.par import PAMR, refine_by_pixels
+from mmseg_weakclip.models.refine.par import PAMR_OPTIONS, refine_by_pixels
 from mmseg_weakclip.models.refine.transport import transport_cams
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
@@ -118,7 +118,7 @@ def operations(batch: int, crop: int, device: str) -> dict[str, Callable]:
         ),
         'PAR, 20 iterations': partial(refine_by_pixels, images, scores),
         'PAMR, 10 iterations': partial(
-            refine_by_pixels, images, scores, **PAMR
+            refine_by_pixels, images, scores, **PAMR_OPTIONS
         ),
     }
 

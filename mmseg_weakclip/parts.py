@@ -54,6 +54,7 @@ from .models.cam.patch_text import PatchTextHead
 from .models.cam.patch_text_cam import PatchTextCAMHead
 from .models.cam.timm_affinity import (
     GuidedEncoderDecoder,
+    ProxyTokenAffinity,
     TimmAffinity,
     TimmFeatures,
 )
@@ -78,6 +79,7 @@ from .models.losses.region_nce import InfoNCERegionLoss
 from .models.losses.region_text import BackgroundTextLoss, ObjectTextLoss
 from .models.losses.self_target import SelfTargetLoss
 from .models.losses.superpixel_kl import SuperpixelKLLoss
+from .models.refine.logit_steps import PAMR, LabelPropagation
 from .models.segclip.encoder import GroupingCLIPViT
 from .models.segclip.grouping import SemanticGroup, SemanticGroupNeck
 from .models.segclip.head import RegionTextHead
@@ -88,6 +90,7 @@ from .models.segmenters.deeplab import DeepLabV1Head, DeepLabV2Head
 from .models.segmenters.linear import LinearHead
 from .models.segmenters.multi_scale import MultiScaleSegmentor
 from .models.segmenters.resnet38d import ResNet38d
+from .models.segmenters.zero_shot import ZeroShotSegmentor
 from .models.weakclip.co_attention import CoAttentionNeck
 from .models.weakclip.head import TextGuidedHead, TextScoreHead
 from .models.weakclip.pyramid import PyramidAdapter
@@ -146,6 +149,7 @@ __all__ = [
     'IntraCorrelationHead',
     'IoUWhereTruth',
     'LabelAgreement',
+    'LabelPropagation',
     'LinearHead',
     'LoadColorImage',
     'LoadImageLabels',
@@ -156,6 +160,7 @@ __all__ = [
     'MultiLayerAdapter',
     'MultiScaleSegmentor',
     'ObjectTextLoss',
+    'PAMR',
     'PackCaptionInputs',
     'PairedRelationHead',
     'PartialIoUMetric',
@@ -164,6 +169,7 @@ __all__ = [
     'PromptText',
     'ProtocolMetric',
     'ProtocolTTAModel',
+    'ProxyTokenAffinity',
     'PseudoMaskHook',
     'PseudoMaskWriter',
     'PyramidAdapter',
@@ -201,4 +207,5 @@ __all__ = [
     'WeakVOC12Dataset',
     'WebDatasetCaptions',
     'WholeFileBackend',
+    'ZeroShotSegmentor',
 ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmseg_weakclip.models.clip.dense import PRESETS
+from mmseg_weakclip.models.clip.dense import OWN_PRESETS
 
 WORK = Path('work_dirs/ladder')
 NAMELESS = 'model.decode_head.text.bank.prefix='
@@ -13,6 +13,16 @@ CRF = (
     'test_evaluator.crf.bilateral_srgb=13.',
 )
 PAR = ('test_evaluator.par.iterations=20',)
+# Blocks of presets, halved.
+SIX_BLOCKS = {
+    'res_clip': dict(terms='[kk,attention:3-5]'),
+    'sc_clip': {
+        'affinity': 'own:4',
+        'smooth.before': '4',
+        'smooth.after': '2',
+        'fuse': '[2,5]',
+    },
+}
 # The row whose refined masks WeakCLIP starts from.
 START = '+ TSE, CRF'
 EXTRACTION = 'configs/toyland/extract_backgrounds.py'
@@ -111,11 +121,25 @@ def classes(combine: str) -> tuple[str, ...]:
     return tuple(options)
 
 
+def six_blocks(preset: str, **options: str) -> tuple[str, ...]:
+    """Options of a preset whose blocks are those of a CLIP of twelve."""
+    dense = 'model.backbone.dense'
+    return (
+        f'{dense}.preset={preset}',
+        *(f'{dense}.{name}={value}' for name, value in options.items()),
+    )
+
+
 def seed_rows() -> list[Row]:
     """Training-free rows; the paths first, then what helps the best."""
     rows = [Row('plain CLIP', options=('model.backbone.dense=None',))]
-    for preset in sorted(set(PRESETS) - {'proxy', 'nacclip', 'excel'}):
+    large = {'sc_clip', 'res_clip'}
+    for preset in sorted(set(OWN_PRESETS) - large - {'nacclip', 'excel'}):
         rows.append(Row(preset, options=(f'model.backbone.dense={preset}',)))
+    rows.extend(
+        Row(f'{preset}, in six blocks', options=six_blocks(preset, **options))
+        for preset, options in SIX_BLOCKS.items()
+    )
     for layers in (1, 3):
         name = f'excel, last {layers} of 5 blocks'
         option = f'model.backbone.dense.layers={layers}'
@@ -150,6 +174,15 @@ def seed_rows() -> list[Row]:
             without_labels=True,
         ),
         Row('excel, zero-shot', 'zero_shot.py', without_labels=True),
+        *(
+            Row(
+                f'excel, zero-shot, {step}',
+                'zero_shot.py',
+                (f'model.refine.type={step}',),
+                without_labels=True,
+            )
+            for step in ('PAMR', 'LabelPropagation')
+        ),
     ]
 
 

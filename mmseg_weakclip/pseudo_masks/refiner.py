@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.common.region_files import read_regions, region_path
 from mmseg_weakclip.evaluation.areas import class_areas
 from mmseg_weakclip.models.refine.crf_flips import (
     LIMIT,
@@ -34,7 +35,6 @@ from mmseg_weakclip.models.refine.sure_pixels import (
 )
 from mmseg_weakclip.models.refine.transport import transport_cams
 
-from .region_files import read_regions, region_path
 from .store import MaskStore, save_scores
 
 # Memory of a GPU for the refinement of one image; more is done on the CPU,

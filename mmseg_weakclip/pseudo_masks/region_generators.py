@@ -13,12 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from mmseg_weakclip.common.region_files import Regions
 from mmseg_weakclip.datasets.captions.superpixels import (
     felzenszwalb_superpixels,
 )
 from mmseg_weakclip.models.clip.weight_files.reading import read_state_dict
-
-from .region_files import Regions
 
 Generator = Callable[[np.ndarray], Regions]
 GENERATORS = ('slic', 'felzenszwalb', 'sam', 'hf')

@@ -16,6 +16,7 @@ from mmseg.registry import METRICS
 from torch import Tensor
 
 from mmseg_weakclip.common.masks import check_class_count
+from mmseg_weakclip.common.region_files import describe_regions
 from mmseg_weakclip.common.workers import worker_context
 from mmseg_weakclip.evaluation.areas import (
     class_ious,
@@ -24,7 +25,6 @@ from mmseg_weakclip.evaluation.areas import (
 )
 
 from .refiner import Refiner, RefineTask, set_up_worker
-from .region_files import describe_regions
 from .store import MaskStore, sum_areas
 
 

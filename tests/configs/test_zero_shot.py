@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from mmseg_weakclip.common.region_files import Regions, write_regions
 from mmseg_weakclip.models.cam.patch_text import PatchTextHead
 from mmseg_weakclip.models.clip.vocabulary import word_tables
 
@@ -82,6 +83,36 @@ def test_scores(benchmark, device):
     truth = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
     first, second, last = truth[5, 5], truth[30, 5], truth[50, 5]
     assert (first, second, last) == (0, len(classes) - 1, 255)
+
+
+@pytest.mark.parametrize(
+    'benchmark', ['patch-text_vit-b16_voc20.py'], indirect=True
+)
+def test_options_of_the_command_line(benchmark, tmp_path):
+    """Refinement, joint windows and regions, on top of any path."""
+    root = tmp_path / benchmark.test_dataloader.dataset.data_root
+    (tmp_path / 'regions').mkdir()
+    left = np.zeros((60, 90), bool)
+    left[:, :45] = True
+    for index in range(2):
+        write_regions(
+            tmp_path / f'regions/scene_{index}.json',
+            Regions.of_masks([left, ~left], (60, 90)),
+            root / f'JPEGImages/scene_{index}.jpg',
+            'by hand',
+        )
+    benchmark.merge_from_dict(
+        {
+            'model.backbone.dense': 'naclip',
+            'model.windows': 'joint',
+            'model.refine.type': 'PAMR',
+            'model.regions.folder': str(tmp_path / 'regions'),
+        }
+    )
+    runner = Runner.from_cfg(benchmark)
+    assert 0 <= runner.test()['mIoU'] <= 100
+    assert runner.model.windows == 'joint'
+    assert len(runner.model.refine) == 1
 
 
 def test_tables_of_words_speak_of_real_classes():

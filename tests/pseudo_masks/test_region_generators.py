@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_weakclip.pseudo_masks.region_files import Regions
+from mmseg_weakclip.common.region_files import Regions
 from mmseg_weakclip.pseudo_masks.region_generators import (
     felzenszwalb_regions,
     hf_generator,

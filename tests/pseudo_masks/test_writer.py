@@ -7,16 +7,19 @@ from live_memory import LiveMemory
 from PIL import Image
 
 from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.common.region_files import Regions, write_regions
 from mmseg_weakclip.models.refine.crf_flips import (
     crf_uncertainty,
     flipping_pixels,
 )
 from mmseg_weakclip.models.refine.dense_crf import dense_crf
-from mmseg_weakclip.models.refine.par import PAMR, refine_by_pixels
+from mmseg_weakclip.models.refine.par import (
+    PAMR_OPTIONS,
+    refine_by_pixels,
+)
 from mmseg_weakclip.models.refine.sure_pixels import surest_pixels
 from mmseg_weakclip.models.refine.transport import transport_cams
 from mmseg_weakclip.pseudo_masks import refiner
-from mmseg_weakclip.pseudo_masks.region_files import Regions, write_regions
 from mmseg_weakclip.pseudo_masks.writer import PseudoMaskWriter
 
 META = dict(
@@ -299,7 +302,7 @@ def test_large_images_are_refined_on_the_cpu(
 
 def test_pamr_by_its_name(tmp_path, samples):
     run(tmp_path / 'name', samples, par='pamr')
-    run(tmp_path / 'arguments', samples, par=dict(PAMR))
+    run(tmp_path / 'arguments', samples, par=dict(PAMR_OPTIONS))
     run(tmp_path / 'par', samples, par='par')
     masks = [read(tmp_path / n, 0) for n in ('name', 'arguments', 'par')]
     assert np.array_equal(*masks[:2])

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mmseg_weakclip.apps.commands.make_regions import main, make_generator
-from mmseg_weakclip.pseudo_masks.region_files import read_regions
+from mmseg_weakclip.common.region_files import read_regions
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmseg_weakclip.apps import cli
 from mmseg_weakclip.apps.commands.make_regions import main as make_regions
-from mmseg_weakclip.pseudo_masks.region_files import read_regions
+from mmseg_weakclip.common.region_files import read_regions
 
 VAL = 'ImageSets/Segmentation/val.txt'
 

@@ -1,7 +1,7 @@
 # Zero-shot segmentation along a dense path of CLIP, in windows of CLIP's size.
 clip = dict(model='ViT-B-16-quickgelu', pretrained='openai')
 model = dict(
-    type='BatchedEncoderDecoder',
+    type='ZeroShotSegmentor',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[122.771, 116.746, 104.094],

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.images import read_color_image
-from mmseg_weakclip.common.workers import progress_bar, worker_context
-from mmseg_weakclip.datasets.labels.image_labels import IMAGE_SUFFIXES
-from mmseg_weakclip.pseudo_masks.region_files import (
+from mmseg_weakclip.common.region_files import (
     SETTINGS,
     region_path,
     write_regions,
 )
+from mmseg_weakclip.common.workers import progress_bar, worker_context
+from mmseg_weakclip.datasets.labels.image_labels import IMAGE_SUFFIXES
 from mmseg_weakclip.pseudo_masks.region_generators import (
     GENERATORS,
     Generator,

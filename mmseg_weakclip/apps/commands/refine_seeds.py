@@ -29,6 +29,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import mmseg_weakclip.parts  # noqa: F401  (registers every class)
+from mmseg_weakclip.common.region_files import describe_regions
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import progress_bar, worker_context
 from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
@@ -38,7 +39,6 @@ from mmseg_weakclip.pseudo_masks.refiner import (
     Refiner,
     set_up_worker,
 )
-from mmseg_weakclip.pseudo_masks.region_files import describe_regions
 from mmseg_weakclip.pseudo_masks.seed_masks import SeedMaskRefiner
 from mmseg_weakclip.pseudo_masks.store import MaskStore
 from mmseg_weakclip.pseudo_masks.stored_cams import StoredCAMRefiner

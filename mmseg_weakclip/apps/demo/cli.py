@@ -27,7 +27,7 @@ from mmengine.device import get_device
 
 from mmseg_weakclip.common.workers import progress_bar
 from mmseg_weakclip.engine.precision import AUTO, choose_amp_dtype
-from mmseg_weakclip.models.clip.dense import PRESETS
+from mmseg_weakclip.models.clip.dense import OWN_PRESETS
 
 from .images import segment_images, segment_video
 from .inputs import Job, find_inputs, make_folders, plan_jobs
@@ -145,7 +145,7 @@ def build_parser(
     )
     free.add_argument(
         '--dense',
-        choices=sorted(set(PRESETS) - {'proxy'}),
+        choices=sorted(OWN_PRESETS),
         help=f'how patches are read out of CLIP{default("dense")}',
     )
     free.add_argument(

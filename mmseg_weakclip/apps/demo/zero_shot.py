@@ -67,7 +67,7 @@ def build_zero_shot(
         )
     segmentor = MODELS.build(
         dict(
-            type='BatchedEncoderDecoder',
+            type='ZeroShotSegmentor',
             data_preprocessor=dict(
                 type='SegDataPreProcessor',
                 mean=MEAN,

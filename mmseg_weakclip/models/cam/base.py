@@ -16,6 +16,11 @@ from mmseg_weakclip.models.refine.cam import (
     gate_by_labels,
     normalize_cam,
 )
+from mmseg_weakclip.models.refine.label_propagation import (
+    grid_places,
+    propagate_maps,
+)
+from mmseg_weakclip.models.refine.pixel_correlation import unit_features
 from mmseg_weakclip.models.samples import foreground_labels
 
 from .attention_affinity import AttentionAffinity
@@ -85,6 +90,12 @@ class TrainingFreeCAMHead(TrainingFreeHead):
             hand, without pixel labels.
         affinity: Arguments of :class:`AttentionAffinity`; None leaves the
             CAMs unchanged.
+        propagation: How CAMs then spread over a graph of patches, as in
+            LPOSS: arguments of :func:`propagate_maps` and
+            :func:`propagation_graph`, and ``levels``, indices of features
+            among the inputs of the head, such as ``(0,)`` for those of the
+            guide of a ``GuidedEncoderDecoder``; without levels, CLIP's patch
+            embeddings. An empty dict takes all defaults, None is without.
         init_cfg: Initialisation of the head.
 
     Raises:
@@ -97,6 +108,7 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         text: ConfigType,
         background: dict[str, float],
         affinity: ConfigType | None = None,
+        propagation: ConfigType | None = None,
         init_cfg: ConfigType | None = None,
     ) -> None:
         super().__init__(num_classes, text, init_cfg)
@@ -104,6 +116,7 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         self.affinity = (
             None if affinity is None else AttentionAffinity(**affinity)
         )
+        self.propagation = None if propagation is None else dict(propagation)
 
     @abstractmethod
     def cams(
@@ -170,7 +183,23 @@ class TrainingFreeCAMHead(TrainingFreeHead):
                 cams = normalize_cam(
                     self.affinity(cams, tokens, text=text.float())
                 )
+            if self.propagation is not None:
+                cams = normalize_cam(self._propagate(cams, inputs, tokens))
         return cams
+
+    def _propagate(
+        self, cams: Tensor, inputs: tuple, tokens: CLIPTokens
+    ) -> Tensor:
+        """Spread CAMs over the graph of their patches, (B, K - 1, h, w)."""
+        options = dict(self.propagation or {})
+        levels = options.pop('levels', ())
+        size = (cams.shape[2], cams.shape[3])
+        features = [inputs[level] for level in levels]
+        unit = unit_features(
+            features or [tokens.patch_embeddings], size, centred=False
+        )
+        stride = tokens.tower.patch_size * tokens.grid[0] / size[0]
+        return propagate_maps(cams, unit, grid_places(size, stride), **options)
 
     def _text(self) -> Tensor:
         check_foreground_text(self.text, self.num_classes, type(self).__name__)

@@ -16,8 +16,7 @@ from mmseg_weakclip.models.refine.cam import (
 )
 from mmseg_weakclip.models.refine.label_propagation import (
     grid_places,
-    propagate_labels,
-    propagation_graph,
+    propagate_maps,
 )
 from mmseg_weakclip.models.refine.pixel_correlation import (
     correlate_maps,
@@ -241,21 +240,17 @@ class CAMHead(BaseDecodeHead):
     ) -> Tensor:
         """Spread maps over the graph of their positions."""
         options = dict(self.propagation or {})
-        solver = {
-            name: options.pop(name)
-            for name in ('alpha', 'iterations')
-            if name in options
-        }
         size = tuple(maps.shape[2:])
         features = [inputs[level] for level in options.pop('levels')]
         height = meta.get('pad_shape', meta['img_shape'])[0]
-        graph = propagation_graph(
+        spread = propagate_maps(
+            maps,
             unit_features(features, size),
             grid_places(size, height / size[0]),
             **options,
         )
         # The solver may leave a little below 0.
-        return propagate_labels(maps, graph, **solver).relu()
+        return spread.relu()
 
     def to_scores(self, maps: Tensor) -> Tensor:
         """Turn maps >= 0, (B, K - 1, H, W), into scores, (B, K, H, W)."""

@@ -185,7 +185,7 @@ class PatchTextHead(TrainingFreeHead):
             ValueError: CLIP's tokens are missing, or the names do not match
                 the classes; see :func:`check_open_vocabulary`.
         """
-        logits = self._text_logits(inputs)
+        logits = self.text_logits(inputs)
         with torch.autocast(logits.device.type, enabled=False):
             return self._by_class([logits])
 
@@ -194,6 +194,19 @@ class PatchTextHead(TrainingFreeHead):
     ) -> Tensor:
         """Predict logits at the size of the network's input, (B, K, H, W).
 
+        Args:
+            inputs: Output of the backbone.
+            batch_img_metas: Meta information with the size of the input.
+            test_cfg: Not used.
+
+        Raises:
+            ValueError: See :meth:`forward`.
+        """
+        return self.classify(self.text_logits(inputs), batch_img_metas)
+
+    def classify(self, logits: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Turn logits of texts at the patches into those of classes.
+
         Logits of texts are resized before the best text of a class and the
         background are found, pixel by pixel, as in the code of SCLIP and
         later methods. (Between two patches, the best text may be one that is
@@ -201,20 +214,25 @@ class PatchTextHead(TrainingFreeHead):
         memory does not grow with their number.
 
         Args:
-            inputs: Output of the backbone, tokens last.
+            logits: Of :meth:`text_logits`, (B, M, h, w).
             batch_img_metas: Meta information with the size of the input.
-            test_cfg: Not used.
 
-        Raises:
-            ValueError: See :meth:`forward`.
+        Returns:
+            (B, K, H, W).
         """
-        logits = self._text_logits(inputs)
         resize = partial(self.predict_by_feat, batch_img_metas=batch_img_metas)
         with torch.autocast(logits.device.type, enabled=False):
             return self._by_class(resized_parts(logits, resize))
 
-    def _text_logits(self, inputs: tuple) -> Tensor:
-        """Return logits of the M texts at the patches, (B, M, h, w)."""
+    def text_logits(self, inputs: tuple) -> Tensor:
+        """Return logits of the M texts at the patches, (B, M, h, w).
+
+        Args:
+            inputs: Output of the backbone, tokens last.
+
+        Raises:
+            ValueError: See :meth:`forward`.
+        """
         tokens = find_tokens(inputs, type(self).__name__)
         check_open_vocabulary(
             self.text, self.num_classes, self.threshold, type(self).__name__

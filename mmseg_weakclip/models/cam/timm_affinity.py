@@ -3,6 +3,7 @@
 Class maps of one model can be spread by what another one takes for alike.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,10 +14,10 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from timm import create_model, is_model
 from timm.data import resolve_model_data_config
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_weakclip.models.clip.similarity import (
-    centred_similarity,
+    centred_rows,
     positive_softmax,
 )
 from mmseg_weakclip.models.clip.vision import (
@@ -26,6 +27,15 @@ from mmseg_weakclip.models.clip.vision import (
 )
 
 from .timm_weights import load_own_weights, load_timm_weights
+
+# Parts of the last block's projection that each source adds up.
+SOURCES: dict[str, tuple[int, ...]] = {
+    'features': (),
+    'query': (0,),
+    'key': (1,),
+    'value': (2,),
+    'query+key': (0, 1),
+}
 
 
 class FrozenTimmModel(BaseModule):
@@ -44,18 +54,21 @@ class FrozenTimmModel(BaseModule):
         std: Standard deviation that they are normalised with.
         round_down: Whether images are resized to the whole steps that they
             hold, as in WeCLIP+'s code, or to the nearest number of them.
-        level: Block of a ViT, or stage of a convolutional network, whose
-            features are taken; negative ones count from the last. Earlier
-            stages are finer.
+        level: Block of a ViT, or stage of a convolutional network, that is
+            read; negative ones count from the last. Earlier stages are finer.
         scale: Factor of the images' sides before the model sees them.
+        source: What of it is read: its ``'features'``; or, of a ViT, the
+            ``'query'``, ``'key'`` or ``'value'`` of the block, or the sum
+            ``'query+key'``. LPOSS has DINO's values, ProxyCLIP its features.
         model_options: Further arguments of ``timm.create_model``.
 
     Raises:
         FileNotFoundError: There is no such file.
         ConnectionError: timm's weights would have to be downloaded, and
             their host cannot be reached.
-        ValueError: timm has no such model, the model has no such level, the
-            file holds another's weights, or the scale is not above 0.
+        ValueError: timm has no such model, the model has no such level or
+            source, the file holds another's weights, or the scale is not
+            above 0.
     """
 
     def __init__(
@@ -68,9 +81,16 @@ class FrozenTimmModel(BaseModule):
         round_down: bool = False,
         level: int = -1,
         scale: float = 1.0,
+        source: str = 'features',
         model_options: dict | None = None,
     ) -> None:
         super().__init__()
+        if source not in SOURCES:
+            raise ValueError(
+                f'source={source!r} of {type(self).__name__} must be one of '
+                f'{tuple(SOURCES)}'
+            )
+        self.source = source
         self.round_down = round_down
         if not is_model(model.split('.')[0]):
             raise ValueError(
@@ -94,6 +114,12 @@ class FrozenTimmModel(BaseModule):
         # Patches of a ViT; what a convolutional network shrinks by.
         self.step = sketch.feature_info[level]['reduction']
         network = create_model(model, **options)
+        if SOURCES[source] and _projection(network, self.level) is None:
+            raise ValueError(
+                f'source={source!r}: {model} has no joint projection of '
+                "queries, keys and values; take source='features', or a plain "
+                'ViT such as vit_base_patch16_224.dino'
+            )
         if pretrained is True:
             load_own_weights(network, model)
         elif pretrained:
@@ -112,7 +138,7 @@ class FrozenTimmModel(BaseModule):
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Return the features after a block or stage.
+        """Return the source of a batch.
 
         Args:
             images: Images normalised with ``mean`` and ``std``,
@@ -131,14 +157,37 @@ class FrozenTimmModel(BaseModule):
         ]
         if size != list(images.shape[-2:]):
             images = F.interpolate(images, size, mode='bilinear')
-        (features,) = self.tower.module.forward_intermediates(
-            images,
-            indices=[self.level],
-            norm=True,
-            stop_early=True,
-            intermediates_only=True,
-        )
-        return features.float()
+        network, projected = self.tower.module, []
+        parts, handle = SOURCES[self.source], None
+        if parts:
+            layer = _projection(network, self.level)
+            handle = layer.register_forward_hook(
+                lambda module, inputs, output: projected.append(output)
+            )
+        try:
+            (features,) = network.forward_intermediates(
+                images,
+                indices=[self.level],
+                norm=True,
+                stop_early=True,
+                intermediates_only=True,
+            )
+        finally:
+            if handle is not None:
+                handle.remove()
+        if not parts:
+            return features.float()
+        patches = projected[0][:, network.num_prefix_tokens :].float()
+        chunks = patches.chunk(3, 2)
+        tokens = torch.stack([chunks[part] for part in parts]).sum(0)
+        return tokens.transpose(1, 2).unflatten(2, features.shape[2:])
+
+
+def _projection(network: nn.Module, level: int) -> nn.Module | None:
+    """Return the layer of a block's queries, keys and values."""
+    blocks = getattr(network, 'blocks', None)
+    attention = getattr(blocks[level], 'attn', None) if blocks else None
+    return getattr(attention, 'qkv', None)
 
 
 @MODELS.register_module()
@@ -161,6 +210,7 @@ class TimmAffinity(FrozenTimmModel):
         model: See :class:`FrozenTimmModel`.
         beta: Factor of the mean similarity that is subtracted.
         gamma: Sharpness, a factor of the similarities.
+        positive: Whether negative entries are left out of the softmax.
         grid: ``'own'`` keeps the model's patches, to which CLIP's values are
             then resized, as published; ``'clip'`` resizes its features to
             CLIP's patches, to combine the maps with other terms or attention.
@@ -178,6 +228,7 @@ class TimmAffinity(FrozenTimmModel):
         *,
         beta: float = 1.2,
         gamma: float = 3.0,
+        positive: bool = True,
         grid: str = 'own',
         **kwargs,
     ) -> None:
@@ -186,6 +237,7 @@ class TimmAffinity(FrozenTimmModel):
         super().__init__(model, **kwargs)
         self.beta = beta
         self.gamma = gamma
+        self.positive = positive
         self.grid = grid
 
     @torch.no_grad()
@@ -203,6 +255,22 @@ class TimmAffinity(FrozenTimmModel):
             (B, n * m, n * m), float32, rows that sum to one, and the grid
             (n, m).
         """
+        features, grid = self.describe(images, grid)
+        return self.relate(features, features), grid
+
+    @torch.no_grad()
+    def describe(
+        self, images: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor, tuple[int, int]]:
+        """Return features of patches.
+
+        Args:
+            images: As of :meth:`forward`.
+            grid: Rows and columns (h, w) of CLIP's patches.
+
+        Returns:
+            (B, n * m, C), float32, and the grid (n, m).
+        """
         features = self.encode(images)
         own = (features.shape[2], features.shape[3])
         if self.grid == 'own':
@@ -212,10 +280,95 @@ class TimmAffinity(FrozenTimmModel):
             features = F.adaptive_avg_pool2d(features, grid)
         else:
             features = F.interpolate(features, grid, mode='bilinear')
-        scores = centred_similarity(
-            features.flatten(2).transpose(1, 2), self.beta, self.gamma
-        )
-        return positive_softmax(scores), (grid[0], grid[1])
+        return features.flatten(2).transpose(1, 2), (grid[0], grid[1])
+
+    def relate(
+        self,
+        rows: Tensor,
+        everything: Tensor,
+        first: int = 0,
+        windows: int = 1,
+    ) -> Tensor:
+        """Return affinities of some patches to all.
+
+        Args:
+            rows: Features of the patches ``first`` and on, (B, n, C).
+            everything: Features of the patches of all windows of an image,
+                (B, M, C).
+            first: Index of the first row among all patches.
+            windows: Number of windows of the image.
+
+        Returns:
+            (B, n, M), float32, rows that sum to one.
+        """
+        scores = centred_rows(rows, everything, self.beta, self.gamma)
+        if self.positive:
+            return positive_softmax(scores, first)
+        return scores.softmax(-1)
+
+
+@MODELS.register_module()
+class ProxyTokenAffinity(TimmAffinity):
+    """Affinities from proxies of patches (GLA-CLIP).
+
+    A patch's proxy is the mean of the unit features whose cosine with it is
+    above a limit; the proxy then takes the patch's place for another round.
+    With m_i the mean cosine of the proxy p_i with all patches, not below
+    zero, a row is the softmax of::
+
+        gamma_i * (cos(p_i, f_j) - beta * m_i)
+        beta = 1 + .3 ln(1 + windows)
+        gamma_i = 1 + 30 / members of the proxy
+
+    without the entries below ``min(highest of the row, 0)``. The source that
+    this is from does not say whether the mean is of unit features.
+
+    Args:
+        model: See :class:`FrozenTimmModel`.
+        limit: Cosine above which a patch belongs to a proxy; .55 in
+            GLA-CLIP's code, which sets .6 and does not pass it.
+        rounds: Number of rounds.
+        kwargs: Other arguments of :class:`TimmAffinity`, but for ``beta``,
+            ``gamma`` and ``positive``.
+    """
+
+    def __init__(
+        self, model: str, *, limit: float = 0.55, rounds: int = 2, **kwargs
+    ) -> None:
+        super().__init__(model, **kwargs)
+        self.limit = limit
+        self.rounds = rounds
+
+    def relate(
+        self,
+        rows: Tensor,
+        everything: Tensor,
+        first: int = 0,
+        windows: int = 1,
+    ) -> Tensor:
+        """Return affinities of some patches to all, (B, n, M)."""
+        with torch.autocast(rows.device.type, enabled=False):
+            return self._relate(rows, everything, windows)
+
+    def _relate(
+        self, rows: Tensor, everything: Tensor, windows: int
+    ) -> Tensor:
+        unit = F.normalize(everything.float(), dim=2)
+        proxies = F.normalize(rows.float(), dim=2)
+        for _ in range(self.rounds):
+            members = proxies @ unit.transpose(1, 2) > self.limit
+            # A proxy that nothing is like stays as it is.
+            count = members.sum(2, keepdim=True)
+            mean = members.float() @ unit / count.clamp(min=1)
+            proxies = torch.where(count > 0, mean, proxies)
+            proxies = F.normalize(proxies, dim=2)
+        cosine = proxies @ unit.transpose(1, 2)
+        mean = cosine.mean(2, keepdim=True).clamp(min=0)
+        beta = 1 + 0.3 * math.log(1 + windows)
+        gamma = 1 + 30 / count.clamp(min=1)
+        scores = gamma * (cosine - beta * mean)
+        least = scores.amax(2, keepdim=True).clamp(max=0)
+        return scores.masked_fill(scores < least, -torch.inf).softmax(2)
 
 
 @MODELS.register_module()

@@ -19,6 +19,7 @@ are summed). So a relation that is learnt or comes from another model needs no
 second pass through CLIP; see ``dense_stream.py``.
 """
 
+import re
 from dataclasses import dataclass
 
 from mmseg.utils import ConfigType
@@ -26,6 +27,13 @@ from mmseg.utils import ConfigType
 SELF_TERMS = ('qq', 'kk', 'vv')
 SIMILARITIES = ('qk', *SELF_TERMS)
 TERMS = (*SIMILARITIES, 'identity', 'affinity')
+# Terms such as 'attention:6-9', and affinities such as 'own:9'.
+BLOCKS = re.compile(r'attention:([1-9]\d*)-([1-9]\d*)')
+KEYS = {
+    'repair': ('neighbours', 'share'),
+    'smooth': ('before', 'after', 'threshold'),
+}
+OWN = re.compile(r'own:([1-9]\d*)')
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,10 @@ class DenseAttention:
         layers: Number n of last blocks in the sum.
         terms: Terms of the map A: softmaxes of similarities, any of
             ``'qk'``, ``'qq'``, ``'kk'``, ``'vv'``; ``'identity'``, each
-            token its own value; ``'affinity'``, a map of another model.
+            token its own value; ``'affinity'``, a map of another model;
+            ``'attention:6-9'``, the mean of CLIP's own attention in the
+            blocks 6 to 9, counted from 1.
+        weights: Weights of the terms, in order, instead of ``norm``.
         norm: Whether the terms are averaged (``'mean'``) or added
             (``'sum'``).
         heads: ``'keep'`` for one map per head; ``'mean'`` or ``'sum'`` for
@@ -58,9 +69,24 @@ class DenseAttention:
         affinity: Config of the module behind the term ``'affinity'``, such
             as ``TimmAffinity``. It turns images (B, 3, H, W) and CLIP's grid
             (h, w) into maps (B, n * m, n * m) whose rows sum to one, and the
-            grid (n, m) of their patches. If that grid is not CLIP's, values
+            grid (n, m) of their patches. Or ``'own:9'``: CLIP's own tokens
+            after block 9, counted from 1, by the cosines above their mean,
+            three times as sharp (SC-CLIP). If that grid is not CLIP's, values
             are resized to it, and it must be the only term, in one block
             without residual.
+        repair: ``'lof'``, or its arguments ``neighbours`` and ``share``:
+            before the last block, and in the tokens of ``'own:...'``,
+            outliers become the mean of their neighbours; see
+            :func:`find_outliers`. None repairs nothing.
+        smooth: Blocks, counted from 1, by whose tokens patches are averaged
+            ``before`` and ``after`` the last block's attention, and the
+            ``threshold`` of :func:`smooth_tokens`; None smooths nothing.
+        fuse: First and last of some blocks, counted from 1: the attention of
+            the last block runs once more on the sum of their outputs, and
+            the result is added.
+        class_share: Factor of the class token that is added to the patches
+            after each of these passes: of block L-1, then of the sum.
+        class_token: Whether patches see the class token.
 
     Raises:
         ValueError: A value is not allowed, or two values are incompatible.
@@ -76,11 +102,19 @@ class DenseAttention:
     unit_length: bool = False
     iterations: int = 0
     temperature: float | str | None = None
-    affinity: ConfigType | None = None
+    affinity: ConfigType | str | None = None
+    weights: tuple[float, ...] | None = None
+    repair: ConfigType | str | None = None
+    smooth: ConfigType | None = None
+    fuse: tuple[int, int] | None = None
+    class_share: float = 0.0
+    class_token: bool = True
 
     def __post_init__(self) -> None:
-        if not self.terms or not set(self.terms) <= set(TERMS):
-            raise ValueError(f'terms={self.terms} must be some of {TERMS}')
+        plain = {term for term in self.terms if not BLOCKS.fullmatch(term)}
+        if not self.terms or not plain <= set(TERMS):
+            known = *TERMS, 'attention:6-9'
+            raise ValueError(f'terms={self.terms} must be some of {known}')
         if self.norm not in ('mean', 'sum'):
             raise ValueError(f"norm={self.norm!r} must be 'mean' or 'sum'")
         if self.heads not in ('keep', 'mean', 'sum'):
@@ -99,6 +133,77 @@ class DenseAttention:
         if self.window == 'adaptive':
             raise ValueError("window='adaptive' must be a number of patches")
         self._refuse_contradictions()
+        self._check_tokens()
+
+    @property
+    def own_block(self) -> int | None:
+        """Block of CLIP, from 1, whose tokens are the affinity, if any."""
+        if not isinstance(self.affinity, str):
+            return None
+        match = OWN.fullmatch(self.affinity)
+        return int(match[1]) if match else None
+
+    @property
+    def highest_block(self) -> int:
+        """The highest block, from 1, that an option names; 0 for none."""
+        named = [self.own_block or 0, *(self.fuse or ())]
+        if self.smooth:
+            named += [self.smooth.get(k) or 0 for k in ('before', 'after')]
+        return max(*named, *self.attention_blocks, 0)
+
+    @property
+    def attention_blocks(self) -> set[int]:
+        """Blocks, from 1, of the terms ``'attention:a-b'``."""
+        return {
+            number
+            for term in self.terms
+            if (match := BLOCKS.fullmatch(term))
+            for number in range(int(match[1]), int(match[2]) + 1)
+        }
+
+    @property
+    def term_weights(self) -> tuple[float, ...]:
+        """Weight of each term."""
+        if self.weights is not None:
+            return self.weights
+        one = 1 / len(self.terms) if self.norm == 'mean' else 1.0
+        return (one,) * len(self.terms)
+
+    @property
+    def changes_tokens(self) -> bool:
+        """Whether the last block's attention is not all that differs."""
+        return any((self.repair, self.smooth, self.fuse, self.class_share))
+
+    def _check_tokens(self) -> None:
+        if isinstance(self.affinity, str) and self.own_block is None:
+            raise ValueError(f"affinity={self.affinity!r} is not like 'own:9'")
+        if self.weights is not None and len(self.weights) != len(self.terms):
+            raise ValueError(f'weights={self.weights} for terms={self.terms}')
+        if self.attention_blocks and self.heads != 'keep':
+            raise ValueError(f"terms={self.terms} need heads='keep'")
+        if isinstance(self.repair, str) and self.repair != 'lof':
+            raise ValueError(f"repair={self.repair!r} must be 'lof'")
+        for name, known in KEYS.items():
+            options = getattr(self, name) or ()
+            if not isinstance(options, str) and not set(options) <= set(known):
+                raise ValueError(f'{name}={options} must have some of {known}')
+        ranges = [self.fuse] if self.fuse else []
+        for term in self.terms:
+            if match := BLOCKS.fullmatch(term):
+                ranges.append((int(match[1]), int(match[2])))
+        if not all(0 < first <= last for first, last in ranges):
+            raise ValueError(
+                f'terms={self.terms}, fuse={self.fuse}: blocks are counted '
+                'from 1, the first before the last'
+            )
+        if self.changes_tokens and (
+            self.layers > 1 or self.residual or self.ffn
+        ):
+            raise ValueError(
+                'repair, smooth, fuse and class_share need layers=1, '
+                f'residual=False and ffn=False, not layers={self.layers}, '
+                f'residual={self.residual}, ffn={self.ffn}'
+            )
 
     def _refuse_contradictions(self) -> None:
         if self.ffn and self.layers > 1:
@@ -155,9 +260,60 @@ PRESETS: dict[str, ConfigType] = {
     # Lan et al., ECCV 2024 (ProxyCLIP): the affinity of another model;
     # needs `affinity`.
     'proxy': dict(terms=('affinity',), residual=False),
+    # SC-CLIP, without its limit on the area of a class. The class token might
+    # be added before the attention: our source does not say.
+    'sc_clip': dict(
+        terms=('kk', 'affinity'),
+        residual=False,
+        affinity='own:9',
+        repair='lof',
+        smooth=dict(before=9, after=4, threshold=0.4),
+        fuse=(4, 10),
+        class_share=0.3,
+        class_token=False,
+    ),
+    # ResCLIP: NACLIP's map and a share of .3 (VOC21's, tuned per data set) of
+    # CLIP's own, twice. Without SFR, which needs a first prediction.
+    'res_clip': dict(
+        terms=('kk', 'attention:6-9'),
+        weights=(1.4, 0.6),
+        window=5.0,
+        residual=False,
+    ),
+    # CorrCLIP: DINO's affinity within regions; again for the mean of blocks 6
+    # to 10 (the norm makes their sum the same). Needs `regions` of
+    # ZeroShotSegmentor. Without merged regions and their class tokens.
+    'corr_clip': dict(
+        terms=('affinity',),
+        residual=False,
+        fuse=(6, 10),
+        affinity=dict(
+            type='TimmAffinity',
+            model='vit_base_patch8_224.dino',
+            source='query+key',
+            beta=0.0,
+            gamma=4.0,
+            positive=False,
+        ),
+    ),
+    # GLA-CLIP: DINO's affinity from proxies, over the patches of all windows.
+    # Needs `windows='joint'` of ZeroShotSegmentor.
+    'gla_clip': dict(
+        terms=('affinity',),
+        residual=False,
+        affinity=dict(
+            type='ProxyTokenAffinity', model='vit_base_patch8_224.dino'
+        ),
+    ),
 }
 # The method spells its name with one C; many write two.
 PRESETS['nacclip'] = PRESETS['naclip']
+# Presets without another model.
+OWN_PRESETS = tuple(
+    name
+    for name, row in PRESETS.items()
+    if 'affinity' not in row['terms'] or isinstance(row.get('affinity'), str)
+)
 
 
 def build_dense(dense: str | ConfigType | None) -> DenseAttention | None:
@@ -185,6 +341,7 @@ def build_dense(dense: str | ConfigType | None) -> DenseAttention | None:
     for key in options:
         if key not in known:
             raise ValueError(f'no dense argument {key!r}; there are {known}')
-    if 'terms' in options:
-        options['terms'] = tuple(options['terms'])
+    for key in ('terms', 'weights', 'fuse'):
+        if options.get(key) is not None:
+            options[key] = tuple(options[key])
     return DenseAttention(**{**(PRESETS[name] if name else {}), **options})

@@ -1,48 +1,38 @@
 """Dense stream of CLIP, computed while the plain one runs."""
 
+from collections.abc import Sequence
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .dense import DenseAttention
-from .similarity import sum_attention
-from .vision import Projected, merge_heads
+from .dense_mixer import DenseMixer, Relate
+from .token_layout import join_windows
+from .token_repair import find_outliers, repair_tokens, smooth_tokens
+from .vision import Projected, project_qkv
 
 
-def gaussian_window(
-    grid: tuple[int, int], std: float, device: torch.device
-) -> Tensor:
-    """Return exp(-distance^2 / (2 std^2)) of all pairs of patches.
-
-    Args:
-        grid: Rows and columns (h, w) of patches.
-        std: Standard deviation in patches.
-        device: Device of the result.
-
-    Returns:
-        (1 + h * w, 1 + h * w); zero in the row and column of the class
-        token.
-    """
-
-    def along(length: int) -> Tensor:
-        place = torch.arange(length, device=device, dtype=torch.float32)
-        return (-((place[:, None] - place) ** 2) / (2 * std**2)).exp()
-
-    rows, columns = map(along, grid)
-    window = torch.einsum('ij,kl->ikjl', rows, columns)
-    return F.pad(window.flatten(2).flatten(0, 1), (1, 0, 1, 0))
-
-
-class DenseStream:
+class DenseStream(DenseMixer):
     """Computes the dense stream while the plain one runs.
+
+    In the last block, the tokens may be those of several windows of each
+    image, one after the other, which then attend to each other; see
+    :func:`encode_windows`.
 
     Args:
         dense: Options of the dense path.
         depth: Number of blocks of the tower.
         grid: Rows and columns (h, w) of patches.
         affinity: Map of another model, (B, n * m, n * m), for the term
-            ``'affinity'``, and its grid (n, m). The class token is related
-            to itself only.
+            ``'affinity'``, and its grid (n, m); or its features,
+            (B, n * m, C), and the grid. The class token is related to itself
+            only.
+        relate: Function from features to affinities, if ``affinity`` has
+            features.
+        regions: Region of each pixel of the images, -1 for none, (B, H, W):
+            patches then see those of their region only, see
+            :func:`restrict_to_regions`. None lets all see all.
+        prefix: Number of tokens before the patches.
 
     Attributes:
         y: The dense stream, (B, N, D), before the final norm.
@@ -50,8 +40,8 @@ class DenseStream:
             or ``grid``.
         values: U, (B, N, D): adding R to every head's map in each of the
             blocks changes the stream to ``y + value_scale * R @ values``.
-            None with a feed-forward part, which is not linear, and on
-            another grid than CLIP's.
+            None where the stream is not linear in the map, as with a
+            feed-forward part, and on another grid than CLIP's.
         value_scale: Number of heads if their maps are summed, else 1.
     """
 
@@ -61,22 +51,60 @@ class DenseStream:
         depth: int,
         grid: tuple[int, int],
         affinity: tuple[Tensor, tuple[int, int]] | None = None,
+        *,
+        relate: Relate | None = None,
+        regions: Tensor | None = None,
+        prefix: int = 1,
     ) -> None:
-        self.dense = dense
+        super().__init__(dense, grid, affinity, relate, regions, prefix)
         self.first = depth - dense.layers
-        self.grid = grid
-        self.dense_grid = grid
-        self.affinity = None
-        if affinity is not None:
-            maps, self.dense_grid = affinity
-            self.affinity = F.pad(maps, (1, 0, 1, 0))
-            self.affinity[:, 0, 0] = 1
         if self.dense_grid != grid:
             self._check_alone()
-        self.window: Tensor | None = None
         self.y: Tensor | None = None
         self.values: Tensor | None = None
         self.value_scale = 1
+
+    def join(
+        self,
+        others: Sequence['DenseStream'],
+        offsets: Sequence[tuple[float, float]],
+    ) -> None:
+        """Take the streams of further windows into this one, before the end.
+
+        All streams have the windows of the same B images, window after
+        window, (w * B, ...). Here they become (B, W * N, ...).
+
+        Args:
+            others: Streams of the windows that follow.
+            offsets: Row and column of the first patch of each window, in
+                patches.
+        """
+        self.offsets, self.values = tuple(offsets), None
+        streams = [self, *others]
+
+        def joined(tensors: list[Tensor]) -> Tensor:
+            return join_windows(torch.cat(tensors), len(offsets))
+
+        def joined_heads(tensors: list[Tensor]) -> Tensor:
+            # (w * B, H, N, d) by way of (w * B, N, H, d).
+            whole = joined([t.transpose(1, 2) for t in tensors])
+            return whole.transpose(1, 2)
+
+        self.attended = {
+            block: (
+                joined_heads([s.attended[block][0] for s in streams]),
+                joined_heads([s.attended[block][1] for s in streams]),
+            )
+            for block in self.attended
+        }
+        self.seen = {
+            block: joined([s.seen[block] for s in streams])
+            for block in self.seen
+        }
+        for name in ('y', 'affinity', 'scope'):
+            if getattr(self, name) is not None:
+                tensors = [getattr(stream, name) for stream in streams]
+                setattr(self, name, joined(tensors))
 
     def update(
         self,
@@ -95,29 +123,30 @@ class DenseStream:
             normed: The input after the first norm of the block, (B, N, D).
             qkv: Queries, keys and values of ``normed``.
         """
+        self._remember(index, x, qkv)
         if index < self.first:
             return
         if self.dense.heads == 'sum':
             self.value_scale = block.attn.num_heads
-        if self.dense_grid != self.grid:
-            qkv = qkv._replace(value=self._regrid(qkv.value))
-        out = block.attn.out_proj
-        values = F.linear(merge_heads(qkv.value), out.weight)
-        if self.dense.heads == 'keep':
-            mixed = F.linear(self._mix_per_head(qkv, normed), out.weight)
+        if self.dense.changes_tokens:
+            self.y, self.values = self._passes(block, x), None
         else:
-            shared = self._shared_map(qkv, normed)
-            mixed = shared.to(values.dtype) @ values
-        update = block.ls_1(mixed + out.bias)
-        if index == self.first:
-            self.y = x + update if self.dense.residual else update
-            self.values = block.ls_1(values)
-        else:
-            self.y = self.y + update
-            self.values = self.values + block.ls_1(values)
+            update, values = self.attend(block, normed, qkv)
+            if index == self.first:
+                self.y = x + update if self.dense.residual else update
+                self.values = values
+            else:
+                self.y = self.y + update
+                if self.values is not None:
+                    self.values = self.values + values
         if self.dense.ffn:
             self.y = self.y + block.ls_2(block.mlp(block.ln_2(self.y)))
-        if self.dense.ffn or self.dense_grid != self.grid:
+        if (
+            self.dense.ffn
+            or self.dense_grid != self.grid
+            or self.scope is not None
+            or len(self.offsets) > 1
+        ):
             self.values = None
 
     def output(self, x: Tensor) -> Tensor:
@@ -126,7 +155,9 @@ class DenseStream:
         Args:
             x: Output of the last block, (B, N, D).
         """
-        return torch.cat([x[:, :1], self.y[:, 1:].to(x.dtype)], 1)
+        first = self.apart(x)[:, : self.prefix]
+        patches = self.apart(self.y)[:, self.prefix :].to(x.dtype)
+        return self.together(torch.cat([first, patches], 1))
 
     def _check_alone(self) -> None:
         dense = self.dense
@@ -137,91 +168,68 @@ class DenseStream:
                 f"{dense.residual}, layers={dense.layers}: beside CLIP's own "
                 'it must be on its grid (grid="clip" in TimmAffinity)'
             )
-
-    def _regrid(self, value: Tensor) -> Tensor:
-        """Resize the values of all tokens to the grid of the affinity."""
-        patches = value[:, :, 1:].transpose(2, 3).unflatten(3, self.grid)
-        resized = F.interpolate(
-            patches.flatten(1, 2), self.dense_grid, mode='bilinear'
-        )
-        resized = resized.flatten(2).unflatten(1, patches.shape[1:3])
-        return torch.cat([value[:, :, :1], resized.transpose(2, 3)], 2)
-
-    def _mix_per_head(self, qkv: Projected, normed: Tensor) -> Tensor:
-        """Return A V with one map per head, (B, N, D).
-
-        Maps of similarities are never held in memory.
-        """
-        mixed = torch.zeros_like(qkv.value)
-        for term in self.dense.terms:
-            if term == 'identity':
-                mixed = mixed + qkv.value
-            elif term == 'affinity':
-                shared = self.affinity[:, None].to(qkv.value.dtype)
-                mixed = mixed + shared @ qkv.value
-            else:
-                left, right = self._compared(term, qkv, normed)
-                mixed = mixed + F.scaled_dot_product_attention(
-                    left,
-                    right,
-                    qkv.value,
-                    attn_mask=self._window(left),
-                    scale=1.0,
-                )
-        return merge_heads(mixed * self._weight)
-
-    def _shared_map(self, qkv: Projected, normed: Tensor) -> Tensor:
-        """Return one map for all heads, (B, N, N), float32."""
-        batch, heads, tokens, _ = qkv.value.shape
-        total = qkv.value.new_zeros(batch, tokens, tokens, dtype=torch.float32)
-        for term in self.dense.terms:
-            if term == 'identity':
-                total += heads * torch.eye(tokens, device=total.device)
-            elif term == 'affinity':
-                total += heads * self.affinity.float()
-            else:
-                left, right = self._compared(term, qkv, normed)
-                total += sum_attention(left, right, self._window(total))
-        total *= self._weight
-        return total if self.dense.heads == 'sum' else total / heads
-
-    @property
-    def _weight(self) -> float:
-        return 1 / len(self.dense.terms) if self.dense.norm == 'mean' else 1.0
-
-    def _window(self, like: Tensor) -> Tensor | None:
-        if self.dense.window is None:
-            return None
-        if self.window is None:
-            self.window = gaussian_window(
-                self.grid, self.dense.window, like.device
+        if dense.repair or dense.smooth or dense.class_share:
+            raise ValueError(
+                f'an affinity on {self.dense_grid} patches, CLIP has '
+                f'{self.grid}, with repair, smooth or class_share: it must be '
+                "on CLIP's grid (grid='clip' in TimmAffinity)"
             )
-        return self.window.to(like.dtype)
 
-    def _compared(
-        self, term: str, qkv: Projected, normed: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return two (B, H, N, d) whose products are the scores of a term."""
-        named = dict(q=qkv.query, k=qkv.key, v=qkv.value)
-        left, right = (named[letter] for letter in term)
-        sharpness = self._sharpness(qkv, normed)
-        if self.dense.unit_length:
-            left, right = F.normalize(left, dim=-1), F.normalize(right, dim=-1)
-        for _ in range(self.dense.iterations):
-            left = F.scaled_dot_product_attention(
-                left * sharpness, left, left, scale=1.0
-            )
-            if self.dense.unit_length:
-                left = F.normalize(left, dim=-1)
-            right = left
-        return left * sharpness, right
+    def _remember(self, index: int, x: Tensor, qkv: Projected) -> None:
+        """Keep what an option names of the blocks before the last."""
+        dense = self.dense
+        wanted = {dense.own_block}
+        if dense.smooth:
+            wanted.update(dense.smooth.get(k) for k in ('before', 'after'))
+        if dense.fuse:
+            wanted.update(range(dense.fuse[0], dense.fuse[1] + 1))
+        if index in wanted:
+            self.seen.setdefault(index, x)
+        if index + 1 in dense.attention_blocks:
+            scaled = qkv.query * qkv.query.shape[-1] ** -0.5
+            self.attended[index + 1] = scaled, qkv.key
 
-    def _sharpness(self, qkv: Projected, normed: Tensor) -> Tensor | float:
-        """Return 1 / T."""
-        own = qkv.value.shape[-1] ** -0.5
-        if self.dense.temperature is None:
-            return own
-        if self.dense.temperature == 'adaptive':
-            length = normed.float().norm(dim=-1).mean(-1)
-            return (own * length)[:, None, None, None].to(qkv.value.dtype)
-        return 1 / self.dense.temperature
+    def _passes(self, block: nn.Module, x: Tensor) -> Tensor:
+        """Return the attention of SC-CLIP's passes, (B, N, D)."""
+        dense = self.dense
+        grid, prefix = self.grid, self.prefix
+        tokens = self.apart(x)
+        seen = {key: self.apart(value) for key, value in self.seen.items()}
+        # Fused blocks are as they were before the repair.
+        fused = dict(seen)
+        first, patches = tokens[:, :prefix], tokens[:, prefix:]
+        if dense.repair:
+            options = {} if isinstance(dense.repair, str) else dense.repair
+            outliers = find_outliers(patches, **options)
+            patches = repair_tokens(patches, outliers, grid)
+            if dense.own_block:
+                own = seen[dense.own_block]
+                mended = repair_tokens(own[:, prefix:], outliers, grid)
+                own = torch.cat([own[:, :prefix], mended], 1)
+                seen[dense.own_block] = own
+                self.seen[dense.own_block] = self.together(own)
+        smooth = dict(dense.smooth or {})
+        threshold = {k: smooth[k] for k in ('threshold',) if k in smooth}
+        if smooth.get('before'):
+            like = seen[smooth['before']][:, prefix:]
+            patches = smooth_tokens(patches, like, **threshold)
+        y = self._attend_tokens(block, torch.cat([first, patches], 1))
+        if smooth.get('after'):
+            like = seen[smooth['after']][:, prefix:]
+            smoothed = smooth_tokens(y[:, prefix:], like, **threshold)
+            y = torch.cat([y[:, :prefix], smoothed], 1)
+        if dense.class_share:
+            y = y + dense.class_share * first[:, :1]
+        if dense.fuse:
+            low, high = dense.fuse
+            total = sum(fused[number] for number in range(low, high + 1))
+            y = y + self._attend_tokens(block, total)
+            if dense.class_share:
+                y = y + dense.class_share * total[:, :1]
+        return self.together(y)
+
+    def _attend_tokens(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        """Return the attention of one pass, windows apart, (B * W, N, D)."""
+        normed = block.ln_1(self.together(tokens))
+        qkv = project_qkv(block.attn, normed)
+        return self.apart(self.attend(block, normed, qkv)[0])

@@ -8,6 +8,8 @@ from torch import Tensor
 MOST_SCORES = 2**26
 # On a CPU: 8 MiB, which its caches hold. Twice as fast as a whole batch.
 MOST_CPU_SCORES = 2**21
+# Region of tokens that see everything, such as the class token.
+UNBOUND = -2
 
 
 def centred_similarity(
@@ -40,6 +42,29 @@ def centred_similarity(
         return gamma * (cosine - beta * cosine.mean(over, keepdim=True))
 
 
+def centred_rows(
+    rows: Tensor, everything: Tensor, beta: float = 1.0, gamma: float = 3.0
+) -> Tensor:
+    """Return rows of :func:`centred_similarity`.
+
+    Args:
+        rows: Features of some patches, (B, n, C).
+        everything: Features of all patches of the images, (B, M, C), over
+            whose pairs the mean is taken.
+        beta: Factor of the mean that is subtracted.
+        gamma: Sharpness, a factor of the result.
+
+    Returns:
+        float32, (B, n, M).
+    """
+    with torch.autocast(rows.device.type, enabled=False):
+        unit = F.normalize(everything.float(), dim=-1)
+        cosine = F.normalize(rows.float(), dim=-1) @ unit.transpose(1, 2)
+        # The mean of all products is the product of the means.
+        mean = unit.mean(1).square().sum(-1)[:, None, None]
+        return gamma * (cosine - beta * mean)
+
+
 def dot_similarity(features: Tensor) -> Tensor:
     """Return products of all pairs of features, (B, N, C) to (B, N, N)."""
     with torch.autocast(features.device.type, enabled=False):
@@ -48,7 +73,10 @@ def dot_similarity(features: Tensor) -> Tensor:
 
 
 def sum_attention(
-    left: Tensor, right: Tensor, bias: Tensor | None = None
+    left: Tensor,
+    right: Tensor,
+    bias: Tensor | None = None,
+    scope: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
     """Return attention maps summed over heads.
 
@@ -56,34 +84,66 @@ def sum_attention(
     MOST_SCORES numbers, or those of one head.
 
     Args:
-        left: Scaled queries, (B, H, N, d).
+        left: Scaled queries, (B, H, n, d).
         right: Keys, (B, H, N, d).
-        bias: Added to the scores of every head, (N, N).
+        bias: Added to the scores of every head, (n, N).
+        scope: Regions of queries (B, n) and keys (B, N), see
+            :func:`restrict_to_regions`; None restricts nothing.
 
     Returns:
-        float32, (B, N, N), rows that sum to H.
+        float32, (B, n, N), rows that sum to H.
     """
-    _, heads, tokens, _ = left.shape
+    batch, heads, tokens, _ = left.shape
     most = MOST_CPU_SCORES if left.device.type == 'cpu' else MOST_SCORES
-    heads_at_once = max(1, most // tokens**2)
-    images_at_once = max(1, most // (heads * tokens**2))
+    pairs = tokens * right.shape[2]
+    heads_at_once = max(1, most // pairs)
+    images_at_once = max(1, most // (heads * pairs))
     maps = []
-    for queries, keys in zip(
-        left.split(images_at_once),
-        right.transpose(-1, -2).split(images_at_once),
-    ):
+    for start in range(0, batch, images_at_once):
+        images = slice(start, start + images_at_once)
+        queries = left[images]
+        keys = right[images].transpose(-1, -2)
         total: Tensor | float = 0.0
         for first in range(0, heads, heads_at_once):
             some = slice(first, first + heads_at_once)
             scores = (queries[:, some] @ keys[:, some]).float()
             if bias is not None:
                 scores = scores + bias
+            if scope is not None:
+                scores = restrict_to_regions(
+                    scores, scope[0][images, None], scope[1][images, None]
+                )
             total = total + scores.softmax(-1).sum(1)
         maps.append(total)
     return torch.cat(maps)
 
 
-def positive_softmax(scores: Tensor) -> Tensor:
+def restrict_to_regions(
+    scores: Tensor, rows: Tensor, columns: Tensor
+) -> Tensor:
+    """Let tokens see those of their own region only (CorrCLIP).
+
+    Args:
+        scores: Scores of pairs of tokens, (..., n, M); -inf is never seen.
+        rows: Region of each row, (..., n): -1 for none, whose row sees what
+            is not below the mean of its scores; ``UNBOUND`` sees everything.
+        columns: Region of each column, (..., M).
+
+    Returns:
+        (..., n, M), -inf where a row does not see.
+    """
+    finite = scores.isfinite()
+    total = scores.masked_fill(~finite, 0).sum(-1, keepdim=True)
+    mean = total / finite.sum(-1, keepdim=True).clamp(min=1)
+    # Rounding must not lift the mean above all of them.
+    above = scores >= mean.minimum(scores.amax(-1, keepdim=True))
+    regions = rows[..., None]
+    seen = regions == columns[..., None, :]
+    seen = torch.where(regions == -1, above, seen | (regions == UNBOUND))
+    return scores.masked_fill(~seen, -torch.inf)
+
+
+def positive_softmax(scores: Tensor, first: int = 0) -> Tensor:
     """Apply a softmax to each row's entries that are not negative.
 
     ProxyCLIP (ECCV 2024) and ExCEL (CVPR 2025) mask pairs that are less
@@ -91,13 +151,16 @@ def positive_softmax(scores: Tensor) -> Tensor:
     masked, so that no row is empty.
 
     Args:
-        scores: Scores of pairs of patches, (B, N, N).
+        scores: Scores of pairs of patches, (B, n, N).
+        first: Column of the first row's pair with itself.
 
     Returns:
-        (B, N, N), rows that sum to one.
+        (B, n, N), rows that sum to one.
     """
-    itself = torch.eye(
-        scores.shape[-1], dtype=torch.bool, device=scores.device
+    rows, columns = (
+        torch.arange(count, device=scores.device)
+        for count in scores.shape[-2:]
     )
+    itself = columns == first + rows[:, None]
     hidden = (scores < 0) & ~itself
     return scores.masked_fill(hidden, -torch.inf).softmax(-1)

@@ -126,7 +126,13 @@ class CLIPViT(BaseModule):
                     f'dense layers={self.dense.layers}, but {model} '
                     f'has {depth} blocks'
                 )
-            if self.dense.affinity:
+            if self.dense.highest_block > depth - self.dense.layers:
+                raise ValueError(
+                    f'the dense path names block {self.dense.highest_block}, '
+                    f'but {model} has {depth} blocks, of which the last '
+                    f'{self.dense.layers} are replaced'
+                )
+            if self.dense.affinity and not self.dense.own_block:
                 self.affinity = MODELS.build(self.dense.affinity)
         self.guide = MODELS.build(guide) if guide else None
         self.adapter = MODELS.build(adapter) if adapter else None

@@ -6,6 +6,8 @@ the scores that it was given, and those of the positions that look like it and
 lie near.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -99,25 +101,79 @@ def propagate_labels(
     Raises:
         ValueError: ``alpha`` is not in [0, 1), or the graph has another size.
     """
-    if not 0 <= alpha < 1:
-        raise ValueError(f'alpha={alpha} must be in [0, 1)')
     given = maps.float().flatten(2).transpose(1, 2)
     if graph.shape != (len(given), given.shape[1], given.shape[1]):
         raise ValueError(
             f'a graph {tuple(graph.shape)} for maps {tuple(maps.shape)}'
         )
     with torch.autocast(maps.device.type, enabled=False):
-        right = (1 - alpha) * given
-        found = torch.zeros_like(right)
-        rest, way = right, right
-        squares = rest.square().sum(1, keepdim=True)
-        for _ in range(iterations):
-            ahead = way - alpha * (graph @ way)
-            # A map that is solved, or empty, has no way to go.
-            step = squares / (way * ahead).sum(1, keepdim=True).clamp(min=EPS)
-            found = found + step * way
-            rest = rest - step * ahead
-            after = rest.square().sum(1, keepdim=True)
-            way = rest + after / squares.clamp(min=EPS) * way
-            squares = after
+        found = solve_propagation(
+            lambda way: graph @ way, given, alpha, iterations
+        )
         return found.transpose(1, 2).reshape(maps.shape)
+
+
+def propagate_maps(
+    maps: Tensor,
+    unit: Tensor,
+    places: Tensor,
+    alpha: float = 0.95,
+    iterations: int = 10,
+    **graph: float,
+) -> Tensor:
+    """Spread maps over the graph of their positions.
+
+    Args:
+        maps: Class maps, (B, K, h, w).
+        unit: Features of length 1, (B, N, C) with N = h * w.
+        places: Places in pixels, (N, 2).
+        alpha: See :func:`propagate_labels`.
+        iterations: See :func:`propagate_labels`.
+        graph: Arguments of :func:`propagation_graph`.
+
+    Returns:
+        float32, (B, K, h, w).
+    """
+    weights = propagation_graph(unit, places, **graph)
+    return propagate_labels(maps, weights, alpha, iterations)
+
+
+def solve_propagation(
+    multiply: Callable[[Tensor], Tensor],
+    given: Tensor,
+    alpha: float,
+    iterations: int,
+    dim: int | tuple[int, ...] = 1,
+) -> Tensor:
+    """Solve (I - alpha S) Y = (1 - alpha) X by conjugate gradients.
+
+    Args:
+        multiply: Product with S, symmetric with eigenvalues in [-1, 1], of a
+            tensor like ``given``.
+        given: X, float32, a system for each index but that of ``dim``.
+        alpha: Weight of the others beside one's own scores, in [0, 1).
+        iterations: Number of steps.
+        dim: Dimensions of the positions.
+
+    Returns:
+        Y, like ``given``.
+
+    Raises:
+        ValueError: ``alpha`` is not in [0, 1).
+    """
+    if not 0 <= alpha < 1:
+        raise ValueError(f'alpha={alpha} must be in [0, 1)')
+    right = (1 - alpha) * given
+    found = torch.zeros_like(right)
+    rest, way = right, right
+    squares = rest.square().sum(dim, keepdim=True)
+    for _ in range(iterations):
+        ahead = way - alpha * multiply(way)
+        # A map that is solved, or empty, has no way to go.
+        step = squares / (way * ahead).sum(dim, keepdim=True).clamp(min=EPS)
+        found = found + step * way
+        rest = rest - step * ahead
+        after = rest.square().sum(dim, keepdim=True)
+        way = rest + after / squares.clamp(min=EPS) * way
+        squares = after
+    return found

@@ -37,7 +37,7 @@ CHUNK = 2**16
 # Arguments of pixel-adaptive mask refinement, PAMR (Araslanov and Roth,
 # "Single-Stage Semantic Segmentation from Image Labels", CVPR 2020), with the
 # constants that NACLIP has.
-PAMR: Mapping[str, Any] = dict(
+PAMR_OPTIONS: Mapping[str, Any] = dict(
     iterations=10,
     dilations=(8, 16),
     width=0.1,
@@ -45,7 +45,10 @@ PAMR: Mapping[str, Any] = dict(
     power=1,
     own_colors=True,
 )
-PAR_PRESETS: Mapping[str, Mapping[str, Any]] = {'par': {}, 'pamr': PAMR}
+PAR_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    'par': {},
+    'pamr': PAMR_OPTIONS,
+}
 
 
 class Similarity(NamedTuple):
@@ -77,7 +80,7 @@ def refine_by_pixels(
 ) -> Tensor:
     """Average scores over neighbours, weighted by similarity of colour.
 
-    PAR of AFA (Ru et al., CVPR 2022), and PAMR with the arguments ``PAMR``::
+    PAR of AFA (Ru et al., CVPR 2022), and PAMR with ``PAMR_OPTIONS``::
 
         color_n = softmax_n(mean over RGB of -(|I - I_n| / (s_I width))^power)
         place_n = softmax_n(-(r_n / (s_r width))^2)

@@ -18,7 +18,12 @@ NUMBERS_AT_ONCE = 2**26
 EPS = 1e-12
 
 
-def unit_features(features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+def unit_features(
+    features: Sequence[Tensor],
+    size: tuple[int, int],
+    *,
+    centred: bool = True,
+) -> Tensor:
     """Join feature maps whose products are a mean of centred cosines.
 
     Each map is resized, the mean over its positions is taken away, and each
@@ -28,6 +33,7 @@ def unit_features(features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     Args:
         features: L maps, (B, C_l, h_l, w_l).
         size: Rows and columns (h, w) of the result.
+        centred: Whether the mean is taken away.
 
     Returns:
         float32, (B, N, C) with N = h * w and C the sum of the channels.
@@ -41,7 +47,9 @@ def unit_features(features: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         else:
             one = F.interpolate(one, size, mode='bilinear')
         one = one.flatten(2).transpose(1, 2)
-        parts.append(F.normalize(one - one.mean(1, keepdim=True), dim=2))
+        if centred:
+            one = one - one.mean(1, keepdim=True)
+        parts.append(F.normalize(one, dim=2))
     return torch.cat(parts, 2) / len(parts) ** 0.5
 
 

@@ -83,9 +83,7 @@ class BatchedEncoderDecoder(EncoderDecoder):
             _pair(self.test_cfg.crop_size),
             _pair(self.test_cfg.stride),
         )
-        rows, columns = boxes[0]
-        pixels = batch * rows.stop * columns.stop
-        at_once = max(1, self.test_cfg.get('batch_pixels', 0) // pixels)
+        at_once = self.windows_at_once(batch, boxes[0])
         total = inputs.new_zeros(batch, self.out_channels, *size)
         count = inputs.new_zeros(1, 1, *size)
         for first in range(0, len(boxes), at_once):
@@ -102,3 +100,14 @@ class BatchedEncoderDecoder(EncoderDecoder):
                 total[..., y, x] += part
                 count[..., y, x] += 1
         return total.div_(count)
+
+    def windows_at_once(self, batch: int, box: tuple[slice, slice]) -> int:
+        """Return how many windows of each image go through together.
+
+        Args:
+            batch: Number of images.
+            box: Rows and columns of the first window.
+        """
+        rows, columns = box
+        pixels = batch * rows.stop * columns.stop
+        return max(1, self.test_cfg.get('batch_pixels', 0) // pixels)

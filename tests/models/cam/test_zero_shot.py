@@ -251,7 +251,7 @@ def test_parts_change_nothing(make_head, make_features, room, number):
         synonyms='keep',
         background_words=('sky', 'sand'),
     )
-    logits = head._text_logits(make_features())
+    logits = head.text_logits(make_features())
 
     def resize(maps):
         # Exact: that of bilinear maps depends on their number, by 1e-6.

@@ -10,10 +10,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.clip.dense import build_dense
-from mmseg_weakclip.models.clip.dense_stream import (
-    DenseStream,
-    gaussian_window,
-)
+from mmseg_weakclip.models.clip.dense_stream import DenseStream
+from mmseg_weakclip.models.clip.token_layout import gaussian_window
 from mmseg_weakclip.models.clip.vision import Projected
 
 GRID = (5, 7)

@@ -89,7 +89,7 @@ def test_other_similarities(images, device, form, power, own_colors):
 def test_pamr(images, device):
     """By the formula: ten rounds of 16 neighbours, no place, no squares."""
     scores = torch.rand(2, 4, 7, 9, device=device)
-    ours = refine_by_pixels(images, scores, **par.PAMR)
+    ours = refine_by_pixels(images, scores, **par.PAMR_OPTIONS)
     expected = naive(
         images[0].cpu(), scores[0].cpu(), 10, (8, 16), 0.1, 0.0, 1, True
     )
@@ -100,7 +100,7 @@ def test_presets(images, device):
     scores = torch.rand(2, 4, 7, 9, device=device)
     given = dict(iterations=2)
     assert par.resolve_par(given) == given
-    for name, options in (('par', {}), ('pamr', par.PAMR)):
+    for name, options in (('par', {}), ('pamr', par.PAMR_OPTIONS)):
         assert par.resolve_par(name) == dict(options)
         refine_by_pixels(images, scores, **par.resolve_par(name))
     with pytest.raises(ValueError, match="no PAR 'crf'; choose one of"):

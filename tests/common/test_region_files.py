@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_weakclip.pseudo_masks.region_files import (
+from mmseg_weakclip.common.region_files import (
     Regions,
     read_regions,
     region_path,
