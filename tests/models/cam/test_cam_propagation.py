@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_weakclip.models.cam.patch_text import PatchTextCAMHead
+from mmseg_weakclip.models.cam.patch_text_cam import PatchTextCAMHead
 from mmseg_weakclip.models.cam.timm_affinity import (
     ProxyTokenAffinity,
     TimmAffinity,
