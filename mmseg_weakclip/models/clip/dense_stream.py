@@ -2,15 +2,15 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from .dense import DenseAttention
 from .similarity import sum_attention
-from .vision import Projected, merge_heads
+from .towers.block import AttentionBlock, Projected, merge_heads
 
 
 def gaussian_window(
-    grid: tuple[int, int], std: float, device: torch.device
+    grid: tuple[int, int], std: float, device: torch.device, prefix: int = 1
 ) -> Tensor:
     """Return exp(-distance^2 / (2 std^2)) of all pairs of patches.
 
@@ -18,10 +18,11 @@ def gaussian_window(
         grid: Rows and columns (h, w) of patches.
         std: Standard deviation in patches.
         device: Device of the result.
+        prefix: Number of tokens before the patches.
 
     Returns:
-        (1 + h * w, 1 + h * w); zero in the row and column of the class
-        token.
+        (prefix + h * w, prefix + h * w); zero in the rows and columns of the
+        tokens before the patches.
     """
 
     def along(length: int) -> Tensor:
@@ -30,7 +31,7 @@ def gaussian_window(
 
     rows, columns = map(along, grid)
     window = torch.einsum('ij,kl->ikjl', rows, columns)
-    return F.pad(window.flatten(2).flatten(0, 1), (1, 0, 1, 0))
+    return F.pad(window.flatten(2).flatten(0, 1), (prefix, 0, prefix, 0))
 
 
 class DenseStream:
@@ -41,8 +42,9 @@ class DenseStream:
         depth: Number of blocks of the tower.
         grid: Rows and columns (h, w) of patches.
         affinity: Map of another model, (B, n * m, n * m), for the term
-            ``'affinity'``, and its grid (n, m). The class token is related
-            to itself only.
+            ``'affinity'``, and its grid (n, m). Tokens before the patches
+            are related to themselves only.
+        prefix: Number of tokens before the patches, such as a class token.
 
     Attributes:
         y: The dense stream, (B, N, D), before the final norm.
@@ -50,8 +52,8 @@ class DenseStream:
             or ``grid``.
         values: U, (B, N, D): adding R to every head's map in each of the
             blocks changes the stream to ``y + value_scale * R @ values``.
-            None with a feed-forward part, which is not linear, and on
-            another grid than CLIP's.
+            None with a feed-forward part or a norm behind the attention,
+            which are not linear, and on another grid than CLIP's.
         value_scale: Number of heads if their maps are summed, else 1.
     """
 
@@ -61,16 +63,18 @@ class DenseStream:
         depth: int,
         grid: tuple[int, int],
         affinity: tuple[Tensor, tuple[int, int]] | None = None,
+        prefix: int = 1,
     ) -> None:
         self.dense = dense
+        self.prefix = prefix
         self.first = depth - dense.layers
         self.grid = grid
         self.dense_grid = grid
         self.affinity = None
         if affinity is not None:
             maps, self.dense_grid = affinity
-            self.affinity = F.pad(maps, (1, 0, 1, 0))
-            self.affinity[:, 0, 0] = 1
+            self.affinity = F.pad(maps, (prefix, 0, prefix, 0))
+            self.affinity[:, range(prefix), range(prefix)] = 1
         if self.dense_grid != grid:
             self._check_alone()
         self.window: Tensor | None = None
@@ -81,7 +85,7 @@ class DenseStream:
     def update(
         self,
         index: int,
-        block: nn.Module,
+        block: AttentionBlock,
         x: Tensor,
         normed: Tensor,
         qkv: Projected,
@@ -90,7 +94,7 @@ class DenseStream:
 
         Args:
             index: Number of the block, from 0.
-            block: Residual attention block of open_clip.
+            block: The block.
             x: Input of the block, (B, N, D).
             normed: The input after the first norm of the block, (B, N, D).
             qkv: Queries, keys and values of ``normed``.
@@ -98,35 +102,36 @@ class DenseStream:
         if index < self.first:
             return
         if self.dense.heads == 'sum':
-            self.value_scale = block.attn.num_heads
+            self.value_scale = block.heads
         if self.dense_grid != self.grid:
             qkv = qkv._replace(value=self._regrid(qkv.value))
-        out = block.attn.out_proj
-        values = F.linear(merge_heads(qkv.value), out.weight)
         if self.dense.heads == 'keep':
-            mixed = F.linear(self._mix_per_head(qkv, normed), out.weight)
+            mixed = self._mix_per_head(qkv, normed)
         else:
-            shared = self._shared_map(qkv, normed)
-            mixed = shared.to(values.dtype) @ values
-        update = block.ls_1(mixed + out.bias)
+            values = merge_heads(qkv.value)
+            mixed = self._shared_map(qkv, normed).to(values.dtype) @ values
+        update, linear = block.update(mixed), block.linear_values(qkv.value)
         if index == self.first:
             self.y = x + update if self.dense.residual else update
-            self.values = block.ls_1(values)
+            self.values = linear
         else:
             self.y = self.y + update
-            self.values = self.values + block.ls_1(values)
+            if linear is not None:
+                self.values = self.values + linear
         if self.dense.ffn:
-            self.y = self.y + block.ls_2(block.mlp(block.ln_2(self.y)))
+            self.y = self.y + block.feed_forward(self.y)
         if self.dense.ffn or self.dense_grid != self.grid:
             self.values = None
 
     def output(self, x: Tensor) -> Tensor:
-        """Return the dense stream with the class token of the plain one.
+        """Return the dense stream with the first tokens of the plain one.
 
         Args:
             x: Output of the last block, (B, N, D).
         """
-        return torch.cat([x[:, :1], self.y[:, 1:].to(x.dtype)], 1)
+        return torch.cat(
+            [x[:, : self.prefix], self.y[:, self.prefix :].to(x.dtype)], 1
+        )
 
     def _check_alone(self) -> None:
         dense = self.dense
@@ -140,12 +145,14 @@ class DenseStream:
 
     def _regrid(self, value: Tensor) -> Tensor:
         """Resize the values of all tokens to the grid of the affinity."""
-        patches = value[:, :, 1:].transpose(2, 3).unflatten(3, self.grid)
+        patches = value[:, :, self.prefix :].transpose(2, 3).unflatten(3, self.grid)
         resized = F.interpolate(
             patches.flatten(1, 2), self.dense_grid, mode='bilinear'
         )
         resized = resized.flatten(2).unflatten(1, patches.shape[1:3])
-        return torch.cat([value[:, :, :1], resized.transpose(2, 3)], 2)
+        return torch.cat(
+            [value[:, :, : self.prefix], resized.transpose(2, 3)], 2
+        )
 
     def _mix_per_head(self, qkv: Projected, normed: Tensor) -> Tensor:
         """Return A V with one map per head, (B, N, D).
@@ -194,7 +201,7 @@ class DenseStream:
             return None
         if self.window is None:
             self.window = gaussian_window(
-                self.grid, self.dense.window, like.device
+                self.grid, self.dense.window, like.device, self.prefix
             )
         return self.window.to(like.dtype)
 
