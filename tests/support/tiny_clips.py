@@ -56,7 +56,9 @@ def _shrink_timm(create: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def tiny_clips(*names: str) -> Iterator[None]:
     """Let open_clip build some of its models in small."""
-    configs = {name: shrink(open_clip.get_model_config(name)) for name in names}
+    configs = {
+        name: shrink(open_clip.get_model_config(name)) for name in names
+    }
     with (
         patch.dict(open_clip.factory._MODEL_CONFIGS, configs),
         patch.object(timm, 'create_model', _shrink_timm(timm.create_model)),

@@ -51,9 +51,7 @@ def set_clip(model: dict, name: str, weights: str | None) -> None:
 
     recorded = weight_normalization(name, weights)
     checked = backbone.get('check_normalization', True)
-    if recorded is None or (
-        not checked and recorded == (CLIP_MEAN, CLIP_STD)
-    ):
+    if recorded is None or (not checked and recorded == (CLIP_MEAN, CLIP_STD)):
         return
     mean, std = map(list, recorded)
     model['data_preprocessor'].update(mean=mean, std=std)

@@ -80,9 +80,7 @@ def softmax_grad_cam(
         normed, features = _run_blocks(x, first, rest, tokens, pool)
         logits = logit_scale * F.normalize(features, dim=-1) @ text.T
         scores = logits.masked_fill(~rivals, -torch.inf).softmax(-1)
-        cams = _weigh(
-            scores, normed, turns, num_foreground, tokens.prefix
-        )
+        cams = _weigh(scores, normed, turns, num_foreground, tokens.prefix)
     return cams.unflatten(2, tokens.grid)
 
 

@@ -145,7 +145,9 @@ class DenseStream:
 
     def _regrid(self, value: Tensor) -> Tensor:
         """Resize the values of all tokens to the grid of the affinity."""
-        patches = value[:, :, self.prefix :].transpose(2, 3).unflatten(3, self.grid)
+        patches = (
+            value[:, :, self.prefix :].transpose(2, 3).unflatten(3, self.grid)
+        )
         resized = F.interpolate(
             patches.flatten(1, 2), self.dense_grid, mode='bilinear'
         )

@@ -10,10 +10,15 @@ import torch
 
 # Weights of a model; the largest CLIP that is public has fewer.
 MAX_WEIGHTS = 20_000_000_000
-PLAIN = 'pick a ViT, such as ViT-B-16-quickgelu, ViT-B-16-SigLIP2 or PE-Core-B-16'
+PLAIN = 'pick a ViT, such as ViT-B-16-quickgelu, ViT-L-14 or PE-Core-B-16'
 # Modules of timm whose models are blocks of attention over patches, behind a
 # stem.
-TIMM_VITS = ('vision_transformer', 'vision_transformer_hybrid', 'eva', 'vitamin')
+TIMM_VITS = (
+    'vision_transformer',
+    'vision_transformer_hybrid',
+    'eva',
+    'vitamin',
+)
 # Why others of open_clip's list are not.
 NO_VITS = {
     'convnext': 'a convolutional network, which has no attention blocks',

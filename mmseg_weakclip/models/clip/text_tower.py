@@ -241,8 +241,7 @@ class TextTower(CLIPTower):
 
     def _blocks(self) -> list[OpenClipBlock]:
         return [
-            OpenClipBlock(block)
-            for block in self.module.transformer.resblocks
+            OpenClipBlock(block) for block in self.module.transformer.resblocks
         ]
 
     def _project(self, x: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
 
     Raises:
         ValueError: The model is unknown or not supported, its text tower
-            needs a package that is not installed, the tag or path is unknown, the weights need another activation, or the file is
+            needs a package that is not installed, the tag or path is
+            unknown, the weights need another activation, or the file is
             damaged or holds weights of another model.
         RuntimeError: The weights of a tag or repository cannot be downloaded.
     """
@@ -220,7 +221,9 @@ def _can_resize(
     is_square: bool,
 ) -> bool:
     given, wanted = state.get(name), own.get(name)
-    if given is None or wanted is None or given.ndim != 2 or given.shape == wanted.shape:
+    if given is None or wanted is None:
+        return False
+    if given.ndim != 2 or given.shape == wanted.shape:
         return False
     side = int(max(0, len(given) - 1) ** 0.5)
     return given.shape[1] == wanted.shape[1] and (

@@ -106,9 +106,13 @@ def test_tokenizers_that_cannot_be_used(use):
     with pytest.raises(ValueError, match="tokenizer_mode='clips'"):
         Tokenizer('ViT-B-16-SigLIP')
     endless = SmallTokenizer()
-    endless.__class__ = type('Endless', (SmallTokenizer,), {
-        '__call__': lambda self, texts: SimpleNamespace(input_ids=[[]]),
-    })
+    endless.__class__ = type(
+        'Endless',
+        (SmallTokenizer,),
+        {
+            '__call__': lambda self, texts: SimpleNamespace(input_ids=[[]]),
+        },
+    )
     use(shell(endless))
     with pytest.raises(ValueError, match='SigLIP marks no end of a text'):
         Tokenizer('ViT-B-16-SigLIP')

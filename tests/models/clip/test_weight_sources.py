@@ -192,7 +192,9 @@ def test_parts_of_other_libraries(model, message, no_network, monkeypatch):
 def test_parts_of_other_libraries_in_a_folder(folder):
     vision = dict(timm_model_name='hf_hub:someone/else')
     write_config(folder, vision_cfg=vision)
-    with pytest.raises(ValueError, match="'hf_hub:someone/else' is no name of"):
+    with pytest.raises(
+        ValueError, match="'hf_hub:someone/else' is no name of"
+    ):
         load_clip(f'local-dir:{folder}', None)
 
 

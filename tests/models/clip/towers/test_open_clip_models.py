@@ -181,7 +181,9 @@ def test_a_single_patch_is_pooled_as_an_image(tiny, name, monkeypatch):
     """The dense reading of an attention pool: the query sees one token."""
     tower = make_vit(tiny(name), monkeypatch).tower
     x = torch.randn(3, 1, tower.width)
-    assert torch.allclose(tower.embed(x)[:, 0], tower.embed_image(x), atol=1e-5)
+    assert torch.allclose(
+        tower.embed(x)[:, 0], tower.embed_image(x), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize('name', FEW)
@@ -224,9 +226,7 @@ def test_options_of_other_towers(tiny, monkeypatch):
     clip = tiny('ViTamin-XL-256')
     with pytest.raises(ValueError, match='has no position embedding'):
         make_vit(clip, monkeypatch, position_grid=(4, 4))
-    vit = make_vit(
-        tiny('ViT-B-16-SigLIP'), monkeypatch, position_grid=(5, 5)
-    )
+    vit = make_vit(tiny('ViT-B-16-SigLIP'), monkeypatch, position_grid=(5, 5))
     assert vit.tower.module.trunk.pos_embed.shape == (1, 25, 64)
     assert vit(make_images(vit.tower))[0].shape == (2, 64, 3, 3)
 
