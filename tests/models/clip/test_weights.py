@@ -118,6 +118,18 @@ def test_activation_must_fit_other_weights(monkeypatch):
         load_clip('ViT-B-32-quickgelu', 'some')
 
 
+def test_activation_of_a_model_with_one_form(monkeypatch, state, tmp_path):
+    """toyclip runs QuickGELU under a plain name, as roberta-ViT-B-32 does."""
+    torch.save(state, tmp_path / 'weights.pt')
+    monkeypatch.setattr(
+        weight_sources, 'get_pretrained_cfg', lambda *_: dict(url='http://no')
+    )
+    monkeypatch.setattr(
+        weight_sources, '_tagged_file', lambda *_: tmp_path / 'weights.pt'
+    )
+    assert load_clip('toyclip', 'some').state_dict().keys() == state.keys()
+
+
 @pytest.mark.parametrize(
     ('model', 'tag', 'source'),
     [

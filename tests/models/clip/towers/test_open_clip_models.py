@@ -231,6 +231,30 @@ def test_options_of_other_towers(tiny, monkeypatch):
     assert vit(make_images(vit.tower))[0].shape == (2, 64, 3, 3)
 
 
+@pytest.mark.parametrize('old', [False, True])
+def test_files_of_weights(tiny, tmp_path, old):
+    """Also of before the text tower was a part of its own."""
+    name = 'MobileCLIP2-L-14'
+    state = tiny(name).state_dict()
+    file = tmp_path / 'weights.pt'
+    renamed = {
+        key.removeprefix('text.') if old else key: value
+        for key, value in state.items()
+    }
+    torch.save(renamed, file)
+    with tiny_clips(name):
+        loaded = load_clip(name, str(file)).state_dict()
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
+    del renamed['visual.trunk.pos_embed']
+    torch.save(renamed, file)
+    with (
+        tiny_clips(name),
+        pytest.raises(ValueError, match=r'missing \["visual\.trunk\.pos_em'),
+    ):
+        load_clip(name, str(file))
+
+
 def test_every_model_is_built_or_refused(monkeypatch):
     """On the meta device, without weights and network."""
     monkeypatch.setattr(
