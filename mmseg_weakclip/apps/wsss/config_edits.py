@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_weakclip.apps.weights import is_clip
+from mmseg_weakclip.apps.weights import TIMM_GUIDES, is_clip
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 # Keys that a Runner reads: always, in a training, and in a test; other
@@ -37,7 +37,8 @@ def set_clip(model: dict, name: str, weights: str | None) -> None:
     """Set the CLIP of all parts of a model that use one.
 
     A CLIP as backbone gets images with the mean and deviation of its weights,
-    but for a config whose published code gives OpenAI's CLIP others.
+    but for a config whose published code gives OpenAI's CLIP others. Models
+    of timm beside it are told.
     """
     for part in iter_dicts(model):
         if is_clip(part):
@@ -56,6 +57,9 @@ def set_clip(model: dict, name: str, weights: str | None) -> None:
     mean, std = map(list, recorded)
     model['data_preprocessor'].update(mean=mean, std=std)
     backbone['check_normalization'] = True
+    for part in iter_dicts(model):
+        if part.get('type') in TIMM_GUIDES:
+            part.update(mean=mean, std=std)
 
 
 def fit_to_clip(model: dict, name: str) -> None:

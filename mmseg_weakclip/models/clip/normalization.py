@@ -59,10 +59,9 @@ def weight_normalization(
         if path.is_file() and is_archive_of_code(path):
             # Only OpenAI's own releases are TorchScript archives.
             return _scaled(get_pretrained_cfg('ViT-B-32', 'openai'))
-        return _shared_by_tags(source)
     if source.folder is not None:
         return _of_folder(source.folder)
-    return None
+    return _shared_by_tags(source)
 
 
 def _of_folder(folder: Path) -> Normalization | None:

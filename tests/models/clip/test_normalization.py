@@ -2,6 +2,7 @@
 
 import json
 
+import open_clip
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -52,6 +53,14 @@ def test_records_of_files(tmp_path):
     config.write_text(json.dumps(record))
     for path in (file, tmp_path):
         assert weight_normalization('ViT-L-14', str(path)) == RAW
+    # A folder's own record, also for a file from elsewhere.
+    record['model_cfg'] = open_clip.get_model_config('ViT-B-32')
+    config.write_text(json.dumps(record))
+    (tmp_path / 'other').mkdir()
+    other = tmp_path / 'other/weights.safetensors'
+    other.write_bytes(b'any')
+    for weights in (None, 'openai', str(other)):
+        assert weight_normalization(f'local-dir:{tmp_path}', weights) == RAW
     record['preprocess_cfg']['mean'] = 'none'
     config.write_text(json.dumps(record))
     assert weight_normalization('ViT-B-16-SigLIP', str(file)) == HALF
@@ -110,6 +119,7 @@ def test_one_command_sets_the_pair(model, weights, checked, expected):
             model='a',
             pretrained='b',
             check_normalization=checked,
+            guide=dict(type='TimmAffinity', model='any'),
         ),
         decode_head=dict(text=dict(model='a', pretrained='b')),
     )
@@ -117,6 +127,10 @@ def test_one_command_sets_the_pair(model, weights, checked, expected):
     assert config.decode_head.text.model == config.backbone.model == model
     for name, values in zip(('mean', 'std'), expected):
         assert list(config.data_preprocessor[name]) == list(values)
+    guide = config.backbone.guide
+    if expected is not IMAGENET:
+        assert (tuple(guide.mean), tuple(guide.std)) == expected
+    assert guide.model == 'any'
     # A CNN keeps its own.
     config.backbone = dict(type='ResNet')
     config.data_preprocessor.mean = [1, 2, 3]
