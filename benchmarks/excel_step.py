@@ -30,7 +30,7 @@ from mmseg_weakclip.models.cam.patch_text import patch_text_similarity
 from mmseg_weakclip.models.clip.dense_stream import DenseStream
 from mmseg_weakclip.models.clip.similarity import positive_softmax
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
-from mmseg_weakclip.models.clip.vision import attend, finish_block, project_qkv
+from mmseg_weakclip.models.clip.towers.block import attend
 from mmseg_weakclip.models.clip.vit import CLIPViT, to_map
 from mmseg_weakclip.models.excel import pseudo_labels
 from mmseg_weakclip.models.refine.par import refine_by_pixels
@@ -60,11 +60,11 @@ def second_pass(
         x, grid = tower.stem(images)
         stream = ShiftedStream(vit.dense, len(tower.blocks), grid)
         stream.relation = F.pad(positive_softmax(scores), (1, 0, 1, 0))
-        for index, block in enumerate(tower.blocks):
-            normed = block.ln_1(x)
-            qkv = project_qkv(block.attn, normed)
+        for index, block in enumerate(tower.attention_blocks(grid)):
+            normed = block.norm(x)
+            qkv = block.project(normed)
             stream.update(index, block, x, normed, qkv)
-            x = finish_block(block, x, attend(qkv))
+            x = block.finish(x, attend(qkv))
         embedded = tower.embed(stream.output(x))
     return replace(tokens, patch_embeddings=to_map(embedded[:, 1:], grid))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from mmengine.device import get_device
 
 from mmseg_weakclip.models.clip.text_tower import TextTower
+from mmseg_weakclip.models.clip.tokenizer import Tokenizer
 from mmseg_weakclip.models.clip.weights import load_clip
 from mmseg_weakclip.models.excel.attribute_bank import read_descriptions
 from mmseg_weakclip.models.excel.bank_cache import PREFIX, build_bank
@@ -54,7 +55,10 @@ def main() -> None:
     classes = args.classes and [n.strip() for n in args.classes.split(',')]
     # Before the weights, which may have to be downloaded.
     read_descriptions(args.descriptions, classes)
-    tower = TextTower(load_clip(args.model, args.pretrained))
+    tower = TextTower(
+        load_clip(args.model, args.pretrained),
+        pad=Tokenizer(args.model).pad,
+    )
     bank = build_bank(
         tower.to(get_device()),
         args.model,

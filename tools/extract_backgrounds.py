@@ -37,7 +37,8 @@ from mmseg_weakclip.models.clims.views import (
     five_crops,
 )
 from mmseg_weakclip.models.clims.words import read_background_words
-from mmseg_weakclip.models.clip.text_tower import TextTower, Tokenizer
+from mmseg_weakclip.models.clip.text_tower import TextTower
+from mmseg_weakclip.models.clip.tokenizer import Tokenizer
 from mmseg_weakclip.models.clip.vision import fingerprint
 from mmseg_weakclip.models.clip.weights import load_clip
 
@@ -128,6 +129,7 @@ def main() -> None:
     image_ids = list_images(dataset)
     classes, labels = read_labels(dataset, image_ids)
     device = get_device()
+    tokenizer = Tokenizer(model)
     clip = load_clip(model, pretrained).eval().to(device)
     made_of = dict(
         model=model,
@@ -150,7 +152,7 @@ def main() -> None:
         labels,
         classes,
         vocabulary,
-        TextEncoder(TextTower(clip), Tokenizer(model)),
+        TextEncoder(TextTower(clip, pad=tokenizer.pad), tokenizer),
         settings,
     )
     cache.note.update(

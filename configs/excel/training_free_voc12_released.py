@@ -8,6 +8,7 @@ data_root = _base_.data_root
 model = dict(
     data_preprocessor=dict(
         mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
+    backbone=dict(check_normalization=False),
     decode_head=dict(
         norm_axis='token',
         class_token_extremes=True,

@@ -19,8 +19,8 @@ def check_normalization(model: nn.Module) -> None:
 
     Args:
         model: Segmentor, or a model that wraps one as ``module``. Backbones
-            without ``mean`` and ``std``, such as all of mmseg's, are not
-            checked.
+            without ``mean`` and ``std``, such as all of mmseg's, and CLIPs
+            whose weights have no record are not checked.
 
     Raises:
         ValueError: Mean, standard deviation or the order of the colours
@@ -42,10 +42,16 @@ def check_normalization(model: nn.Module) -> None:
     )
     if differ:
         mean, std = map(list, wanted)
+        hint = ''
+        if hasattr(backbone, 'check_normalization'):
+            hint = (
+                ', or backbone.check_normalization=False if others are meant'
+            )
         raise ValueError(
             f'{name} was trained on images with mean {mean} and std {std}, '
             f'but the data_preprocessor has mean {found[0]} and std '
             f'{found[1]}: set data_preprocessor=dict(mean={mean}, std={std})'
+            + hint
         )
     flips = getattr(
         preprocessor,

@@ -18,6 +18,7 @@ from mmengine.runner.checkpoint import (
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.cam.timm_models import timm_normalization
+from mmseg_weakclip.models.clip.normalization import weight_normalization
 from mmseg_weakclip.models.clip.weights import load_clip
 
 WORDS = r'[a-z0-9]+(-[a-z0-9]+)*'
@@ -76,6 +77,19 @@ def test_name_is_true(any_config, cfg):
     for dataset in ('voc12', 'coco14'):
         if dataset in any_config:
             assert dataset in cfg.test_dataloader.dataset.type.lower()
+
+
+def test_images_are_normalised_for_their_clip(cfg):
+    """Or the config says that published code does otherwise."""
+    model = cfg.get('model', {})
+    backbone = model.get('backbone', {})
+    if not str(backbone.get('type')).endswith('CLIPViT'):
+        return
+    recorded = weight_normalization(backbone.model, backbone.pretrained)
+    if recorded and backbone.get('check_normalization', True):
+        preprocessor = model.data_preprocessor
+        assert tuple(preprocessor.mean) == recorded[0]
+        assert tuple(preprocessor.std) == recorded[1]
 
 
 @pytest.mark.parametrize('name', SYSTEMS)

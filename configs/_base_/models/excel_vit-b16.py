@@ -13,6 +13,7 @@ model = dict(
     backbone=dict(
         type='CLIPViT',
         **clip,
+        check_normalization=False,
         dense='excel',
         with_tokens=True,
         hidden_states=True,

@@ -8,7 +8,8 @@ model = dict(
     # lr_mult=0 (in the schedule) instead of frozen. The position table is that
     # of a crop, 32 x 32 patches.
     backbone=dict(
-        frozen=False, class_embedding_repeats=2, position_grid=(32, 32)),
+        frozen=False, class_embedding_repeats=2, position_grid=(32, 32),
+        check_normalization=False),
     neck=dict(
         text=dict(frozen=False),
         # Only the last layer of each decoder stack has an effect.

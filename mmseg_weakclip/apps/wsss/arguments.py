@@ -271,6 +271,7 @@ def _check_clip(name: str | None, weights: str | None) -> None:
     """
     if name is None or name == PUBLISHED_CLIP or local_tags(name):
         return
+    from mmseg_weakclip.models.clip.model_config import require_tokenizer
     from mmseg_weakclip.models.clip.weight_sources import (
         CONFIG,
         REPOSITORY,
@@ -297,7 +298,7 @@ def _check_clip(name: str | None, weights: str | None) -> None:
         if name.replace('/', '-') not in known:
             require_choice('clip', name, known)
     try:
-        find_model(name)
+        require_tokenizer(name, find_model(name).config)
     except ValueError as error:
         raise UserError(f'--clip: {error}') from error
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_weakclip.apps.weights import is_clip
+from mmseg_weakclip.apps.weights import TIMM_GUIDES, is_clip
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 # Keys that a Runner reads: always, in a training, and in a test; other
@@ -34,20 +34,42 @@ def set_classes(model: dict, num_classes: int) -> None:
 
 
 def set_clip(model: dict, name: str, weights: str | None) -> None:
-    """Set the CLIP of all parts of a model that use one."""
+    """Set the CLIP of all parts of a model that use one.
+
+    A CLIP as backbone gets images with the mean and deviation of its weights,
+    but for a config whose published code gives OpenAI's CLIP others. Models
+    of timm beside it are told.
+    """
     for part in iter_dicts(model):
         if is_clip(part):
             part.update(model=name, pretrained=weights)
+    backbone = model.get('backbone', {})
+    if backbone.get('type') not in ('CLIPViT', 'GroupingCLIPViT'):
+        return
+    import mmseg_weakclip.models.clip.weights  # noqa: F401  (local models)
+    from mmseg_weakclip.models.clip.normalization import weight_normalization
+    from mmseg_weakclip.models.clip.vision import CLIP_MEAN, CLIP_STD
+
+    recorded = weight_normalization(name, weights)
+    checked = backbone.get('check_normalization', True)
+    if recorded is None or (not checked and recorded == (CLIP_MEAN, CLIP_STD)):
+        return
+    mean, std = map(list, recorded)
+    model['data_preprocessor'].update(mean=mean, std=std)
+    backbone['check_normalization'] = True
+    for part in iter_dicts(model):
+        if part.get('type') in TIMM_GUIDES:
+            part.update(mean=mean, std=std)
 
 
 def fit_to_clip(model: dict, name: str) -> None:
     """Fit WeakCLIP's pyramid to the width and the depth of a CLIP."""
     import mmseg_weakclip.models.clip.weights  # noqa: F401  (local models)
+    from mmseg_weakclip.models.clip.model_config import image_tower_size
     from mmseg_weakclip.models.clip.weight_sources import find_model
 
     settings = find_model(name).config
-    vision = settings['vision_cfg']
-    width, layers = vision['width'], vision['layers']
+    width, layers = image_tower_size(settings)
     backbone, neck = model['backbone'], model['neck']
     last = backbone['out_indices'][-1]
     if backbone['adapter']['channels'] == width and last == layers - 1:

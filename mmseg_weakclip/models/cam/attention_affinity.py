@@ -178,7 +178,9 @@ class AttentionAffinity(nn.Module):
                 'the affinity needs the attention of some '
                 'blocks: set attention_layers in CLIPViT'
             )
-        attention = self._weigh(tokens.attention[:, :, 1:, 1:])
+        attention = self._weigh(
+            tokens.attention[:, :, tokens.prefix :, tokens.prefix :]
+        )
         if relation is None:
             return self._last(attention, 'layers').float().mean(0)
         return select_layers(

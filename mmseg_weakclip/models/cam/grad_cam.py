@@ -5,15 +5,10 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
-from mmseg_weakclip.models.clip.vision import (
-    attend,
-    finish_block,
-    project_qkv,
-    run_block,
-)
+from mmseg_weakclip.models.clip.towers.block import AttentionBlock, attend
 from mmseg_weakclip.models.transfer import upload
 
 from .base import TrainingFreeCAMHead
@@ -48,7 +43,8 @@ def softmax_grad_cam(
         num_foreground: Number of foreground classes, K - 1.
         block: Index of the block; -1 is the last, as published.
         pool: Embedding of the image: the mean of its patches (``'patch'``,
-            as published) or the class token (``'class'``).
+            as published) or the tower's own (``'class'``): the class token,
+            or what the tower pools.
         logit_scale: Factor of the cosines; 100 is that of OpenAI's CLIP.
 
     Returns:
@@ -60,7 +56,7 @@ def softmax_grad_cam(
             is not allowed.
     """
     _check_pool(pool)
-    blocks = tokens.tower.blocks
+    blocks = tokens.tower.attention_blocks(tokens.grid)
     if not tokens.hidden:
         raise ValueError(
             'GradCAM needs the hidden states: set '
@@ -84,7 +80,7 @@ def softmax_grad_cam(
         normed, features = _run_blocks(x, first, rest, tokens, pool)
         logits = logit_scale * F.normalize(features, dim=-1) @ text.T
         scores = logits.masked_fill(~rivals, -torch.inf).softmax(-1)
-        cams = _weigh(scores, normed, turns, num_foreground)
+        cams = _weigh(scores, normed, turns, num_foreground, tokens.prefix)
     return cams.unflatten(2, tokens.grid)
 
 
@@ -108,8 +104,8 @@ def _pairs_by_turn(
 
 def _run_blocks(
     x: Tensor,
-    first: nn.Module,
-    rest: Sequence[nn.Module],
+    first: AttentionBlock,
+    rest: Sequence[AttentionBlock],
     tokens: CLIPTokens,
     pool: str,
 ) -> tuple[Tensor, Tensor]:
@@ -119,14 +115,13 @@ def _run_blocks(
         The leaf of the gradients, which is the normalised input of the block
         (B, N, D), and the embeddings of the images (B, E).
     """
-    normed = first.ln_1(x).detach().requires_grad_()
-    x = finish_block(first, x, attend(project_qkv(first.attn, normed)))
+    normed = first.norm(x).detach().requires_grad_()
+    x = first.finish(x, attend(first.project(normed)))
     for block in rest:
-        x = run_block(block, x)
-    embedded = tokens.tower.embed(x)
+        x = block.run(x)
     if pool == 'class':
-        return normed, embedded[:, 0]
-    return normed, embedded[:, 1:].mean(1)
+        return normed, tokens.tower.embed_image(x)
+    return normed, tokens.tower.embed(x[:, tokens.prefix :]).mean(1)
 
 
 def _weigh(
@@ -134,16 +129,17 @@ def _weigh(
     normed: Tensor,
     turns: Sequence[tuple[Tensor, Tensor]],
     num_foreground: int,
+    prefix: int,
 ) -> Tensor:
     """Return relu(sum over channels of mean gradient * activation)."""
     batch, tokens, _ = normed.shape
-    cams = scores.new_zeros(batch, num_foreground, tokens - 1)
-    activation = normed.detach()[:, 1:]
+    cams = scores.new_zeros(batch, num_foreground, tokens - prefix)
+    activation = normed.detach()[:, prefix:]
     for images, classes in turns:
         (gradient,) = torch.autograd.grad(
             scores[images, classes].sum(), normed, retain_graph=True
         )
-        weights = gradient[:, 1:].mean(1, keepdim=True)
+        weights = gradient[:, prefix:].mean(1, keepdim=True)
         maps = (weights * activation).sum(-1).relu()
         cams[images, classes] = maps[images].detach()
     return cams

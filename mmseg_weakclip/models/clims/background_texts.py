@@ -121,7 +121,7 @@ class BackgroundTexts(TextBank):
         self.keep_tokens(
             *self.tokenizer(
                 [self.template.format(text) for text in texts],
-                room=self.tower.context_length - 1,
+                room=self.room,
             )
         )
 

@@ -13,7 +13,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmseg_weakclip.models.clip.vision import CLIP_MEAN, CLIP_STD, CLIPTower
+from mmseg_weakclip.models.clip.normalization import (
+    Normalization,
+    weight_normalization,
+)
+from mmseg_weakclip.models.clip.vision import (
+    CLIP_MEAN,
+    CLIP_STD,
+    CLIPTower,
+    find_image_parts,
+)
 from mmseg_weakclip.models.clip.weights import load_clip
 from mmseg_weakclip.models.transfer import device_constant
 
@@ -25,12 +34,16 @@ NORMALIZATIONS = {
 }
 
 
-def normalize_images(images: Tensor, name: str) -> Tensor:
+def normalize_images(
+    images: Tensor, name: str, own: Normalization | None = None
+) -> Tensor:
     """Normalise RGB images.
 
     Args:
         images: RGB images in 0..255 of any type, (B, 3, H, W).
         name: Normalisation, ``'clip'`` or ``'imagenet'``.
+        own: Mean and deviation of ``'clip'`` for weights that need other
+            ones than OpenAI's; None for those.
 
     Returns:
         float32, (B, 3, H, W).
@@ -44,7 +57,7 @@ def normalize_images(images: Tensor, name: str) -> Tensor:
         )
     mean, std = (
         device_constant(values, images.device)[:, None, None]
-        for values in NORMALIZATIONS[name]
+        for values in (own if own and name == 'clip' else NORMALIZATIONS[name])
     )
     return (images.float() - mean) / std
 
@@ -108,8 +121,8 @@ class RegionCritic(nn.Module):
     Args:
         model: Name of the open_clip model; CLIMS has ViT-B-32.
         pretrained: Tag or file of the weights; see :func:`load_clip`.
-        normalization: Normalisation of the input of CLIP: ``'clip'``, its
-            own, or ``'imagenet'``, as published.
+        normalization: Normalisation of the input of CLIP: ``'clip'``, that of
+            its weights, or ``'imagenet'``, as published.
         chunk: Number of regions at a time; None for all. Chunks are run
             again in the backward pass, so that only the activations of one
             chunk are in memory.
@@ -130,8 +143,10 @@ class RegionCritic(nn.Module):
         align_corners: bool = False,
     ) -> None:
         super().__init__()
+        visual = load_clip(model, pretrained).visual
+        self.embed_dim = find_image_parts(visual).embed_dim
         self.tower = CLIPTower(
-            load_clip(model, pretrained).visual,
+            visual,
             frozen=True,
             reloadable=pretrained is not None,
         )
@@ -139,6 +154,7 @@ class RegionCritic(nn.Module):
             raise ValueError(f'chunk={chunk} must be at least 1')
         normalize_images(torch.zeros(1, 3, 1, 1), normalization)
         self.normalization = normalization
+        self._own = weight_normalization(model, pretrained)
         self.chunk = chunk
         self.align_corners = align_corners
 
@@ -162,7 +178,7 @@ class RegionCritic(nn.Module):
             gradient.
         """
         with torch.no_grad():
-            images = normalize_images(images, self.normalization)
+            images = normalize_images(images, self.normalization, self._own)
         regions = torch.cat(
             mask_regions(
                 images,
@@ -179,7 +195,7 @@ class RegionCritic(nn.Module):
     def embed(self, regions: Tensor) -> Tensor:
         """Encode normalised regions (R, 3, *size) as (R, E), of any length."""
         if not len(regions):
-            return regions.new_zeros(0, self.tower.module.output_dim)
+            return regions.new_zeros(0, self.embed_dim)
         chunk = self.chunk or len(regions)
         if len(regions) <= chunk:
             return self.tower.module(regions)

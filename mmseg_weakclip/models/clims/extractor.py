@@ -7,11 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_weakclip.models.clip.text_tower import (
-    TextTower,
-    Tokenizer,
-    encode_prompts,
-)
+from mmseg_weakclip.models.clip.text_tower import TextTower, encode_prompts
+from mmseg_weakclip.models.clip.tokenizer import Tokenizer
 from mmseg_weakclip.models.clip.vocabulary import Aliases, resolve_names
 
 from .background_cache import BackgroundCache
@@ -116,7 +113,8 @@ class TextEncoder:
             ValueError: A text does not fit into the context.
         """
         device = next(self.tower.parameters()).device
-        ids, ends = self.tokenizer(texts, self.tower.context_length - 1)
+        room = self.tokenizer.room(self.tower.context_length)
+        ids, ends = self.tokenizer(texts, room)
         embeddings = encode_prompts(
             self.tower,
             self.tokenizer.start,

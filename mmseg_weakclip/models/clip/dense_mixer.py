@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from .dense import SIMILARITIES, DenseAttention
 from .similarity import (
@@ -21,7 +21,7 @@ from .token_layout import (
     token_places,
     token_regions,
 )
-from .vision import Projected, merge_heads
+from .towers.block import AttentionBlock, Projected, merge_heads
 
 # Affinity of some patches to all, from their features; the index of the first
 # and the number of windows follow. See ``TimmAffinity.relate``.
@@ -71,17 +71,33 @@ class DenseMixer:
         # Queries and keys of the terms 'attention:a-b', by block from 1.
         self.attended: dict[int, tuple[Tensor, Tensor]] = {}
 
+    def project(self, block: AttentionBlock, normed: Tensor) -> Projected:
+        """Return queries, keys and values of a block, (B, H, N, d).
+
+        Windows are apart there, since a block may have rotary positions.
+        """
+        parts = block.project(self.apart(normed))
+        return Projected(
+            *(
+                self.together(part.transpose(1, 2)).transpose(1, 2)
+                for part in parts
+            )
+        )
+
     def attend(
-        self, block: nn.Module, normed: Tensor, qkv: Projected
-    ) -> tuple[Tensor, Tensor]:
-        """Return the attention of a block, and its values, (B, N, D)."""
+        self, block: AttentionBlock, normed: Tensor, qkv: Projected
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return what a block's attention adds, (B, N, D), and its values.
+
+        The values, (B, N, D), are those of ``AttentionBlock.linear_values``;
+        None where the block is not linear in its attention.
+        """
         if self.dense_grid != self.grid:
             qkv = qkv._replace(value=self._regrid(qkv.value))
-        out = block.attn.out_proj
-        values = F.linear(merge_heads(qkv.value), out.weight)
         if self.dense.heads == 'keep':
-            mixed = F.linear(self._mix_per_head(qkv, normed), out.weight)
+            mixed = self._mix_per_head(qkv, normed)
         else:
+            values = merge_heads(qkv.value)
             mixed = torch.cat(
                 [
                     self._shared_map(qkv, normed, rows).to(values.dtype)
@@ -90,7 +106,7 @@ class DenseMixer:
                 ],
                 1,
             )
-        return block.ls_1(mixed + out.bias), block.ls_1(values)
+        return block.update(mixed), block.linear_values(qkv.value)
 
     def _regrid(self, value: Tensor) -> Tensor:
         """Resize the values of all tokens to the grid of the affinity."""

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .dense import DenseAttention
 from .dense_mixer import DenseMixer, Relate
 from .token_layout import join_windows
 from .token_repair import find_outliers, repair_tokens, smooth_tokens
-from .vision import Projected, project_qkv
+from .towers.block import AttentionBlock, Projected
 
 
 class DenseStream(DenseMixer):
@@ -25,14 +25,14 @@ class DenseStream(DenseMixer):
         grid: Rows and columns (h, w) of patches.
         affinity: Map of another model, (B, n * m, n * m), for the term
             ``'affinity'``, and its grid (n, m); or its features,
-            (B, n * m, C), and the grid. The class token is related to itself
-            only.
+            (B, n * m, C), and the grid. Tokens before the patches are related to
+            themselves only.
         relate: Function from features to affinities, if ``affinity`` has
             features.
         regions: Region of each pixel of the images, -1 for none, (B, H, W):
             patches then see those of their region only, see
             :func:`restrict_to_regions`. None lets all see all.
-        prefix: Number of tokens before the patches.
+        prefix: Number of tokens before the patches, such as a class token.
 
     Attributes:
         y: The dense stream, (B, N, D), before the final norm.
@@ -41,7 +41,8 @@ class DenseStream(DenseMixer):
         values: U, (B, N, D): adding R to every head's map in each of the
             blocks changes the stream to ``y + value_scale * R @ values``.
             None where the stream is not linear in the map, as with a
-            feed-forward part, and on another grid than CLIP's.
+            feed-forward part or a norm behind the attention, and on another
+            grid than CLIP's.
         value_scale: Number of heads if their maps are summed, else 1.
     """
 
@@ -60,6 +61,11 @@ class DenseStream(DenseMixer):
         self.first = depth - dense.layers
         if self.dense_grid != grid:
             self._check_alone()
+        if dense.class_share and not prefix:
+            raise ValueError(
+                f'class_share={dense.class_share} adds the class token, which '
+                'this CLIP does not have: set class_share=0'
+            )
         self.y: Tensor | None = None
         self.values: Tensor | None = None
         self.value_scale = 1
@@ -109,7 +115,7 @@ class DenseStream(DenseMixer):
     def update(
         self,
         index: int,
-        block: nn.Module,
+        block: AttentionBlock,
         x: Tensor,
         normed: Tensor,
         qkv: Projected,
@@ -118,7 +124,7 @@ class DenseStream(DenseMixer):
 
         Args:
             index: Number of the block, from 0.
-            block: Residual attention block of open_clip.
+            block: The block.
             x: Input of the block, (B, N, D).
             normed: The input after the first norm of the block, (B, N, D).
             qkv: Queries, keys and values of ``normed``.
@@ -127,7 +133,7 @@ class DenseStream(DenseMixer):
         if index < self.first:
             return
         if self.dense.heads == 'sum':
-            self.value_scale = block.attn.num_heads
+            self.value_scale = block.heads
         if self.dense.changes_tokens:
             self.y, self.values = self._passes(block, x), None
         else:
@@ -137,10 +143,10 @@ class DenseStream(DenseMixer):
                 self.values = values
             else:
                 self.y = self.y + update
-                if self.values is not None:
+                if self.values is not None and values is not None:
                     self.values = self.values + values
         if self.dense.ffn:
-            self.y = self.y + block.ls_2(block.mlp(block.ln_2(self.y)))
+            self.y = self.y + block.feed_forward(self.y)
         if (
             self.dense.ffn
             or self.dense_grid != self.grid
@@ -150,7 +156,7 @@ class DenseStream(DenseMixer):
             self.values = None
 
     def output(self, x: Tensor) -> Tensor:
-        """Return the dense stream with the class token of the plain one.
+        """Return the dense stream with the first tokens of the plain one.
 
         Args:
             x: Output of the last block, (B, N, D).
@@ -189,7 +195,7 @@ class DenseStream(DenseMixer):
             scaled = qkv.query * qkv.query.shape[-1] ** -0.5
             self.attended[index + 1] = scaled, qkv.key
 
-    def _passes(self, block: nn.Module, x: Tensor) -> Tensor:
+    def _passes(self, block: AttentionBlock, x: Tensor) -> Tensor:
         """Return the attention of SC-CLIP's passes, (B, N, D)."""
         dense = self.dense
         grid, prefix = self.grid, self.prefix
@@ -228,8 +234,8 @@ class DenseStream(DenseMixer):
                 y = y + dense.class_share * total[:, :1]
         return self.together(y)
 
-    def _attend_tokens(self, block: nn.Module, tokens: Tensor) -> Tensor:
+    def _attend_tokens(self, block: AttentionBlock, tokens: Tensor) -> Tensor:
         """Return the attention of one pass, windows apart, (B * W, N, D)."""
-        normed = block.ln_1(self.together(tokens))
-        qkv = project_qkv(block.attn, normed)
+        normed = block.norm(self.together(tokens))
+        qkv = self.project(block, normed)
         return self.apart(self.attend(block, normed, qkv)[0])

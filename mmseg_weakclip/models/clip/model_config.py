@@ -1,12 +1,31 @@
 """Check a CLIP's configuration before anything is built or downloaded."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
+import timm
+import torch
+
 # Weights of a model; the largest CLIP that is public has fewer.
 MAX_WEIGHTS = 20_000_000_000
-PLAIN = 'pick a model such as ViT-B-16-quickgelu, ViT-B-32 or ViT-L-14'
+PLAIN = 'pick a ViT, such as ViT-B-16-quickgelu, ViT-L-14 or PE-Core-B-16'
+# Modules of timm whose models are blocks of attention over patches, behind a
+# stem.
+TIMM_VITS = (
+    'vision_transformer',
+    'vision_transformer_hybrid',
+    'eva',
+    'vitamin',
+)
+# Why others of open_clip's list are not.
+NO_VITS = {
+    'convnext': 'a convolutional network, which has no attention blocks',
+    'fastvit': 'whose blocks are convolutions but for the last stage',
+    'swin_transformer': 'whose attention is confined to windows',
+    'vision_transformer_relpos': 'whose attention adds relative positions',
+}
 
 
 def read_model_config(path: Path) -> dict[str, Any]:
@@ -36,33 +55,86 @@ def read_model_config(path: Path) -> dict[str, Any]:
 
 
 def check_model_config(model: str, config: dict[str, Any]) -> None:
-    """Refuse models whose parts come from other libraries.
+    """Refuse models whose towers have no use here, before they are built.
 
     Args:
         model: Name of the model, for messages.
         config: open_clip's configuration.
 
     Raises:
-        ValueError: Its vision tower is timm's, or its text tower or tokenizer
-            is one of the package transformers.
+        ValueError: The image tower is not a ViT, or the text tower needs the
+            package transformers, which is not installed.
     """
+    if reason := find_config_problem(config):
+        raise ValueError(f'{model} cannot be used: {reason}; {PLAIN}')
+    if name := config['text_cfg'].get('hf_model_name'):
+        require_transformers(model, f'text tower {name}')
+
+
+def find_config_problem(config: dict[str, Any]) -> str | None:
+    """Return why a model is not supported, or None."""
     vision, text = config['vision_cfg'], config['text_cfg']
+    if 'multimodal_cfg' in config:
+        return (
+            'it is a CoCa, which reads images and texts by queries and '
+            'tokens of its own'
+        )
+    if isinstance(vision.get('layers'), list):
+        return 'its image tower is a ResNet, which has no attention blocks'
     if name := vision.get('timm_model_name'):
+        return _find_timm_name_problem(str(name))
+    if text.get('embed_cls'):
+        return 'its text tower has a class token behind the text'
+    return None
+
+
+def _find_timm_name_problem(name: str) -> str | None:
+    if not timm.is_model(name.split('.')[0]):
+        # Such as hf_hub:..., which timm would download.
+        return f"its image tower {name!r} is no name of timm's own models"
+    origin = timm.model_entrypoint(name.split('.')[0]).__module__
+    family = origin.rpartition('.')[2]
+    if family in TIMM_VITS:
+        return None
+    reason = NO_VITS.get(family, 'which is no ViT of a known kind')
+    return f"its image tower is timm's {name}, {reason}"
+
+
+def require_transformers(model: str, part: str) -> None:
+    """Check that the package transformers is there.
+
+    Args:
+        model: Name of the model, for the message.
+        part: What of the model needs it.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    if importlib.util.find_spec('transformers') is None:
         raise ValueError(
-            f'{model} has no plain ViT with a class token (its vision tower '
-            f"is timm's {name}); {PLAIN}"
+            f'{model}: the {part} needs the package transformers, which is '
+            "not installed: pip install 'mmseg_weakclip[hf]'"
         )
-    if name := text.get('hf_model_name'):
-        raise ValueError(
-            f"{model}'s text tower is not CLIP's own transformer but {name}; "
-            f'{PLAIN}'
-        )
-    if name := text.get('hf_tokenizer_name'):
-        kind = ' (MetaCLIP 2)' if 'worldwide' in model else ''
-        raise ValueError(
-            f'{model}{kind} needs the tokenizer {name} of the package '
-            f"transformers, and only CLIP's own is supported; {PLAIN}"
-        )
+
+
+def require_tokenizer(model: str, config: dict[str, Any]) -> None:
+    """Check that the package of a model's tokenizer is there.
+
+    Raises:
+        ValueError: It is not installed.
+    """
+    if name := config['text_cfg'].get('hf_tokenizer_name'):
+        require_transformers(model, f'tokenizer {name}')
+
+
+def image_tower_size(config: dict[str, Any]) -> tuple[int, int]:
+    """Return width and number of blocks of a supported image tower."""
+    vision = config['vision_cfg']
+    if name := vision.get('timm_model_name'):
+        with torch.device('meta'):
+            trunk = timm.create_model(name)
+        return trunk.embed_dim, len(trunk.blocks)
+    return vision['width'], vision['layers']
 
 
 def _count_weights(config: dict[str, Any]) -> float:

@@ -59,9 +59,7 @@ class TemplateText(TextBank):
             for name in synonyms
             for template in self.templates
         ]
-        self.keep_tokens(
-            *self.tokenizer(prompts, room=self.tower.context_length - 1)
-        )
+        self.keep_tokens(*self.tokenizer(prompts, room=self.room))
         self._synonyms = [len(synonyms) for synonyms in names]
 
     @property
@@ -126,14 +124,14 @@ class PromptText(TextBank):
                     'PromptText takes one name for each class, '
                     f'not synonyms: {synonyms}'
                 )
-        room = self.tower.context_length - 1 - len(self.contexts)
+        room = self.room - len(self.contexts)
         self.keep_tokens(
             *self.tokenizer([name for (name,) in names], room=room)
         )
 
     def encode(self) -> Tensor:
         """Encode the contexts with each name."""
-        start = self._ids.new_full((1,), self.tokenizer.start)
+        start = self._ids.new_tensor(self.tokenizer.start)
         return self.tower.encode(
             torch.cat([self.tower.embed_tokens(start), self.contexts]),
             self.tower.embed_tokens(self._ids),

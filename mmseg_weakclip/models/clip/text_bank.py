@@ -8,7 +8,8 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from .text_tower import TextTower, Tokenizer
+from .text_tower import TextTower
+from .tokenizer import Tokenizer
 from .vocabulary import Aliases, Names, resolve_names
 from .weights import load_clip
 
@@ -55,12 +56,14 @@ class TextBank(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        # First, since it is small and may lack a package.
+        self.tokenizer = Tokenizer(model)
         self.tower = TextTower(
             load_clip(model, pretrained),
             frozen=frozen,
             reloadable=pretrained is not None,
+            pad=self.tokenizer.pad,
         )
-        self.tokenizer = Tokenizer(model)
         self.aliases = aliases
         self.background_words = resolve_names(background_words)
         self.foreground_only = foreground_only
@@ -68,6 +71,11 @@ class TextBank(BaseModule):
         self.register_buffer('name_bytes', torch.zeros(0, dtype=torch.uint8))
         self._kept: Tensor | None = None
         self.register_load_state_dict_post_hook(_forget)
+
+    @property
+    def room(self) -> int:
+        """Largest number of tokens of a text, its end included."""
+        return self.tokenizer.room(self.tower.context_length)
 
     def keep_tokens(self, ids: Tensor, ends: Tensor) -> None:
         """Keep tokens as ``_ids`` and ``_ends``, where the bank is.

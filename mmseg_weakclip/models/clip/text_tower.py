@@ -2,37 +2,83 @@
 
 from collections.abc import Sequence
 
-import open_clip
 import torch
 import torch.nn.functional as F
+from open_clip.hf_model import HFTextEncoder
+from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 
-from .vision import CLIPTower, finish_block, merge_heads, project_qkv
-from .weight_sources import find_model
+from .towers.block import attend, merge_heads
+from .towers.open_clip_vit import OpenClipBlock
+from .vision import CLIPTower
+
+# Tokens that stand for the text: its end, or the last of a padded context.
+END_POOLS = ('argmax', 'eos')
 
 
 class _TextParts(nn.Module):
-    """Text encoder of an open_clip ``CLIP``, under its names there."""
+    """Text encoder of an open_clip model, under its names there."""
 
-    def __init__(self, clip: nn.Module) -> None:
+    def __init__(self, text: nn.Module) -> None:
         super().__init__()
-        self.token_embedding = clip.token_embedding
-        self.positional_embedding = clip.positional_embedding
-        self.transformer = clip.transformer
-        self.ln_final = clip.ln_final
-        self.text_projection = clip.text_projection
+        self.token_embedding = text.token_embedding
+        self.positional_embedding = text.positional_embedding
+        self.transformer = text.transformer
+        self.ln_final = text.ln_final
+        self.text_projection = text.text_projection
+
+
+def find_text_problem(clip: nn.Module) -> str | None:
+    """Return why a model's text tower is not supported, or None.
+
+    Args:
+        clip: An open_clip model.
+    """
+    text = getattr(clip, 'text', clip)
+    if isinstance(text, HFTextEncoder):
+        return None
+    if not hasattr(text, 'token_embedding'):
+        return f'its text tower is a {type(text).__name__}'
+    if getattr(text, 'cls_emb', None) is not None:
+        return 'its text tower has a class token behind the text (CoCa)'
+    if not all(
+        type(block) is ResidualAttentionBlock
+        for block in text.transformer.resblocks
+    ):
+        return "its text tower's blocks are not CLIP's"
+    pool = _pool_of(text)
+    if pool not in (*END_POOLS, 'last'):
+        return f'its text tower has pool_type={pool!r}'
+    if text.attn_mask is not None and pool == 'last':
+        return 'its text tower reads the padding behind the text, causally'
+    return None
+
+
+def _pool_of(text: nn.Module) -> str:
+    # A CLIP without a text tower of its own calls it so.
+    return getattr(text, 'text_pool_type', None) or text.pool_type
 
 
 class TextTower(CLIPTower):
-    """The text encoder of CLIP.
+    """The text encoder of a CLIP.
+
+    It is open_clip's transformer, causal or not, or a language model of the
+    package transformers with a projection.
 
     Args:
-        clip: An open_clip ``CLIP``; its image encoder is not kept.
+        clip: An open_clip model; its image encoder is not kept.
         frozen: Whether the tower is frozen, or names of its frozen parts.
         reloadable: Whether the same weights can be loaded again by name.
+        pad: Id behind shorter texts (``Tokenizer.pad``), which towers
+            without a causal mask see, such as SigLIP's; others need none.
 
     Attributes:
-        logit_scale: Factor of the cosines that CLIP was trained with.
+        logit_scale: Factor of the cosines that CLIP was trained with. A bias
+            that a sigmoid loss adds to them (SigLIP) is not kept: it is the
+            same for all texts.
+
+    Raises:
+        ValueError: The text tower is of a kind that is not supported.
     """
 
     def __init__(
@@ -41,34 +87,78 @@ class TextTower(CLIPTower):
         *,
         frozen: bool | Sequence[str] = True,
         reloadable: bool = False,
+        pad: int | None = None,
     ) -> None:
+        if problem := find_text_problem(clip):
+            raise ValueError(f'this model cannot encode prompts: {problem}')
+        text = getattr(clip, 'text', clip)
+        whole = isinstance(text, HFTextEncoder)
         super().__init__(
-            _TextParts(clip), frozen=frozen, reloadable=reloadable
+            text if whole else _TextParts(text),
+            frozen=frozen,
+            reloadable=reloadable,
         )
         self.logit_scale = float(clip.logit_scale.detach().exp())
+        self.pad = pad
+        self.whole = whole
+        self.causal = not whole and text.attn_mask is not None
+        self.pool = 'argmax' if whole else _pool_of(text)
+        self._context_length = clip.context_length
 
     @property
     def context_length(self) -> int:
         """Largest number of tokens of a text."""
+        if self.whole:
+            return self._context_length
         return len(self.module.positional_embedding)
 
     @property
     def width(self) -> int:
         """Width W of the transformer."""
+        if self.whole:
+            return self.module.config.hidden_size
         return self.module.positional_embedding.shape[1]
 
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Embed token ids (K, T) as (K, T, W), without positions."""
+        if self.whole:
+            raise ValueError(
+                'this text tower is a language model of transformers, whose '
+                'prompts cannot be learnt: use TemplateText instead of '
+                'PromptText'
+            )
         return self.module.token_embedding(ids)
+
+    def encode_ids(
+        self, start: Sequence[int], ids: Tensor, ends: Tensor
+    ) -> Tensor:
+        """Encode texts of token ids.
+
+        Args:
+            start: Ids before each text.
+            ids: Ids of the texts, padded, (K, S).
+            ends: Index of the end token of each text in ``ids``, (K,).
+
+        Returns:
+            (K, E), not normalised.
+        """
+        first = ids.new_tensor(start)
+        if self.whole:
+            first = first.expand(len(ids), -1)
+            return self.module(torch.cat([first, ids], 1))
+        return self.encode(
+            self.embed_tokens(first), self.embed_tokens(ids), ends
+        )
 
     def encode(self, prefix: Tensor, suffix: Tensor, ends: Tensor) -> Tensor:
         """Encode texts that share their beginning.
 
-        Attention is causal, so the shared beginning is run once, and tokens
-        behind the end token of a text do not change its embedding.
+        Where attention is causal, the shared beginning is run once, and
+        tokens behind the end token of a text do not change its embedding.
+        Elsewhere the texts are padded to the whole context, as in training.
 
         Args:
-            prefix: Token embeddings of the shared beginning, (P, W), P >= 1.
+            prefix: Token embeddings of the shared beginning, (P, W).
             suffix: Token embeddings of the rest of each text, padded,
                 (K, S, W).
             ends: Index of the end token of each text in its suffix, (K,).
@@ -76,10 +166,53 @@ class TextTower(CLIPTower):
         Returns:
             Text embeddings in the space shared with images, (K, E), not
             normalised.
+
+        Raises:
+            ValueError: Padding is seen, and its id is not known.
         """
-        module = self.module
+        if not self.causal:
+            y = self._run_padded(prefix, suffix)
+            if self.pool == 'last':
+                y = y[:, -1]
+            else:
+                texts = torch.arange(len(y), device=y.device)
+                y = y[texts, len(prefix) + ends]
+        else:
+            y = self._run_causal(prefix, suffix)
+            y = y[torch.arange(len(y), device=y.device), ends]
+        return self._project(self.module.ln_final(y))
+
+    def _run_padded(self, prefix: Tensor, suffix: Tensor) -> Tensor:
+        """Return all tokens of the last block, (K, context_length, W)."""
+        if self.pad is None:
+            raise ValueError(
+                'this text tower has no causal mask, so that padding counts: '
+                'give TextTower the pad of the Tokenizer'
+            )
+        count, length, _ = suffix.shape
+        ids = torch.full(
+            (self.context_length - len(prefix) - length,),
+            self.pad,
+            device=suffix.device,
+        )
+        padding = self.embed_tokens(ids).to(suffix.dtype)
+        x = torch.cat(
+            [
+                prefix.expand(count, -1, -1),
+                suffix,
+                padding.expand(count, -1, -1),
+            ],
+            1,
+        )
+        x = x + self.module.positional_embedding
+        for block in self._blocks():
+            x = block.finish(x, attend(block.project(block.norm(x))))
+        return x
+
+    def _run_causal(self, prefix: Tensor, suffix: Tensor) -> Tensor:
+        """Return the suffix behind the last block, (K, S, W)."""
         start = len(prefix)
-        position = module.positional_embedding
+        position = self.module.positional_embedding
         x = (prefix + position[:start])[None]
         y = suffix + position[start : start + suffix.shape[1]]
         visible = torch.ones(
@@ -89,47 +222,49 @@ class TextTower(CLIPTower):
             device=suffix.device,
         )
         visible = visible.tril(start)
-        for block in module.transformer.resblocks:
-            qkv = project_qkv(block.attn, block.ln_1(x))
-            rest = project_qkv(block.attn, block.ln_1(y))
-            keys, values = (
-                torch.cat([shared.expand(len(y), -1, -1, -1), own], 2)
-                for shared, own in zip(qkv[1:], rest[1:])
+        for block in self._blocks():
+            rest = block.project(block.norm(y))
+            keys, values = rest.key, rest.value
+            if start:
+                qkv = block.project(block.norm(x))
+                keys, values = (
+                    torch.cat([shared.expand(len(y), -1, -1, -1), own], 2)
+                    for shared, own in zip(qkv[1:], rest[1:])
+                )
+                mixed = F.scaled_dot_product_attention(*qkv, is_causal=True)
+                x = block.finish(x, merge_heads(mixed))
+            mixed = F.scaled_dot_product_attention(
+                rest.query, keys, values, attn_mask=visible
             )
-            x = finish_block(
-                block,
-                x,
-                merge_heads(
-                    F.scaled_dot_product_attention(*qkv, is_causal=True)
-                ),
-            )
-            y = finish_block(
-                block,
-                y,
-                merge_heads(
-                    F.scaled_dot_product_attention(
-                        rest.query, keys, values, attn_mask=visible
-                    )
-                ),
-            )
-        y = y[torch.arange(len(y), device=y.device), ends]
-        return self._project(module.ln_final(y))
+            y = block.finish(y, merge_heads(mixed))
+        return y
+
+    def _blocks(self) -> list[OpenClipBlock]:
+        return [
+            OpenClipBlock(block) for block in self.module.transformer.resblocks
+        ]
 
     def _project(self, x: Tensor) -> Tensor:
         projection = self.module.text_projection
+        if projection is None:
+            return x
         if isinstance(projection, nn.Linear):
             return projection(x)
         return x @ projection
 
 
 def encode_prompts(
-    tower: TextTower, start: int, ids: Tensor, ends: Tensor, chunk: int = 1024
+    tower: TextTower,
+    start: Sequence[int],
+    ids: Tensor,
+    ends: Tensor,
+    chunk: int = 1024,
 ) -> Tensor:
     """Encode prompts in chunks.
 
     Args:
         tower: Text tower.
-        start: Id of the start token.
+        start: Ids before each text.
         ids: Ids of the other tokens, padded, (P, S).
         ends: Index of the end token of each prompt in ``ids``, (P,).
         chunk: Number of prompts at a time. Eighty templates of 171 classes
@@ -138,100 +273,9 @@ def encode_prompts(
     Returns:
         (P, E), not normalised.
     """
-    first = tower.embed_tokens(ids.new_full((1,), start))
     return torch.cat(
         [
-            tower.encode(first, tower.embed_tokens(part), part_ends)
+            tower.encode_ids(start, part, part_ends)
             for part, part_ends in zip(ids.split(chunk), ends.split(chunk))
         ]
     )
-
-
-class Tokenizer:
-    """CLIP's byte-pair encoding; it never truncates silently.
-
-    Args:
-        model: Name of the model; see :func:`load_clip`.
-    """
-
-    def __init__(self, model: str) -> None:
-        self._tokenizer = open_clip.get_tokenizer(
-            find_model(model).open_clip_name
-        )
-        self._special = set(self._tokenizer.all_special_ids)
-
-    @property
-    def start(self) -> int:
-        """Id of the start token."""
-        return self._tokenizer.sot_token_id
-
-    def __call__(
-        self, texts: Sequence[str], room: int
-    ) -> tuple[Tensor, Tensor]:
-        """Encode texts without their start token.
-
-        Args:
-            texts: K texts.
-            room: Largest number of tokens of a text, its end included.
-
-        Returns:
-            Ids (K, S), padded with zeros, and the index of each end token,
-            (K,).
-
-        Raises:
-            ValueError: A text is too long or contains one of CLIP's special
-                tokens; the message quotes it.
-        """
-        rows = self._encode(texts)
-        for text, row in zip(texts, rows):
-            if special := self._special.intersection(row[:-1]):
-                tokens = sorted(map(self._tokenizer.decoder.get, special))
-                raise ValueError(
-                    f'the text {text!r} contains {" and ".join(tokens)}, '
-                    'which CLIP takes as the start or end of a text; remove '
-                    'it from the class name or the template'
-                )
-            if len(row) > room:
-                raise ValueError(
-                    f'the text {text!r} has {len(row)} tokens, its end '
-                    f'included, and only {room} fit into the context of '
-                    'CLIP; shorten the name or the prompt'
-                )
-        return _pad(rows)
-
-    def shorten(
-        self, texts: Sequence[str], room: int
-    ) -> tuple[Tensor, Tensor, list[str]]:
-        """Encode texts of any length, such as captions.
-
-        Texts that are too long are cut before the end token. Special tokens
-        inside a text are left out.
-
-        Args:
-            texts: K texts.
-            room: Largest number of tokens of a text, its end included.
-
-        Returns:
-            Ids (K, S), the index of each end token, (K,), and the texts that
-            were cut.
-        """
-        rows = [
-            [token for token in row[:-1] if token not in self._special]
-            + row[-1:]
-            for row in self._encode(texts)
-        ]
-        cut = [text for text, row in zip(texts, rows) if len(row) > room]
-        fitting = [[*row[:-1][: room - 1], row[-1]] for row in rows]
-        return *_pad(fitting), cut
-
-    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        end = self._tokenizer.eot_token_id
-        return [[*self._tokenizer.encode(text), end] for text in texts]
-
-
-def _pad(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    ends = torch.tensor([len(row) - 1 for row in rows])
-    ids = torch.zeros(len(rows), int(ends.max()) + 1, dtype=torch.long)
-    for row, tokens in zip(ids, rows):
-        row[: len(tokens)] = torch.tensor(tokens)
-    return ids, ends

@@ -2,15 +2,15 @@
 
 :class:`CLIPTower` is the base of both encoders of CLIP: it freezes them, and
 leaves frozen weights out of checkpoints. :class:`VisionTower` is the image
-encoder; the functions before it run its blocks step by step.
+encoder; ``towers`` knows how its parts are called in each library.
 """
 
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
+from open_clip.timm_model import TimmModel
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from .position import (
@@ -18,7 +18,10 @@ from .position import (
     fit_position_table,
     interpolate_position,
 )
-from .similarity import sum_attention
+from .towers.block import AttentionBlock
+from .towers.image_parts import ImageParts
+from .towers.open_clip_vit import OpenClipViT, find_open_clip_problem
+from .towers.timm_vit import TimmViT, find_timm_problem
 
 # Mean and deviation of images for CLIP, RGB, 0..255.
 CLIP_MEAN = (122.771, 116.746, 104.094)
@@ -150,68 +153,38 @@ def _settle_keys(tower: CLIPTower, keys) -> None:
     ]
 
 
-class Projected(NamedTuple):
-    """Queries, keys and values of one block, heads split.
+def find_image_parts(visual: nn.Module) -> ImageParts:
+    """Return the parts of an open_clip model's image tower.
 
-    Each has shape (B, H, N, D / H).
+    Raises:
+        ValueError: The tower is of a kind that is not supported.
     """
-
-    query: Tensor
-    key: Tensor
-    value: Tensor
-
-
-def project_qkv(attn: nn.MultiheadAttention, normed: Tensor) -> Projected:
-    """Apply the input projection of a block to tokens (B, N, D)."""
-    qkv = F.linear(normed, attn.in_proj_weight, attn.in_proj_bias)
-    batch, tokens, _ = qkv.shape
-    qkv = qkv.view(batch, tokens, 3, attn.num_heads, -1)
-    return Projected(*qkv.permute(2, 0, 3, 1, 4))
+    problem = find_tower_problem(visual)
+    if problem is not None:
+        raise ValueError(problem)
+    if isinstance(visual, TimmModel):
+        return TimmViT(visual)
+    return OpenClipViT(visual)
 
 
-def merge_heads(x: Tensor) -> Tensor:
-    """Join the heads of (B, H, N, D / H) to (B, N, D)."""
-    return x.transpose(1, 2).flatten(2)
-
-
-def finish_block(block: nn.Module, x: Tensor, mixed: Tensor) -> Tensor:
-    """Run the rest of a pre-norm block after its attention.
-
-    Args:
-        block: Residual attention block of open_clip.
-        x: Input of the block, (B, N, D).
-        mixed: Values mixed by attention, heads merged, (B, N, D).
-
-    Returns:
-        Output of the block, (B, N, D).
-    """
-    x = x + block.ls_1(block.attn.out_proj(mixed))
-    return x + block.ls_2(block.mlp(block.ln_2(x)))
-
-
-def attend(qkv: Projected) -> Tensor:
-    """Return values mixed by CLIP's own attention, (B, N, D)."""
-    return merge_heads(F.scaled_dot_product_attention(*qkv))
-
-
-def run_block(block: nn.Module, x: Tensor) -> Tensor:
-    """Run a whole block on tokens (B, N, D)."""
-    return finish_block(
-        block, x, attend(project_qkv(block.attn, block.ln_1(x)))
+def find_tower_problem(visual: nn.Module) -> str | None:
+    """Return why an image tower is not supported, or None."""
+    if isinstance(visual, TimmModel):
+        return find_timm_problem(visual)
+    if type(visual) is VisionTransformer:
+        return find_open_clip_problem(visual)
+    return (
+        f'its image tower is a {type(visual).__name__}, which has no '
+        'attention blocks over patches'
     )
-
-
-def mean_attention(qkv: Projected) -> Tensor:
-    """Return the attention averaged over heads, (B, N, N), rows sum to 1."""
-    _, heads, _, width = qkv.query.shape
-    return sum_attention(width**-0.5 * qkv.query, qkv.key) / heads
 
 
 class VisionTower(CLIPTower):
     """The image encoder of CLIP.
 
     Args:
-        visual: open_clip's ``VisionTransformer``.
+        visual: open_clip's ``VisionTransformer``, or its ``TimmModel`` of a
+            ViT.
         frozen: Whether the tower is frozen, or names of its frozen parts.
         reloadable: Whether the same weights can be loaded again by name.
         position_mode: Interpolation of the position embedding, one of
@@ -226,8 +199,8 @@ class VisionTower(CLIPTower):
             that table.
 
     Raises:
-        ValueError: ``position_grid`` is not a square, or ``position_mode``
-            is unknown.
+        ValueError: ``position_grid`` is not a square, ``position_mode`` is
+            unknown, or the tower is of a kind that is not supported.
     """
 
     def __init__(
@@ -245,34 +218,54 @@ class VisionTower(CLIPTower):
                 f'position_mode={position_mode!r} must be one of '
                 f'{POSITION_MODES}'
             )
+        parts = find_image_parts(visual)
         if position_grid is not None:
-            fit_position_table(visual, tuple(position_grid), position_mode)
+            fit_position_table(parts, tuple(position_grid), position_mode)
         super().__init__(visual, frozen=frozen, reloadable=reloadable)
+        self.parts = parts
         self.position_mode = position_mode
         self.class_embedding_repeats = class_embedding_repeats
-        # Patch dropout makes training faster; inference needs all patches.
         if self.frozen:
-            visual.patch_dropout = nn.Identity()
+            parts.drop_no_patches()
 
     @property
-    def blocks(self) -> nn.ModuleList:
-        """Residual attention blocks."""
-        return self.module.transformer.resblocks
+    def blocks(self) -> nn.ModuleList | nn.Sequential:
+        """Blocks under the names of their library."""
+        return self.parts.blocks
+
+    @property
+    def prefix(self) -> int:
+        """Number of tokens before those of the patches."""
+        return self.parts.prefix
 
     @property
     def patch_size(self) -> int:
         """Height and width of a patch in pixels."""
-        return self.module.patch_size[0]
+        return self.parts.patch_size
 
     @property
     def width(self) -> int:
         """Width D of the tokens."""
-        return len(self.module.class_embedding)
+        return self.parts.width
 
     @property
     def embed_dim(self) -> int:
         """Width of the space that image and text share."""
-        return self.module.proj.shape[1]
+        return self.parts.embed_dim
+
+    def attention_blocks(
+        self, grid: tuple[int, int] | None
+    ) -> Sequence[AttentionBlock]:
+        """Return the blocks, to be run step by step.
+
+        Args:
+            grid: Rows and columns (h, w) of patches; None for tokens that
+                are not patches.
+
+        Raises:
+            ValueError: There is no grid, and the positions are rotary.
+        """
+        return self.parts.read_blocks(grid)
 
     def stem(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Cut images into tokens.
@@ -282,12 +275,12 @@ class VisionTower(CLIPTower):
                 side. Rows and columns past the last whole patch are ignored.
 
         Returns:
-            Tokens with the class token first, (B, 1 + h * w, D), and (h, w).
+            Tokens, those before the patches first, (B, prefix + h * w, D),
+            and (h, w).
 
         Raises:
             ValueError: An image is smaller than a patch.
         """
-        visual = self.module
         height, width = images.shape[-2:]
         if min(height, width) < self.patch_size:
             raise ValueError(
@@ -295,33 +288,49 @@ class VisionTower(CLIPTower):
                 f'smaller than a patch of {self.patch_size}; enlarge it in '
                 'the pipeline (Resize) or leave it out'
             )
-        patches = visual.conv1(images)
-        grid = tuple(patches.shape[-2:])
+        patches = self.parts.patchify(images)
+        rows, columns = patches.shape[-2:]
+        grid = rows, columns
         patches = patches.flatten(2).transpose(1, 2)
         if torch.is_autocast_enabled(patches.device.type):
             # Twelve blocks add to the tokens: in half precision, the sum
             # would be rounded 24 times.
             patches = patches.float()
-        first = visual.class_embedding * self.class_embedding_repeats
-        # Not len(patches), of which a trace would make a number.
-        first = first.to(patches.dtype).expand(patches.shape[0], 1, -1)
-        position = interpolate_position(
-            visual.positional_embedding, grid, self.position_mode
+        position = self.parts.position
+        if position is not None:
+            position = interpolate_position(
+                position,
+                grid,
+                self.position_mode,
+                prefix=self.parts.position_prefix,
+            )
+        tokens = self.parts.assemble(
+            patches, position, self.class_embedding_repeats
         )
-        x = torch.cat([first, patches], 1) + position.to(patches.dtype)
-        return visual.ln_pre(visual.patch_dropout(x)), grid
+        return tokens, grid
 
     def embed(self, x: Tensor) -> Tensor:
         """Map tokens of the last block to the space shared with text.
 
         Args:
-            x: Tokens, (B, N, D).
+            x: Tokens, (..., D).
 
         Returns:
-            (B, N, E), not normalised.
+            (..., E), not normalised.
         """
         # Cosines lose too much in half precision; the last projection is
         # 0.5 % of the tower.
         with torch.autocast(x.device.type, enabled=False):
-            proj = self.module.proj
-            return self.module.ln_post(x.to(proj.dtype)) @ proj
+            return self.parts.embed_tokens(x.to(self.parts.dtype))
+
+    def embed_image(self, x: Tensor) -> Tensor:
+        """Map all tokens of the last block to the images' embeddings.
+
+        Args:
+            x: Tokens of the plain stream, (B, N, D).
+
+        Returns:
+            (B, E), not normalised: what open_clip's ``encode_image`` gives.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            return self.parts.embed_image(x.to(self.parts.dtype))

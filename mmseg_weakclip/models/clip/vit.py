@@ -15,14 +15,10 @@ from torch import Tensor, nn
 
 from .dense import build_dense
 from .dense_stream import DenseStream
+from .normalization import weight_normalization
 from .tokens import CLIPTokens
-from .vision import (
-    VisionTower,
-    attend,
-    finish_block,
-    mean_attention,
-    project_qkv,
-)
+from .towers.block import attend, mean_attention
+from .vision import VisionTower
 from .weights import load_clip
 
 
@@ -39,7 +35,8 @@ class CLIPViT(BaseModule):
     ``type='CLIPViT', group=dict(...)``; they get a ``GroupingCLIPViT``.
 
     Args:
-        model: Name of an open_clip model with a plain ViT, or of one
+        model: Name of an open_clip model whose image tower is a ViT of
+            open_clip or timm (``docs/weights.md`` lists them), or of one
             registered with :func:`add_local_model`.
         pretrained: Tag or file of the weights; ``None`` for random ones.
         out_indices: Blocks (from 0) whose output is returned.
@@ -61,6 +58,10 @@ class CLIPViT(BaseModule):
         position_mode: See :class:`VisionTower`.
         class_embedding_repeats: See :class:`VisionTower`.
         position_grid: See :class:`VisionTower`.
+        check_normalization: Whether ``CheckNormalizationHook`` compares mean
+            and deviation of the images with those that the weights were
+            trained with, where they are recorded. False where published code
+            gives CLIP others on purpose.
         init_cfg: Initialisation of the adapter; CLIP's weights come from
             ``pretrained``.
 
@@ -95,6 +96,7 @@ class CLIPViT(BaseModule):
         position_mode: str = 'bilinear',
         class_embedding_repeats: int = 1,
         position_grid: tuple[int, int] | None = None,
+        check_normalization: bool = True,
         init_cfg: ConfigType | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -106,6 +108,15 @@ class CLIPViT(BaseModule):
             class_embedding_repeats=class_embedding_repeats,
             position_grid=position_grid,
         )
+        self.model_name = model
+        self.check_normalization = check_normalization
+        # CheckNormalizationHook reads them.
+        self.mean: tuple[float, ...] | None = None
+        self.std: tuple[float, ...] | None = None
+        if check_normalization:
+            recorded = weight_normalization(model, pretrained)
+            if recorded is not None:
+                self.mean, self.std = recorded
         depth = len(self.tower.blocks)
         if not all(-depth <= index < depth for index in out_indices):
             raise ValueError(
@@ -178,32 +189,34 @@ class CLIPViT(BaseModule):
                 depth,
                 grid,
                 self._ask(self.affinity, images, grid),
+                prefix=tower.prefix,
             )
         hidden, attention, outputs = [], [], {}
-        for index, block in enumerate(tower.blocks):
+        for index, block in enumerate(tower.attention_blocks(grid)):
             if self.with_tokens and self.hidden_states:
                 hidden.append(x)
-            normed = block.ln_1(x)
-            qkv = project_qkv(block.attn, normed)
+            normed = block.norm(x)
+            qkv = block.project(normed)
             if self.with_tokens and index >= depth - self.attention_layers:
                 attention.append(mean_attention(qkv))
             if stream:
                 stream.update(index, block, x, normed, qkv)
-            x = finish_block(block, x, attend(qkv))
+            x = block.finish(x, attend(qkv))
             if index in self.out_indices:
-                outputs[index] = to_map(x[:, 1:], grid)
+                outputs[index] = to_map(x[:, tower.prefix :], grid)
         maps = tuple(outputs[index] for index in self.out_indices)
         if not self.with_tokens:
             return maps, None
         if self.hidden_states:
             hidden.append(x)
         dense = stream.output(x) if stream else None
-        embedded = tower.embed(x if dense is None else dense)
+        patches = (x if dense is None else dense)[:, tower.prefix :]
+        embedded = tower.embed(patches)
         return maps, CLIPTokens(
             grid=grid,
-            class_embedding=embedded[:, 0].clone(),
+            class_embedding=tower.embed_image(x),
             patch_embeddings=to_map(
-                embedded[:, 1:], stream.dense_grid if stream else grid
+                embedded, stream.dense_grid if stream else grid
             ),
             hidden=tuple(hidden),
             dense=dense,
@@ -212,6 +225,7 @@ class CLIPViT(BaseModule):
             attention=torch.stack(attention) if attention else None,
             tower=tower,
             affinity=self._guidance(images, grid),
+            prefix=tower.prefix,
         )
 
     def _guidance(

@@ -13,12 +13,18 @@ from pathlib import Path
 
 import open_clip
 from mmengine.logging import print_log
-from open_clip.model import resize_pos_embed, resize_text_pos_embed
-from open_clip.transformer import VisionTransformer
+from open_clip.convert import convert_state_dict
+from open_clip.model import (
+    convert_to_custom_text_state_dict,
+    resize_pos_embed,
+    resize_text_pos_embed,
+)
 from torch import Tensor, nn
 
 from .local_models import share_with_open_clip
 from .model_config import PLAIN, read_model_config
+from .text_tower import find_text_problem
+from .vision import find_tower_problem
 from .weight_files.reading import (
     TOKEN_ROWS,
     TOKEN_TABLE,
@@ -43,7 +49,8 @@ __all__ = [
 ]
 
 VISION_POSITION = 'visual.positional_embedding'
-TEXT_POSITION = 'positional_embedding'
+# Of a text tower inside the model, and of one that is a part of its own.
+TEXT_POSITIONS = ('positional_embedding', 'text.positional_embedding')
 SCALE, BIAS = 'logit_scale', 'logit_bias'
 
 share_with_open_clip()
@@ -53,9 +60,10 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
     """Build a CLIP and load its weights.
 
     Args:
-        model: A name from ``open_clip.list_models()`` whose vision tower is
-            a plain ViT, such as ``'ViT-B-16-quickgelu'``; a repository,
-            ``'hf-hub:org/name'``; or a folder, ``'local-dir:/path'``.
+        model: A name from ``open_clip.list_models()`` whose image tower is
+            a ViT, such as ``'ViT-B-16-quickgelu'`` (``docs/weights.md`` has
+            the list); a repository, ``'hf-hub:org/name'``; or a folder,
+            ``'local-dir:/path'``.
         pretrained: ``None`` for random weights, an open_clip tag (downloaded
             and cached by open_clip), or the path of OpenAI's TorchScript
             archive, a state dict, a safetensors file, or a folder with one
@@ -63,8 +71,9 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
             which are loaded with ``None`` and with a tag.
 
     Raises:
-        ValueError: The model is unknown or has no plain ViT, the tag or path
-            is unknown, the weights need another activation, or the file is
+        ValueError: The model is unknown or not supported, its text tower
+            needs a package that is not installed, the tag or path is
+            unknown, the weights need another activation, or the file is
             damaged or holds weights of another model.
         RuntimeError: The weights of a tag or repository cannot be downloaded.
     """
@@ -103,7 +112,7 @@ def _without_warnings() -> Iterator[None]:
 def _build(source: ClipSource) -> nn.Module:
     # open_clip warns about missing weights; load_clip logs that itself where
     # it is true. pretrained_text=False keeps open_clip from downloading the
-    # language model of a tower that is not supported anyway.
+    # language model, whose weights are among the CLIP's.
     try:
         with _without_warnings():
             return open_clip.create_model(
@@ -112,6 +121,12 @@ def _build(source: ClipSource) -> nn.Module:
                 pretrained_text=False,
             )
     except Exception as error:
+        if name := source.config['text_cfg'].get('hf_model_name'):
+            raise RuntimeError(
+                f'the text tower {name} of {source.name} cannot be built: '
+                'its configuration comes from the hub, once. The error was: '
+                f'{" ".join(str(error).split())}'
+            ) from error
         if source.folder is None:
             raise
         # A configuration from elsewhere may make open_clip fail anywhere.
@@ -122,26 +137,9 @@ def _build(source: ClipSource) -> nn.Module:
 
 
 def _check_towers(model: str, clip: nn.Module) -> None:
-    visual = clip.visual
-    plain = (
-        type(visual) is VisionTransformer
-        and visual.attn_pool is None
-        and visual.pool_type == 'tok'
-        and not visual.final_ln_after_pool
-        and all(
-            isinstance(block.attn, nn.MultiheadAttention)
-            for block in visual.transformer.resblocks
-        )
-    )
-    if not plain:
-        raise ValueError(
-            f'{model} has no plain ViT with a class token (its vision tower '
-            f'is a {type(visual).__name__}); {PLAIN}'
-        )
-    if not hasattr(clip, 'token_embedding'):
-        raise ValueError(
-            f"{model}'s text tower is not CLIP's own transformer; {PLAIN}"
-        )
+    problem = find_tower_problem(clip.visual) or find_text_problem(clip)
+    if problem:
+        raise ValueError(f'{model} cannot be used: {problem}; {PLAIN}')
 
 
 def _check_activation_of_file(source: ClipSource, path: Path) -> None:
@@ -168,6 +166,10 @@ def _check_activation(
     else:
         plain = source.name.removesuffix('-quickgelu')
         other = f'{plain}-quickgelu' if needs_quick else plain
+        if other == source.name:
+            # There is no other form (roberta-ViT-B-32): its tags do not
+            # repeat what the model says.
+            return
         cure = f'use model={other!r}'
     raise ValueError(
         f'the weights {pretrained!r} were trained with {names[needs_quick]}, '
@@ -180,11 +182,15 @@ def _fit(
 ) -> dict[str, Tensor]:
     """Adapt weights as open_clip does where it is harmless.
 
-    Position embeddings of another resolution or context are resized, the
+    Apple's names and those of older files are replaced, position embeddings
+    of another resolution or context are resized (but not timm's), the
     logit's scale may have an axis, its bias may be missing or too many, and
     buffers that the model computes are dropped.
     """
-    state, own = dict(state), clip.state_dict()
+    state, own = convert_state_dict(clip, dict(state)), clip.state_dict()
+    if hasattr(clip, 'text') and TEXT_POSITIONS[0] in state:
+        # Saved before the text tower was a part of its own.
+        state = convert_to_custom_text_state_dict(state)
     computed = dict(clip.named_buffers()).keys() - own.keys()
     for name in computed & state.keys():
         del state[name]
@@ -203,10 +209,11 @@ def _fit(
         _log_resize(path, state, own, VISION_POSITION)
         state[VISION_POSITION] = state[VISION_POSITION].float()
         resize_pos_embed(state, clip)
-    if _can_resize(state, own, TEXT_POSITION, is_square=False):
-        _log_resize(path, state, own, TEXT_POSITION)
-        state[TEXT_POSITION] = state[TEXT_POSITION].float()
-        resize_text_pos_embed(state, clip)
+    for name in TEXT_POSITIONS:
+        if _can_resize(state, own, name, is_square=False):
+            _log_resize(path, state, own, name)
+            state[name] = state[name].float()
+            resize_text_pos_embed(state, clip)
     return state
 
 
@@ -217,8 +224,10 @@ def _can_resize(
     *,
     is_square: bool,
 ) -> bool:
-    given, wanted = state.get(name), own[name]
-    if given is None or given.ndim != 2 or given.shape == wanted.shape:
+    given, wanted = state.get(name), own.get(name)
+    if given is None or wanted is None:
+        return False
+    if given.ndim != 2 or given.shape == wanted.shape:
         return False
     side = int(max(0, len(given) - 1) ** 0.5)
     return given.shape[1] == wanted.shape[1] and (

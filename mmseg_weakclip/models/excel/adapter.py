@@ -72,7 +72,7 @@ class MultiLayerAdapter(BaseModule):
             )
         features = torch.cat(
             [
-                branch(outputs[layer][:, 1:])
+                branch(outputs[layer][:, tokens.prefix :])
                 for branch, layer in zip(self.branches, self.layers)
             ],
             -1,

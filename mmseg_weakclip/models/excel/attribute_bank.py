@@ -18,11 +18,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mmseg_weakclip.common.files import write_atomically
-from mmseg_weakclip.models.clip.text_tower import (
-    TextTower,
-    Tokenizer,
-    encode_prompts,
-)
+from mmseg_weakclip.models.clip.text_tower import TextTower, encode_prompts
+from mmseg_weakclip.models.clip.tokenizer import Tokenizer
 
 SHIPPED = Path(__file__).with_name('descriptions')
 FORMAT = 'mmseg_weakclip attribute bank 1'
@@ -188,17 +185,18 @@ def encode_descriptions(
         ValueError: A sentence does not fit into the context.
     """
     texts = []
+    room = tokenizer.room(tower.context_length)
     for name, sentences in descriptions.items():
         own = [
             f'{prefix.format(name)} {sentence}'.strip().lower()
             for sentence in sentences
         ]
         try:
-            tokenizer(own, tower.context_length - 1)
+            tokenizer(own, room)
         except ValueError as error:
             raise ValueError(f'descriptions of {name!r}: {error}') from error
         texts += own
-    ids, ends = tokenizer(texts, tower.context_length - 1)
+    ids, ends = tokenizer(texts, room)
     device = next(tower.parameters()).device
     with torch.no_grad():
         embeddings = encode_prompts(

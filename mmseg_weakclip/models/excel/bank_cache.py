@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from mmengine.logging import print_log
 
-from mmseg_weakclip.models.clip.text_tower import TextTower, Tokenizer
+from mmseg_weakclip.models.clip.text_tower import TextTower
+from mmseg_weakclip.models.clip.tokenizer import Tokenizer
 
 from .attribute_bank import (
     AttributeBank,

@@ -266,13 +266,14 @@ def shift_dense_stream(tokens: CLIPTokens, scores: Tensor) -> CLIPTokens:
     if tokens.values is None:
         raise ValueError(
             'a learnt relation changes a dense path: set dense="excel", or '
-            'another without a feed-forward part, in CLIPViT'
+            'another without a feed-forward part, in CLIPViT; and a model '
+            'without a norm behind the attention (EVA-02 has one)'
         )
     relation = positive_softmax(scores)
-    update = tokens.value_scale * relation @ tokens.values[:, 1:]
-    patches = tokens.dense[:, 1:] + update
-    whole = torch.cat([tokens.dense[:, :1], patches.to(tokens.dense)], 1)
-    embedded = tokens.tower.embed(whole)
+    first = tokens.prefix
+    update = tokens.value_scale * relation @ tokens.values[:, first:]
+    patches = (tokens.dense[:, first:] + update).to(tokens.dense)
     return replace(
-        tokens, patch_embeddings=to_map(embedded[:, 1:], tokens.grid)
+        tokens,
+        patch_embeddings=to_map(tokens.tower.embed(patches), tokens.grid),
     )

@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-from mmseg_weakclip.models.clip.vision import VisionTower, run_block
+from mmseg_weakclip.models.clip.vision import VisionTower
 from mmseg_weakclip.models.clip.vit import CLIPViT, to_map
 
 
@@ -96,7 +96,7 @@ class RegionEncoder:
         """
         with self._grad_mode():
             x, grid = self.tower.stem(images)
-        return x[:, 1:], grid
+        return x[:, self.tower.prefix :], grid
 
     def encode_patches(
         self, patches: Tensor, keep: Sequence[int] = ()
@@ -113,8 +113,9 @@ class RegionEncoder:
         """
         kept = {}
         with self._grad_mode():
+            blocks = self.tower.attention_blocks(None)
             for index in range(self.group_after):
-                patches = run_block(self.tower.blocks[index], patches)
+                patches = blocks[index].run(patches)
                 if index in keep:
                     kept[index] = patches
         return patches, kept
@@ -131,8 +132,8 @@ class RegionEncoder:
         batch, groups, _ = tokens.shape
         if self.isolated:
             tokens = tokens.flatten(0, 1)[:, None]
-        for block in self.tower.blocks[self.group_after :]:
-            tokens = run_block(block, tokens)
+        for block in self.tower.attention_blocks(None)[self.group_after :]:
+            tokens = block.run(tokens)
         tokens = tokens.reshape(batch, groups, -1)
         return self.tower.embed(tokens.amax(1)), self.tower.embed(tokens)
 
@@ -189,6 +190,12 @@ class GroupingCLIPViT(CLIPViT):
             raise ValueError(
                 'guide belongs to the tokens of single patches, which '
                 'GroupingCLIPViT does not give'
+            )
+        if self.tower.parts.rotary:
+            raise ValueError(
+                'GroupingCLIPViT runs blocks on regions, which have no place '
+                'on the grid, but the positions of this model are rotary: '
+                'take a model with a position embedding, such as ViT-B-16'
             )
         depth = len(self.tower.blocks)
         if not max(self.out_indices) < group_after < depth:

@@ -8,7 +8,7 @@ from mmseg.utils import ConfigType, SampleList
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import Tensor, nn
 
-from mmseg_weakclip.models.clip.vision import run_block
+from mmseg_weakclip.models.clip.towers.open_clip_vit import OpenClipBlock
 
 from .encoder import Groups, RegionTokens, require_region_tokens
 from .masking import (
@@ -48,7 +48,7 @@ class RegionMixer(nn.Module):
         shares = self.mix(groups.hard.mT.to(groups.tokens.dtype))
         patches = self.activation(shares @ groups.tokens)
         for block in self.blocks:
-            patches = run_block(block, patches)
+            patches = OpenClipBlock(block).run(patches)
         return patches
 
 

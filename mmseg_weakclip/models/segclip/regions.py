@@ -199,7 +199,9 @@ class CaptionEncoder:
             that were cut.
         """
         room = min(self.room, bank.tower.context_length)
-        ids, ends, cut = bank.tokenizer.shorten(captions, room - 1)
+        ids, ends, cut = bank.tokenizer.shorten(
+            captions, bank.tokenizer.room(room)
+        )
         if cut and not self.warned:
             self.warned = True
             MMLogger.get_current_instance().warning(

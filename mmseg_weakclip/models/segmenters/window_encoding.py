@@ -12,12 +12,7 @@ from torch import Tensor
 from mmseg_weakclip.models.clip.dense_stream import DenseStream
 from mmseg_weakclip.models.clip.token_layout import join_windows
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
-from mmseg_weakclip.models.clip.vision import (
-    Projected,
-    attend,
-    finish_block,
-    project_qkv,
-)
+from mmseg_weakclip.models.clip.towers.block import Projected, attend
 from mmseg_weakclip.models.clip.vit import CLIPViT, to_map
 
 Boxes = Sequence[tuple[slice, slice]]
@@ -110,12 +105,13 @@ def _before_last(
         found,
         relate=relate,
         regions=None if regions is None else regions[:, :rows, :columns],
+        prefix=tower.prefix,
     )
-    for index, block in enumerate(tower.blocks[:-1]):
-        normed = block.ln_1(x)
-        qkv = project_qkv(block.attn, normed)
+    for index, block in enumerate(tower.attention_blocks(grid)[:-1]):
+        normed = block.norm(x)
+        qkv = block.project(normed)
         stream.update(index, block, x, normed, qkv)
-        x = finish_block(block, x, attend(qkv))
+        x = block.finish(x, attend(qkv))
     return x, stream
 
 
@@ -134,27 +130,32 @@ def _last_block(
         Tokens of the windows, (W * B, ...), window after window.
     """
     tower = vit.tower
-    block = tower.blocks[-1]
-    normed = block.ln_1(x)
-    qkv = project_qkv(block.attn, normed)
+    block = tower.attention_blocks(stream.grid)[-1]
+    normed = block.norm(x)
+    qkv = stream.project(block, normed)
     stream.update(len(tower.blocks) - 1, block, x, normed, qkv)
     # CLIP's own class token still sees its own window only.
     apart = Projected(
         *(stream.apart(part.transpose(1, 2)).transpose(1, 2) for part in qkv)
     )
-    plain = finish_block(block, stream.apart(x), attend(apart))
-    embedded = tower.embed(stream.output(stream.together(plain)))
-    embedded = stream.apart(embedded).unflatten(0, (-1, count))
-    embedded = embedded.transpose(0, 1).flatten(0, 1)
+    plain = block.finish(stream.apart(x), attend(apart))
+    dense = stream.apart(stream.output(stream.together(plain)))
     prefix = stream.prefix
+    patches = tower.embed(dense[:, prefix:])
+
+    def by_window(tokens: Tensor) -> Tensor:
+        by_image = tokens.unflatten(0, (-1, count))
+        return by_image.transpose(0, 1).flatten(0, 1)
+
     return CLIPTokens(
         grid=stream.grid,
-        class_embedding=embedded[:, 0].clone(),
-        patch_embeddings=to_map(embedded[:, prefix:], stream.dense_grid),
+        class_embedding=by_window(tower.embed_image(plain)),
+        patch_embeddings=to_map(by_window(patches), stream.dense_grid),
         hidden=(),
         dense=None,
         values=None,
         value_scale=1,
         attention=None,
         tower=tower,
+        prefix=prefix,
     )

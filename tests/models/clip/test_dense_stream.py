@@ -12,7 +12,8 @@ from mmseg.registry import MODELS
 from mmseg_weakclip.models.clip.dense import build_dense
 from mmseg_weakclip.models.clip.dense_stream import DenseStream
 from mmseg_weakclip.models.clip.token_layout import gaussian_window
-from mmseg_weakclip.models.clip.vision import Projected
+from mmseg_weakclip.models.clip.towers.block import Projected
+from mmseg_weakclip.models.clip.towers.open_clip_vit import OpenClipBlock
 
 GRID = (5, 7)
 TOKENS = 1 + 5 * 7
@@ -275,7 +276,7 @@ def test_row_sums(device, dense, total):
     qkv[2] = 1
     row = build_dense(dense)
     stream = DenseStream(row, row.layers, GRID)
-    stream.update(0, block, x, x, Projected(*qkv))
+    stream.update(0, OpenClipBlock(block), x, x, Projected(*qkv))
     assert torch.allclose(stream.y, torch.full_like(x, total), atol=1e-4)
 
 

@@ -13,7 +13,6 @@ from mmseg_weakclip.models.clip.token_repair import (
     repair_tokens,
     smooth_tokens,
 )
-from mmseg_weakclip.models.clip.vision import project_qkv
 from mmseg_weakclip.models.clip.vit import CLIPViT
 
 GRID = (5, 7)
@@ -277,7 +276,8 @@ def test_patches_that_are_like_none_of_their_region(make_vit, device):
     stream = DenseStream(dense, 6, (2, 2), (maps, (2, 2)), regions=regions)
     x, _ = vit.tower.stem(images.to(device))
     normed = block.ln_1(x)
-    stream.update(5, block, x, normed, project_qkv(block.attn, normed))
+    steps = vit.tower.attention_blocks((2, 2))[-1]
+    stream.update(5, steps, x, normed, steps.project(normed))
     own = F.linear(normed, *vit_values(block))
     expected = block.attn.out_proj(own)
     assert torch.allclose(stream.y, expected, atol=1e-5)

@@ -6,8 +6,12 @@ import torch.nn.functional as F
 from mmengine.runner.checkpoint import load_state_dict
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg_weakclip.models.clip import similarity, vision
+from mmseg_weakclip.models.clip import similarity
 from mmseg_weakclip.models.clip.position import interpolate_position
+from mmseg_weakclip.models.clip.towers.block import (
+    Projected,
+    mean_attention,
+)
 from mmseg_weakclip.models.clip.vision import VisionTower
 from mmseg_weakclip.models.clip.vit import CLIPViT
 from mmseg_weakclip.models.clip.weights import load_clip
@@ -169,10 +173,10 @@ def test_mean_attention_in_parts(device, monkeypatch, most):
     """Whatever fits at a time, of heads or of images."""
     monkeypatch.setattr(similarity, 'MOST_SCORES', most)
     monkeypatch.setattr(similarity, 'MOST_CPU_SCORES', most)
-    qkv = vision.Projected(*torch.randn(3, 3, 12, 25, 8, device=device))
+    qkv = Projected(*torch.randn(3, 3, 12, 25, 8, device=device))
     scores = torch.einsum('bhnd,bhmd->bhnm', qkv.query, qkv.key) / 8**0.5
     expected = scores.softmax(-1).mean(1)
-    assert torch.allclose(vision.mean_attention(qkv), expected, atol=1e-6)
+    assert torch.allclose(mean_attention(qkv), expected, atol=1e-6)
 
 
 class Largest(TorchDispatchMode):
@@ -190,8 +194,8 @@ class Largest(TorchDispatchMode):
 def test_mean_attention_of_large_images_is_small(size):
     """As many heads as fit the limit are held at a time, or one."""
     batch, heads, tokens = size
-    qkv = vision.Projected(*torch.randn(3, batch, heads, tokens, 8))
+    qkv = Projected(*torch.randn(3, batch, heads, tokens, 8))
     with Largest() as largest:
-        vision.mean_attention(qkv)
+        mean_attention(qkv)
     most = max(tokens**2, similarity.MOST_CPU_SCORES)
     assert tokens**2 <= largest.numel <= most

@@ -92,9 +92,10 @@ def test_unknown_model_suggests_names():
         load_clip('ViT-B16', None)
 
 
-@pytest.mark.parametrize('model', ['RN50', 'ViT-B-16-SigLIP'])
-def test_models_without_a_plain_vit_are_refused(model):
-    with pytest.raises(ValueError, match=f'{model} has no plain ViT'):
+@pytest.mark.parametrize('model', ['RN50', 'convnext_base'])
+def test_models_without_attention_blocks_are_refused(model):
+    message = f'^{model} cannot be used: .* no attention blocks; pick a ViT'
+    with pytest.raises(ValueError, match=message):
         load_clip(model, None)
 
 
@@ -115,6 +116,18 @@ def test_activation_must_fit_other_weights(monkeypatch):
     message = r"trained with GELU, .*QuickGELU: use model='ViT-B-32'"
     with pytest.raises(ValueError, match=message):
         load_clip('ViT-B-32-quickgelu', 'some')
+
+
+def test_activation_of_a_model_with_one_form(monkeypatch, state, tmp_path):
+    """toyclip runs QuickGELU under a plain name, as roberta-ViT-B-32 does."""
+    torch.save(state, tmp_path / 'weights.pt')
+    monkeypatch.setattr(
+        weight_sources, 'get_pretrained_cfg', lambda *_: dict(url='http://no')
+    )
+    monkeypatch.setattr(
+        weight_sources, '_tagged_file', lambda *_: tmp_path / 'weights.pt'
+    )
+    assert load_clip('toyclip', 'some').state_dict().keys() == state.keys()
 
 
 @pytest.mark.parametrize(

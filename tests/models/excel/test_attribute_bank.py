@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from mmseg.registry import DATASETS
 
-from mmseg_weakclip.models.clip.text_tower import TextTower, Tokenizer
+from mmseg_weakclip.models.clip.text_tower import TextTower
+from mmseg_weakclip.models.clip.tokenizer import Tokenizer
 from mmseg_weakclip.models.clip.weights import load_clip
 from mmseg_weakclip.models.excel.attribute_bank import (
     AttributeBank,

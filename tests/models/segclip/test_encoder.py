@@ -10,7 +10,6 @@ from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.clip import vit as vit_module
-from mmseg_weakclip.models.clip.vision import run_block
 from mmseg_weakclip.models.clip.vit import CLIPViT
 from mmseg_weakclip.models.segclip.encoder import GroupingCLIPViT
 
@@ -23,11 +22,12 @@ def test_patches_groups_regions(make_backbone, device):
     x, grid = vit.tower.stem(images)
     assert grid == regions.grid == (6, 10)
     x = x[:, 1:]
-    for block in vit.tower.blocks[:5]:
-        x = run_block(block, x)
+    blocks = vit.tower.attention_blocks(None)
+    for block in blocks[:5]:
+        x = block.run(x)
     assert torch.allclose(features.flatten(2).mT, x, atol=1e-5)
     tokens = vit.group(x).tokens
-    tokens = run_block(vit.tower.blocks[5], tokens)
+    tokens = blocks[5].run(tokens)
     expected = vit.tower.embed(tokens)
     assert torch.allclose(regions.region_embeddings, expected, atol=1e-5)
     whole = vit.tower.embed(tokens.max(1).values)
@@ -39,15 +39,13 @@ def test_isolated_regions_do_not_see_each_other(make_backbone, device):
     images = torch.randn(2, 3, 48, 80, device=device)
     regions = make_backbone(isolated_regions=True)(images)[-1]
     vit = make_backbone()
+    last = vit.tower.attention_blocks(None)[5]
     tokens = regions.groups.tokens
     for index in range(8):
-        alone = run_block(vit.tower.blocks[5], tokens[:, index : index + 1])
+        alone = last.run(tokens[:, index : index + 1])
         ours = regions.region_embeddings[:, index]
         assert torch.allclose(ours, vit.tower.embed(alone)[:, 0], atol=1e-5)
-    blocks = [
-        run_block(vit.tower.blocks[5], token[:, None])
-        for token in tokens.unbind(1)
-    ]
+    blocks = [last.run(token[:, None]) for token in tokens.unbind(1)]
     whole = vit.tower.embed(torch.cat(blocks, 1).amax(1))
     assert torch.allclose(regions.image_embedding, whole, atol=1e-5)
     together = vit(images)[-1].region_embeddings

@@ -1,0 +1,1 @@
+"""Image and text towers of open_clip models behind one interface."""
