@@ -25,8 +25,8 @@ class DenseStream(DenseMixer):
         grid: Rows and columns (h, w) of patches.
         affinity: Map of another model, (B, n * m, n * m), for the term
             ``'affinity'``, and its grid (n, m); or its features,
-            (B, n * m, C), and the grid. Tokens before the patches are related to
-            themselves only.
+            (B, n * m, C), and the grid. Tokens before the patches are related
+            to themselves only.
         relate: Function from features to affinities, if ``affinity`` has
             features.
         regions: Region of each pixel of the images, -1 for none, (B, H, W):
