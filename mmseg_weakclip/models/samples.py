@@ -121,3 +121,24 @@ def foreground_labels(
     return [
         tuple(label - 1 for label in meta['image_labels']) for meta in metas
     ]
+
+
+def shown_classes(
+    labels: Tensor, num_classes: int, ignore_index: int = 255
+) -> Tensor:
+    """Return the classes that each image's labels show.
+
+    Args:
+        labels: Class ids, (B, H, W).
+        num_classes: Number of classes K, with the background.
+        ignore_index: Id of ignored pixels.
+
+    Returns:
+        bool, (B, K); the background, class 0, is always among them.
+    """
+    # Ignored pixels are counted in a column that is cut off.
+    rows = labels.long().masked_fill(labels == ignore_index, num_classes)
+    shown = labels.new_zeros((len(labels), num_classes + 1), dtype=torch.bool)
+    shown = shown.scatter(1, rows.flatten(1), value=True)[:, :-1]
+    shown[:, 0] = True
+    return shown

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
@@ -18,6 +17,7 @@ from mmseg_weakclip.models.clip.similarity import (
 from mmseg_weakclip.models.clip.text_bank import check_foreground_text
 from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
 from mmseg_weakclip.models.losses.decode import decode_losses
+from mmseg_weakclip.models.progress import training_iteration
 from mmseg_weakclip.models.refine.cam import background_score
 from mmseg_weakclip.models.samples import foreground_labels, stack_images
 
@@ -227,7 +227,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         present = foreground_labels(
             metas, self.num_classes, type(self).__name__
         )
-        if _iteration() < self.dynamic_start:
+        if training_iteration() < self.dynamic_start:
             scores = None
         maps, ids = self._maps(tokens, present, scores, gate)
         labels = maps_to_labels(
@@ -261,7 +261,7 @@ class IntraCorrelationHead(BaseDecodeHead):
         size = logits.shape[2:]
         small = _sample_grid(labels, size)
         start = self.self_target_start
-        if start is None or _iteration() < start:
+        if start is None or training_iteration() < start:
             return small
         padding = small == self.ignore_index
         pixels = F.interpolate(logits, labels.shape[1:], mode='bilinear')
@@ -274,8 +274,3 @@ def _sample_grid(labels: Tensor, size: tuple[int, int]) -> Tensor:
     # In float32 all ids below 2^24 are exact.
     small = F.interpolate(labels[:, None].float(), size, mode='nearest')
     return small[:, 0].long()
-
-
-def _iteration() -> int:
-    """Return the current training iteration, 0 outside of training."""
-    return MessageHub.get_current_instance().get_info('iter', 0)

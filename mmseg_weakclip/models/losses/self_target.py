@@ -6,31 +6,12 @@ change, ADELE (Liu et al., CVPR 2022).
 """
 
 import torch
-from mmengine.logging import MessageHub
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-
-def shown_classes(
-    labels: Tensor, num_classes: int, ignore_index: int = 255
-) -> Tensor:
-    """Return the classes that each image's labels show.
-
-    Args:
-        labels: Class ids, (B, H, W).
-        num_classes: Number of classes K, with the background.
-        ignore_index: Id of ignored pixels.
-
-    Returns:
-        bool, (B, K); the background, class 0, is always among them.
-    """
-    # Ignored pixels are counted in a column that is cut off.
-    rows = labels.long().masked_fill(labels == ignore_index, num_classes)
-    shown = labels.new_zeros((len(labels), num_classes + 1), dtype=torch.bool)
-    shown = shown.scatter(1, rows.flatten(1), value=True)[:, :-1]
-    shown[:, 0] = True
-    return shown
+from mmseg_weakclip.models.progress import training_progress
+from mmseg_weakclip.models.samples import shown_classes
 
 
 def confident_labels(
@@ -57,16 +38,6 @@ def confident_labels(
     shown = shown_classes(labels, logits.shape[1], ignore_index)
     best, own = (probabilities * shown[..., None, None]).max(1)
     return torch.where(valid & (best > threshold), own.to(labels), labels)
-
-
-def training_progress() -> float:
-    """Return the share of the training that is done, 0 outside of one.
-
-    It is that of mmengine's runner, so a resumed training goes on with it.
-    """
-    hub = MessageHub.get_current_instance()
-    length = hub.get_info('max_iters', 0)
-    return hub.get_info('iter', 0) / length if length else 0.0
 
 
 @MODELS.register_module()

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmseg_weakclip.models.losses.self_target import shown_classes
+from mmseg_weakclip.models.samples import shown_classes
 
 
 class MixedBatch(NamedTuple):

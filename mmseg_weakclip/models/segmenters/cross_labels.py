@@ -16,10 +16,8 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList
 from torch import Tensor, nn
 
-from mmseg_weakclip.models.losses.self_target import (
-    shown_classes,
-    training_progress,
-)
+from mmseg_weakclip.models.progress import training_progress
+from mmseg_weakclip.models.samples import shown_classes
 
 from .class_mix import mix_classes
 

@@ -12,8 +12,8 @@ from mmseg_weakclip.models.losses.cam_seed import CAMSeedLoss
 from mmseg_weakclip.models.losses.self_target import (
     SelfTargetLoss,
     confident_labels,
-    training_progress,
 )
+from mmseg_weakclip.models.progress import training_progress
 
 
 @pytest.fixture
