@@ -108,7 +108,7 @@ class Pipeline:
                 return
             if stage.kind == 'data':
                 # Before the first long stage, not in its middle.
-                self.check_weights()
+                self.check_weights(until)
 
     def _write_configs(self) -> None:
         for stage in self.stages.values():
@@ -308,16 +308,22 @@ class Pipeline:
                 for line in describe_classifier(run.folder):
                     self.report(f'  {line}')
 
-    def check_weights(self) -> None:
+    def check_weights(self, until: str | None = None) -> None:
         """Check the initial weights of all stages that are not done yet.
+
+        Args:
+            until: Stage after which the run stops; None for the last.
 
         Raises:
             UserError: Some weights cannot be loaded.
         """
+        ahead = list(self.stages.values())
+        if until is not None:
+            ahead = ahead[: list(self.stages).index(until) + 1]
         # Read the files, since the user may have edited them.
         configs = [
             str(config_path(self.run, stage))
-            for stage in self.stages.values()
+            for stage in ahead
             if stage.config is not None and not self._is_trusted(stage)
         ]
         if not configs:

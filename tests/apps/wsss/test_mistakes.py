@@ -7,6 +7,7 @@ import shutil
 import socket
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
@@ -274,3 +275,32 @@ def test_no_internet_and_no_weights_of_a_backbone(refuse, monkeypatch):
     )  # fmt: skip
     assert 'timm:test_resnet' in said
     assert '--backbone-weights FILE' in said
+
+
+@pytest.mark.parametrize(
+    ('until', 'checked'),
+    [
+        (None, ['seeds', 'masks', 'segmenter']),
+        ('masks', ['seeds', 'masks']),
+        ('seeds', ['seeds']),
+    ],
+)
+def test_weights_of_stages_that_are_never_reached(monkeypatch, until, checked):
+    """They need not be there."""
+    seen = []
+    monkeypatch.setattr(
+        pipeline, 'capture', lambda _, words: seen.append(words) or (0, '')
+    )
+    monkeypatch.setattr(pipeline, 'config_path', lambda _, stage: stage.name)
+    line = object.__new__(pipeline.Pipeline)
+    line.run = line.launcher = None
+    line.report = line._is_trusted = lambda _: None
+    line.stages = {
+        name: SimpleNamespace(name=name, config=config)
+        for name, config in (
+            ('data', None), ('seeds', 's'), ('masks', 'm'), ('segmenter', 'x'),
+        )
+    }  # fmt: skip
+    line.check_weights(until)
+    assert [words[-len(checked) :] for words in seen] == [checked]
+    assert [len(words) for words in seen] == [4 + len(checked)]
