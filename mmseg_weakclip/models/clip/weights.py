@@ -86,7 +86,7 @@ def load_clip(model: str, pretrained: str | None) -> nn.Module:
         )
         return clip
     tag = find_tag(source, pretrained) if pretrained else {}
-    if tag:
+    if tag and not _is_quick_by_itself(source):
         _check_activation(
             source, pretrained, needs_quick=tag.get('quick_gelu', False)
         )
@@ -154,6 +154,14 @@ def _check_activation_of_file(source: ClipSource, path: Path) -> None:
         _check_activation(source, str(path), needs_quick=bool(quick))
 
 
+def _is_quick_by_itself(source: ClipSource) -> bool:
+    """Return whether a model is quick under a plain name.
+
+    As roberta-ViT-B-32: its tags do not repeat what the model says.
+    """
+    return source.quick_gelu and not source.name.endswith('-quickgelu')
+
+
 def _check_activation(
     source: ClipSource, pretrained: str, *, needs_quick: bool
 ) -> None:
@@ -166,11 +174,9 @@ def _check_activation(
     else:
         plain = source.name.removesuffix('-quickgelu')
         other = f'{plain}-quickgelu' if needs_quick else plain
-        if other == source.name:
-            # There is no other form (roberta-ViT-B-32): its tags do not
-            # repeat what the model says.
-            return
         cure = f'use model={other!r}'
+        if other == source.name:
+            cure = 'take other weights, since the model has no other form'
     raise ValueError(
         f'the weights {pretrained!r} were trained with {names[needs_quick]}, '
         f'{source.name} runs {names[source.quick_gelu]}: {cure}'
