@@ -99,7 +99,7 @@ CLASSES = ('--classes', '{world}/classes.txt')
             [*DATA, '--clip', 'local-dir:{world}/empty'],
             'the folder has no open_clip_config.json',
         ),
-        ([*DATA, '--clip', 'ViT-B-16-SigLIP'], 'no plain ViT'),
+        ([*DATA, '--clip', 'RN50'], 'RN50 cannot be used: '),
         (
             [*DATA, '--clip', 'hf-hub:a/b', '--clip-weights', 'random'],
             'has weights of its own',

@@ -12,8 +12,10 @@ from photo_report import cell, gain_table, report, run_table
 from photo_rows import VIEWS, Maps, map_rows, segmenter_rows
 from PIL import Image
 from steps import write_tables
-from tag_threshold import THRESHOLDS, region_gain
+from tag_threshold import THRESHOLDS, marked_regions, region_gain
 from torch.nn import ModuleList
+
+from mmseg_weakclip.models.refine.dense_crf import dense_crf
 
 PHOTOS = 'configs/cam/cam_lite0_photos.py'
 
@@ -64,12 +66,18 @@ def test_settings_of_segmenters(repo):
             else [head.loss_decode]
         )
         boundary = getattr(head, 'boundary_loss', None) is not None
+        assert ('half' in row.name) == (row.sure_share == 0.5)
         found[row.name] = (trained, type(loss).__name__, boundary)
+        two = type(model).__name__ == 'CrossLabelSegmentor'
+        assert ('BECO' in row.name) == two
     assert list(found.values()) == [
+        (True, 'CrossEntropyLoss', False),
         (False, 'CrossEntropyLoss', False),
         (True, 'CAMSeedLoss', False),
         (True, 'CrossEntropyLoss', True),
         (True, 'SelfTargetLoss', False),
+        (True, 'CrossEntropyLoss', False),
+        (True, 'CrossEntropyLoss', False),
     ]
 
 
@@ -87,6 +95,25 @@ def test_gain_of_regions_by_hand():
         torch.tensor([[1.0, 0.0]]),
     )
     assert whole.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize('crf', ['', 'voc12'])
+def test_marked_regions(crf):
+    """Pixels above each threshold; behind the CRF, of the best plane."""
+    torch.manual_seed(0)
+    scores = torch.rand(4, 12, 16)
+    image = torch.randint(0, 256, (3, 12, 16), dtype=torch.uint8)
+    found = marked_regions(scores, image, (1, 3), crf)
+    assert found.shape == (2, len(THRESHOLDS), 12, 16)
+    for place, threshold in enumerate(THRESHOLDS):
+        own = scores[[1, 3]]
+        expected = own > threshold
+        if crf:
+            floor = torch.full((1, 12, 16), threshold)
+            planes = torch.cat([floor, own])[None]
+            best = dense_crf(image[None], planes, crf)[0].argmax(0)
+            expected = torch.stack([best == 1, best == 2])
+        assert found[:, place].equal(expected)
 
 
 def test_masks_of_six_classes(tmp_path):
@@ -140,7 +167,10 @@ def made_run(shift):
         'predictions': dict(val=score(43.0)),
     }
     return dict(
-        scores=roles, gib=2.0 + shift, minutes=dict(cam=3.0, masks=1.0)
+        scores=roles,
+        gib=2.0 + shift,
+        minutes=dict(cam=3.0, masks=1.0),
+        protocol=dict(mIoU_single=50.0 + shift, mIoU_multi_crf=52.0 + shift),
     )
 
 
@@ -160,6 +190,9 @@ def test_page():
     assert maps[1].name not in text
     assert '4.0 GiB' in text
     assert 'mean nothing' in text
+    assert '| single view | 51.0 ± 1.0 |' in text
+    assert '| multi-scale + flip + CRF | 53.0 ± 1.0 |' in text
+    assert 'single view + CRF' not in text
     # Only what there is.
     assert '## Segmenters' not in text
     few = report(runs, map_rows(), [], {}, 'a machine', trial=False)
