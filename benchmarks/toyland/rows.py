@@ -26,6 +26,7 @@ SIX_BLOCKS = {
 # The row whose refined masks WeakCLIP starts from.
 START = '+ TSE, CRF'
 EXTRACTION = 'configs/toyland/extract_backgrounds.py'
+TRANSPORT = 'model.decode_head.transport'
 SEEDS_OPTION = 'train_dataloader.dataset.data_prefix.seg_map_path'
 # What SegCLIP leaves as it is of CLIP's image half.
 STEM = ('conv1', 'class_embedding', 'positional_embedding', 'ln_pre')
@@ -41,6 +42,11 @@ PAINTED_MAPS = (
     'excel, last 1 of 5 blocks',
     'excel, heads apart',
     '+ CAA, last 3 blocks',
+)
+# ImageNet weights of WeCLIP+'s second model, a file that
+# tools/model_converters/efficientnet_lite0.py writes.
+GUIDE = (
+    'model.guide.pretrained=data/pretrained/efficientnet_lite0_imagenet.pth',
 )
 # Of the second picture, of objects where they usually are: titles of rows.
 CRITICS = {
@@ -156,6 +162,20 @@ def seed_rows() -> list[Row]:
         Row('+ CDA', options=classes('alone')),
         Row('+ CDA times CAA', options=classes('mul')),
         Row('+ CDA after CAA', options=classes('matmul')),
+        *(
+            Row(name, options=(f'{TRANSPORT}.smoothness=.1', *shares))
+            for name, shares in (
+                ('+ transport', ()),
+                (
+                    '+ transport, equal shares',
+                    (f'{TRANSPORT}.sharpness=0',),
+                ),
+            )
+        ),
+        Row(
+            '+ label propagation',
+            options=('model.decode_head.propagation.alpha=.95',),
+        ),
         Row('+ PAR', options=PAR),
         Row('+ PAMR', options=('test_evaluator.par=pamr',)),
         Row('+ CRF', options=CRF),
@@ -222,6 +242,14 @@ def trained_rows(root: Path) -> list[Row]:
     return [
         Row('ExCEL, its maps', 'excel_seeds.py', **excel),
         Row('ExCEL, network', 'excel.py', **excel, without_labels=True),
+        Row(
+            'WeCLIP+, network',
+            'weclip_plus.py',
+            GUIDE,
+            training='weclip_plus.py',
+            training_options=GUIDE,
+            without_labels=True,
+        ),
         Row('WeakCLIP, its masks', 'weakclip_masks.py', **weakclip),
         Row(
             'WeakCLIP, network',

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_weakclip.models.transfer import device_constant
+
 from .text_bank import TextBank
 from .text_tower import encode_prompts
 from .vocabulary import Names, resolve_templates
@@ -131,7 +133,8 @@ class PromptText(TextBank):
 
     def encode(self) -> Tensor:
         """Encode the contexts with each name."""
-        start = self._ids.new_tensor(self.tokenizer.start)
+        first = device_constant(self.tokenizer.start, self._ids.device)
+        start = first.to(self._ids.dtype)
         return self.tower.encode(
             torch.cat([self.tower.embed_tokens(start), self.contexts]),
             self.tower.embed_tokens(self._ids),

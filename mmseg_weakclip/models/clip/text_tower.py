@@ -8,6 +8,8 @@ from open_clip.hf_model import HFTextEncoder
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 
+from mmseg_weakclip.models.transfer import device_constant
+
 from .towers.block import attend, merge_heads
 from .towers.open_clip_vit import OpenClipBlock
 from .vision import CLIPTower
@@ -142,7 +144,7 @@ class TextTower(CLIPTower):
         Returns:
             (K, E), not normalised.
         """
-        first = ids.new_tensor(start)
+        first = device_constant(start, ids.device).to(ids.dtype)
         if self.whole:
             first = first.expand(len(ids), -1)
             return self.module(torch.cat([first, ids], 1))
