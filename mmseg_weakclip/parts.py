@@ -52,13 +52,9 @@ from .models.cam.classifier import CAMHead
 from .models.cam.grad_cam import GradCAMHead
 from .models.cam.patch_text import PatchTextHead
 from .models.cam.patch_text_cam import PatchTextCAMHead
-from .models.cam.timm_affinity import (
-    GuidedEncoderDecoder,
-    ProxyTokenAffinity,
-    TimmAffinity,
-    TimmFeatures,
-)
+from .models.cam.timm_affinity import ProxyTokenAffinity, TimmAffinity
 from .models.cam.timm_backbone import TimmFeatureMaps
+from .models.cam.timm_features import GuidedEncoderDecoder, TimmFeatures
 from .models.clims.background_texts import BackgroundTexts
 from .models.clims.head import CLIMSHead
 from .models.clip.text import PromptText, TemplateText

@@ -42,7 +42,6 @@ def as_it_was(repo, monkeypatch):
     [
         ('clims_step', ('--crop', '64', '--batch', '1'), 1),
         ('excel_step', ('--crop', '64', '--batch', '2'), 4),
-        ('leading_parts', ('--crop', '64', '--only', 'ExCEL'), 1),
         ('inference', ('--side', '96', '--scales', '1'), 4),
     ],
 )
@@ -53,6 +52,15 @@ def test_prints_its_table(
     monkeypatch.setattr(sys, 'argv', [path, *options, *FEW])
     runpy.run_path(path, run_name='__main__')
     check_table(capsys.readouterr().out, rows)
+
+
+def test_leading_parts(repo, as_it_was, capsys):
+    parts = runpy.run_path(str(repo / 'benchmarks/leading_parts.py'))
+    ways = parts['operations'](1, 48, 'cpu')
+    parts['print_table']('maps', ways, 1, parts['Clock']('cpu'))
+    check_table(capsys.readouterr().out, len(ways))
+    for path in parts['STEPS'].values():
+        assert (repo / f'configs/{path}.py').is_file()
 
 
 def test_loaders(repo, as_it_was, monkeypatch, capsys):

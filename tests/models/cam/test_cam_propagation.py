@@ -8,8 +8,8 @@ from mmseg_weakclip.models.cam.patch_text_cam import PatchTextCAMHead
 from mmseg_weakclip.models.cam.timm_affinity import (
     ProxyTokenAffinity,
     TimmAffinity,
-    TimmFeatures,
 )
+from mmseg_weakclip.models.cam.timm_features import TimmFeatures
 from mmseg_weakclip.models.refine.cam import normalize_cam
 from mmseg_weakclip.models.refine.label_propagation import (
     grid_places,

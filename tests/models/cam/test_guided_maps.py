@@ -6,7 +6,8 @@ import torch
 from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.cam.attention_affinity import AttentionAffinity
-from mmseg_weakclip.models.cam.timm_affinity import TimmAffinity, TimmFeatures
+from mmseg_weakclip.models.cam.timm_affinity import TimmAffinity
+from mmseg_weakclip.models.cam.timm_features import TimmFeatures
 from mmseg_weakclip.models.refine.affinity import (
     refine_by_affinity,
     sinkhorn_affinity,
