@@ -317,13 +317,12 @@ class Pipeline:
         Raises:
             UserError: Some weights cannot be loaded.
         """
-        ahead = list(self.stages.values())
-        if until is not None:
-            ahead = ahead[: list(self.stages).index(until) + 1]
+        names = list(self.stages)
+        last = names.index(until) if until else len(names) - 1
         # Read the files, since the user may have edited them.
         configs = [
             str(config_path(self.run, stage))
-            for stage in ahead
+            for stage in list(self.stages.values())[: last + 1]
             if stage.config is not None and not self._is_trusted(stage)
         ]
         if not configs:

@@ -242,11 +242,9 @@ class DenseMixer:
             maps = source[:, patch]
         else:
             # Consecutive patches, whatever tokens are between them.
-            first = rows.start // length * per_window + max(
-                0, rows.start % length - prefix
-            )
-            last = (rows.stop - 1) // length * per_window + max(
-                0, (rows.stop - 1) % length - prefix
+            first, last = (
+                token // length * per_window + max(0, token % length - prefix)
+                for token in (rows.start, rows.stop - 1)
             )
             maps = self.relate(
                 source[:, first : last + 1], source, first, windows
