@@ -41,8 +41,9 @@ class CrossLabelSegmentor(EncoderDecoder):
     prediction is the mean of both networks' logits.
 
     ``model.type=CrossLabelSegmentor`` turns any config of an
-    ``EncoderDecoder`` into one. A training step costs twice as much, and a
-    quarter more for the predictions that mixing needs; so does a test.
+    ``EncoderDecoder`` into one. A training step costs twice as much, and by
+    count about a sixth more for the predictions that mixing needs; a test
+    costs twice as much.
 
     Args:
         args: Positional arguments of ``EncoderDecoder``.

@@ -91,7 +91,7 @@ class RegionSource:
                 f'{path} has regions of {tuple(masks.shape[1:])} pixels, '
                 f'{image_path} has {shape}'
             )
-        painted = paint_regions(masks)
+        painted = smallest_regions(masks)
         height, width = meta['img_shape'][:2]
         resized = F.interpolate(
             painted[None, None].double(), (height, width), mode='nearest-exact'
@@ -104,8 +104,8 @@ class RegionSource:
         )
 
 
-def paint_regions(masks: Tensor) -> Tensor:
-    """Paint the regions of an image, small over large.
+def smallest_regions(masks: Tensor) -> Tensor:
+    """Return the smallest region around each pixel of an image.
 
     Args:
         masks: Pixels of each region, bool, (R, H, W).

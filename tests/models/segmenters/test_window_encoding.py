@@ -13,7 +13,7 @@ from mmseg_weakclip.common.region_files import Regions, write_regions
 from mmseg_weakclip.models.segmenters.region_source import (
     RegionSource,
     majority_vote,
-    paint_regions,
+    smallest_regions,
 )
 from mmseg_weakclip.models.segmenters.window_encoding import encode_windows
 
@@ -275,8 +275,8 @@ def test_small_regions_are_painted_over_large_ones():
     masks[0, 0, 1] = True
     masks[1, :, :3] = True
     masks[2, :, 2:] = True
-    assert paint_regions(masks).tolist() == [[1, 0, 2, 2], [1, 1, 2, 2]]
-    assert paint_regions(masks[:0]).tolist() == [[-1] * 4] * 2
+    assert smallest_regions(masks).tolist() == [[1, 0, 2, 2], [1, 1, 2, 2]]
+    assert smallest_regions(masks[:0]).tolist() == [[-1] * 4] * 2
 
 
 def test_majority_by_hand(device):
