@@ -27,7 +27,7 @@ from torch import Tensor
 
 from mmseg_weakclip.models.cam.attention_affinity import AttentionAffinity
 from mmseg_weakclip.models.cam.patch_text import patch_text_similarity
-from mmseg_weakclip.models.clip.dense_stream import DenseStream
+from mmseg_weakclip.models.clip.dense.stream import DenseStream
 from mmseg_weakclip.models.clip.similarity import positive_softmax
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.clip.towers.block import attend

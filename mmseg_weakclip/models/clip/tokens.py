@@ -24,9 +24,9 @@ class CLIPTokens:
         dense: The dense stream before the final norm, (B, N, D), tokens
             before the patches from the plain stream; None without a dense
             path.
-        values: U of the dense path, (B, N, D); see ``dense.py``. None
-            without a dense path, and with one that has a feed-forward part,
-            another grid, or blocks with a norm behind the attention.
+        values: U of the dense path, (B, N, D); see ``dense/attention.py``.
+            None without a dense path, and with one that has a feed-forward
+            part, another grid, or blocks with a norm behind the attention.
         value_scale: Factor of ``R @ values`` before it is added to
             ``dense``: the number of heads if their maps are summed, else 1.
         attention: Attention of the last k blocks, averaged over heads,

@@ -13,8 +13,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-from .dense import build_dense
-from .dense_stream import DenseStream
+from .dense.attention import build_dense
+from .dense.stream import DenseStream
 from .normalization import weight_normalization
 from .tokens import CLIPTokens
 from .towers.block import attend, mean_attention

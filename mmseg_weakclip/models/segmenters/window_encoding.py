@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mmseg_weakclip.models.clip.dense_stream import DenseStream
-from mmseg_weakclip.models.clip.token_layout import join_windows
+from mmseg_weakclip.models.clip.dense.stream import DenseStream
+from mmseg_weakclip.models.clip.dense.token_layout import join_windows
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.clip.towers.block import Projected, attend
 from mmseg_weakclip.models.clip.vit import CLIPViT, to_map

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .dense import SIMILARITIES, DenseAttention
-from .similarity import (
+from mmseg_weakclip.models.clip.similarity import (
     MOST_CPU_SCORES,
     MOST_SCORES,
     centred_rows,
@@ -15,13 +14,19 @@ from .similarity import (
     restrict_to_regions,
     sum_attention,
 )
+from mmseg_weakclip.models.clip.towers.block import (
+    AttentionBlock,
+    Projected,
+    merge_heads,
+)
+
+from .attention import SIMILARITIES, DenseAttention
 from .token_layout import (
     gaussian_rows,
     hide_class_token,
     token_places,
     token_regions,
 )
-from .towers.block import AttentionBlock, Projected, merge_heads
 
 # Affinity of some patches to all, from their features; the index of the first
 # and the number of windows follow. See ``TimmAffinity.relate``.

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .dense import DenseAttention
-from .dense_mixer import DenseMixer, Relate
+from mmseg_weakclip.models.clip.towers.block import AttentionBlock, Projected
+
+from .attention import DenseAttention
+from .mixer import DenseMixer, Relate
 from .token_layout import join_windows
 from .token_repair import find_outliers, repair_tokens, smooth_tokens
-from .towers.block import AttentionBlock, Projected
 
 
 class DenseStream(DenseMixer):

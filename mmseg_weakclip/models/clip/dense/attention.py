@@ -16,7 +16,7 @@ arguments of :class:`DenseAttention`; a preset is a name for such a choice.
 The step is linear in A: adding one relation R to every head's map adds
 ``R @ U``, where U is the sum of V_l W_l (times the number of heads when heads
 are summed). So a relation that is learnt or comes from another model needs no
-second pass through CLIP; see ``dense_stream.py``.
+second pass through CLIP; see ``stream.py``.
 """
 
 import re

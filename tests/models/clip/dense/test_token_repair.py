@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_weakclip.models.clip.token_repair import (
+from mmseg_weakclip.models.clip.dense.token_repair import (
     find_outliers,
     outlier_factors,
     repair_tokens,

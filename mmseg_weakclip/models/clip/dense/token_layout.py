@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .similarity import UNBOUND
+from mmseg_weakclip.models.clip.similarity import UNBOUND
 
 
 def gaussian_window(

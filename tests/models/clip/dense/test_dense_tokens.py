@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
-from mmseg_weakclip.models.clip.dense import PRESETS, build_dense
-from mmseg_weakclip.models.clip.dense_stream import DenseStream
-from mmseg_weakclip.models.clip.token_repair import (
+from mmseg_weakclip.models.clip.dense.attention import PRESETS, build_dense
+from mmseg_weakclip.models.clip.dense.stream import DenseStream
+from mmseg_weakclip.models.clip.dense.token_repair import (
     find_outliers,
     repair_tokens,
     smooth_tokens,

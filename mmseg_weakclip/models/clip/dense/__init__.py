@@ -1,0 +1,1 @@
+"""Dense paths of CLIP: the attention of the last blocks, and how they run."""
