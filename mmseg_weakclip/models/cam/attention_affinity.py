@@ -119,6 +119,7 @@ class AttentionAffinity(nn.Module):
         tokens: CLIPTokens,
         relation: Tensor | None = None,
         text: Tensor | None = None,
+        givers: Tensor | None = None,
     ) -> Tensor:
         """Spread class maps along the attention.
 
@@ -130,6 +131,8 @@ class AttentionAffinity(nn.Module):
                 the layers.
             text: Unit embeddings of all texts, (M, E), which ``classes``
                 compares with the patches.
+            givers: Patches whose values are spread, beside the boxes, bool,
+                (B, K, h, w); see :func:`superpixel_mask`.
 
         Returns:
             (B, K, h, w), not normalised.
@@ -140,12 +143,13 @@ class AttentionAffinity(nn.Module):
                 or there are too few texts.
         """
         affinity = self._affinity(tokens, relation, text)
-        boxes = None
+        mask = givers
         if self.box_threshold is not None:
             boxes = box_mask(
                 cams, self.box_threshold, published=self.published_boxes
             )
-        return refine_by_affinity(cams, affinity, boxes)
+            mask = boxes if givers is None else boxes & givers
+        return refine_by_affinity(cams, affinity, mask)
 
     def _affinity(
         self, tokens: CLIPTokens, relation: Tensor | None, text: Tensor | None

@@ -21,6 +21,10 @@ from mmseg_weakclip.models.refine.label_propagation import (
     propagate_maps,
 )
 from mmseg_weakclip.models.refine.pixel_correlation import unit_features
+from mmseg_weakclip.models.refine.superpixel_mask import (
+    ColorGroups,
+    superpixel_mask,
+)
 from mmseg_weakclip.models.samples import foreground_labels
 
 from .attention_affinity import AttentionAffinity
@@ -96,10 +100,14 @@ class TrainingFreeCAMHead(TrainingFreeHead):
             among the inputs of the head, such as ``(0,)`` for those of the
             guide of a ``GuidedEncoderDecoder``; without levels, CLIP's patch
             embeddings. An empty dict takes all defaults, None is without.
+        superpixels: Which patches give in the affinity, as in SSR: arguments
+            of :class:`ColorGroups` and :func:`superpixel_mask`. None takes
+            all, or those inside boxes.
         init_cfg: Initialisation of the head.
 
     Raises:
-        ValueError: The bank has another number of classes.
+        ValueError: The bank has another number of classes, superpixels come
+            without an affinity, or their folder does not exist.
     """
 
     def __init__(
@@ -109,6 +117,7 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         background: dict[str, float],
         affinity: ConfigType | None = None,
         propagation: ConfigType | None = None,
+        superpixels: ConfigType | None = None,
         init_cfg: ConfigType | None = None,
     ) -> None:
         super().__init__(num_classes, text, init_cfg)
@@ -117,6 +126,20 @@ class TrainingFreeCAMHead(TrainingFreeHead):
             None if affinity is None else AttentionAffinity(**affinity)
         )
         self.propagation = None if propagation is None else dict(propagation)
+        if superpixels is not None and self.affinity is None:
+            raise ValueError(
+                'superpixels choose the patches that give in the affinity: '
+                'set affinity as well'
+            )
+        options = dict(superpixels or {})
+        self.giver_thresholds = {
+            name: options.pop(name)
+            for name in ('confidence', 'share')
+            if name in options
+        }
+        self.color_groups = (
+            None if superpixels is None else ColorGroups(**options)
+        )
 
     @abstractmethod
     def cams(
@@ -164,28 +187,55 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         labels = foreground_labels(
             batch_img_metas, self.num_classes, type(self).__name__
         )
-        cams = self.predict_by_feat(self._run(inputs, labels), batch_img_metas)
+        groups = None
+        if self.color_groups is not None:
+            groups = self._read_groups(inputs, batch_img_metas)
+        cams = self.predict_by_feat(
+            self._run(inputs, labels, groups), batch_img_metas
+        )
         cams = gate_by_labels(cams, labels)
         return torch.cat([background_score(cams, **self.background), cams], 1)
 
     def forward(self, inputs: tuple) -> Tensor:
-        """Return CAMs of all classes without labels, (B, K - 1, h, w)."""
+        """Return CAMs of all classes without labels, (B, K - 1, h, w).
+
+        Superpixels are left out: features do not say of which image they are.
+        """
         everything = tuple(range(self.num_classes - 1))
         return self._run(inputs, [everything] * len(inputs[0]))
 
-    def _run(self, inputs: tuple, labels: Sequence[tuple[int, ...]]) -> Tensor:
+    def _run(
+        self,
+        inputs: tuple,
+        labels: Sequence[tuple[int, ...]],
+        groups: Tensor | None = None,
+    ) -> Tensor:
         """Return CAMs in [0, 1], (B, K - 1, h, w)."""
         tokens = find_tokens(inputs, type(self).__name__)
         text = self._text()
         with torch.autocast(text.device.type, enabled=False):
             cams = self.normalized_cams(tokens, text.float(), labels)
             if self.affinity is not None:
-                cams = normalize_cam(
-                    self.affinity(cams, tokens, text=text.float())
+                givers = None
+                if groups is not None:
+                    givers = superpixel_mask(
+                        cams, groups, **self.giver_thresholds
+                    )
+                spread = self.affinity(
+                    cams, tokens, text=text.float(), givers=givers
                 )
+                cams = normalize_cam(spread)
             if self.propagation is not None:
                 cams = normalize_cam(self._propagate(cams, inputs, tokens))
         return cams
+
+    def _read_groups(self, inputs: tuple, metas: list[dict]) -> Tensor:
+        """Return the colour group of each pixel, (B, H, W)."""
+        tokens = find_tokens(inputs, type(self).__name__)
+        stride = tokens.tower.patch_size
+        size = (tokens.grid[0] * stride, tokens.grid[1] * stride)
+        device = tokens.patch_embeddings.device
+        return self.color_groups(metas, size, device).ids
 
     def _propagate(
         self, cams: Tensor, inputs: tuple, tokens: CLIPTokens

@@ -41,7 +41,7 @@ class PatchTextCAMHead(TrainingFreeCAMHead):
 
     Raises:
         ValueError: ``norm_axis`` is not allowed, or ``transport`` comes with
-            boxes or ``class_token_extremes``.
+            boxes, superpixels or ``class_token_extremes``.
     """
 
     def __init__(
@@ -61,6 +61,11 @@ class PatchTextCAMHead(TrainingFreeCAMHead):
         self.transport = transport
         if transport is None:
             return
+        if self.color_groups is not None:
+            raise ValueError(
+                'superpixels need CAMs in [0, 1], and transport spreads '
+                'similarities: leave one of them out'
+            )
         if class_token_extremes:
             raise ValueError(
                 'transport has no extremes: leave class_token_extremes out'

@@ -13,9 +13,12 @@ from mmseg_weakclip.models.refine.logit_steps import (
     build_steps,
     window_places,
 )
+from mmseg_weakclip.models.refine.region_source import (
+    RegionSource,
+    majority_vote,
+)
 
 from .batched_windows import BatchedEncoderDecoder, window_boxes
-from .region_source import RegionSource, majority_vote
 from .window_encoding import Boxes, encode_windows
 
 
@@ -80,7 +83,8 @@ class ZeroShotSegmentor(BatchedEncoderDecoder):
         """
         regions = None
         if self.regions is not None:
-            regions = self.regions(batch_img_metas, inputs)
+            size = (inputs.shape[2], inputs.shape[3])
+            regions = self.regions(batch_img_metas, size, inputs.device)
         scope = regions.ids if regions is not None and self.scope else None
         if (
             scope is not None

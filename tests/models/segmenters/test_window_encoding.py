@@ -1,7 +1,5 @@
 """Windows that see each other, and patches that see their region."""
 
-import json
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,12 +7,6 @@ from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
-from mmseg_weakclip.common.region_files import Regions, write_regions
-from mmseg_weakclip.models.segmenters.region_source import (
-    RegionSource,
-    majority_vote,
-    smallest_regions,
-)
 from mmseg_weakclip.models.segmenters.window_encoding import encode_windows
 
 CROP, STRIDE = (32, 48), (16, 32)
@@ -270,106 +262,20 @@ def test_regions_bound_what_a_patch_sees(make_vit, images, device, term):
         assert torch.allclose(found, expected, atol=1e-4)
 
 
-def test_small_regions_are_painted_over_large_ones():
-    masks = torch.zeros(3, 2, 4, dtype=torch.bool)
-    masks[0, 0, 1] = True
-    masks[1, :, :3] = True
-    masks[2, :, 2:] = True
-    assert smallest_regions(masks).tolist() == [[1, 0, 2, 2], [1, 1, 2, 2]]
-    assert smallest_regions(masks[:0]).tolist() == [[-1] * 4] * 2
-
-
-def test_majority_by_hand(device):
-    logits = torch.tensor([[3.0, 3, 0, 0, 5], [1, 2, 4, 1, 1]])
-    logits = logits[None, :, None].to(device)
-    ids = torch.tensor([[[0, 0, 0, 1, -1]]], device=device)
-    found = majority_vote(logits, ids)[0, :, 0].cpu()
-    # The third pixel is outvoted; its logits change places.
-    assert found.tolist() == [[3, 3, 4, 0, 5], [1, 2, 0, 1, 1]]
-    assert torch.equal(majority_vote(logits, ids, [False]), logits)
-    nothing = torch.full_like(ids, -1)
-    assert torch.equal(majority_vote(logits, nothing), logits)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Regions of photos/0.jpg: its left half, and a corner of it."""
-    masks = torch.zeros(2, *SIZE, dtype=torch.bool)
-    masks[0, :, :40] = True
-    masks[1, :16, :16] = True
-    photo = tmp_path / '0.jpg'
-    photo.write_bytes(b'a photo')
-    path = tmp_path / 'regions/0.json'
-    path.parent.mkdir()
-    regions = Regions.of_masks(list(masks.numpy()), SIZE)
-    write_regions(path, regions, photo, 'by hand')
-    return path.parent
-
-
-def meta(folder, name, **options):
-    path = str(folder.parent / f'{name}.jpg')
-    return dict(
-        dict(img_path=path, ori_shape=SIZE, img_shape=(96, 160)), **options
-    )
-
-
-def test_regions_go_where_the_image_goes(folder):
-    source = RegionSource(str(folder))
-    inputs = torch.zeros(2, 3, 100, 170)
-    flipped = dict(flip=True, flip_direction='horizontal')
-    metas = [meta(folder, 0), meta(folder, 0, **flipped)]
-    plain, mirrored = source(metas, inputs).ids
-    expected = torch.full((100, 170), -1)
-    expected[:96, :80] = 0
-    expected[:32, :32] = 1
-    assert torch.equal(plain, expected)
-    assert torch.equal(mirrored[:96, :160], expected[:96, :160].flip(1))
-
-
-def test_images_without_regions(folder):
-    metas, inputs = (
-        [meta(folder, 0), meta(folder, 'cat')],
-        torch.zeros(2, 3, 96, 160),
-    )
-    with pytest.raises(ValueError, match=r'image cat has no regions.*skip'):
-        RegionSource(str(folder))(metas, inputs)
-    found = RegionSource(str(folder), missing='skip')(metas, inputs)
-    assert found.known == [True, False]
-    assert not found.ids[1].any()
-
-
-def test_regions_of_another_image(folder):
-    with pytest.raises(ValueError, match=r'regions of \(48, 80\) pixels'):
-        RegionSource(str(folder))(
-            [meta(folder, 0, ori_shape=(10, 20))], torch.zeros(1, 3, 96, 160)
-        )
-    content = json.loads((folder / '0.json').read_text())
-    content['image'] = 'another'
-    (folder / '0.json').write_text(json.dumps(content))
-    with pytest.raises(ValueError, match='another image'):
-        RegionSource(str(folder))(
-            [meta(folder, 0)], torch.zeros(1, 3, 96, 160)
-        )
-    with pytest.raises(ValueError, match='does not exist'):
-        RegionSource(str(folder / 'nowhere'))
-    with pytest.raises(ValueError, match="missing='ignore'"):
-        RegionSource(str(folder), missing='ignore')
-
-
 @torch.no_grad()
 @pytest.mark.parametrize(
     ('device', 'windows'),
     [('cpu', 'apart'), ('cuda', 'joint')],
     indirect=['device'],
 )
-def test_segmentor(folder, images, device, windows):
+def test_segmentor(region_folder, region_meta, images, device, windows):
     """All together: regions, windows, refinement; then the regions vote."""
     clip = dict(model='toyclip', pretrained=None)
     model = MODELS.build(
         dict(
             type='ZeroShotSegmentor',
             windows=windows,
-            regions=dict(folder=str(folder), missing='skip'),
+            regions=dict(folder=str(region_folder), missing='skip'),
             refine=dict(type='LabelPropagation', neighbours=9),
             backbone=dict(
                 type='CLIPViT', **clip, dense=COLOUR, with_tokens=True
@@ -387,7 +293,7 @@ def test_segmentor(folder, images, device, windows):
         )
     )
     model = model.to(device).eval()
-    metas = [meta(folder, name, img_shape=SIZE) for name in (0, 'cat')]
+    metas = [region_meta(name, img_shape=SIZE) for name in (0, 'cat')]
     logits = model.inference(images, metas)
     assert logits.shape == (2, 3, *SIZE)
     labels = logits.argmax(1).cpu()

@@ -53,24 +53,36 @@ class RegionSource:
         self.folder = folder
         self.missing = missing
 
-    def __call__(self, metas: list[dict], inputs: Tensor) -> BatchRegions:
+    def __call__(
+        self,
+        metas: list[dict],
+        size: tuple[int, int],
+        device: torch.device | str = 'cpu',
+    ) -> BatchRegions:
         """Return the regions of images.
 
         Args:
             metas: Meta information of each image, with ``img_path``.
-            inputs: The images, (B, 3, H, W).
+            size: Height and width of the network's input.
+            device: Where the ids go.
 
         Raises:
             ValueError: The file of an image is missing or damaged, or has
                 regions of another image.
         """
-        size = (inputs.shape[2], inputs.shape[3])
         found = [self._read(meta, size) for meta in metas]
         whole = torch.zeros(size, dtype=torch.long)
         ids = torch.stack([whole if one is None else one for one in found])
-        return BatchRegions(
-            ids.to(inputs.device), [one is not None for one in found]
-        )
+        return BatchRegions(ids.to(device), [one is not None for one in found])
+
+    def paint(self, masks: Tensor, image_path: Path) -> Tensor:
+        """Return the region of each pixel, -1 for none, int64, (H, W).
+
+        Args:
+            masks: Pixels of each region, bool, (R, H, W).
+            image_path: The image.
+        """
+        return smallest_regions(masks)
 
     def _read(self, meta: dict, size: tuple[int, int]) -> Tensor | None:
         image_path = Path(meta['img_path'])
@@ -91,7 +103,7 @@ class RegionSource:
                 f'{path} has regions of {tuple(masks.shape[1:])} pixels, '
                 f'{image_path} has {shape}'
             )
-        painted = smallest_regions(masks)
+        painted = self.paint(masks, image_path)
         height, width = meta['img_shape'][:2]
         resized = F.interpolate(
             painted[None, None].double(), (height, width), mode='nearest-exact'
