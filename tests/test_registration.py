@@ -70,6 +70,8 @@ def test_any_order_of_imports(order):
         "print(loader._get_checkpoint_loader('any.pth').__module__)"
     )
     printed = run(f'{ORDERS[order]}{BUILD};{code}').splitlines()
+    # Our import prints nothing; that of mmseg's trainers warns.
+    assert order != 'ours first' or printed[0].startswith('TextScoreHead(')
     assert ''.join(printed[:-1]).count('TextScoreHead') == 1
     assert printed[-1] == 'mmseg_weakclip.engine.checkpoint_files'
 
@@ -78,14 +80,6 @@ def test_dotted_names_need_no_custom_imports():
     code = 'from mmseg.registry import MODELS;'
     code += BUILD.replace('TextScore', 'mmseg_weakclip.TextScore')
     assert run(code).count('TextScoreHead') == 1
-
-
-def test_nothing_else_is_printed():
-    code = (
-        'import mmseg_weakclip; from mmseg.registry import MODELS;'
-        "assert MODELS.get('CLIPViT'); assert MODELS.get('FCNHead')"
-    )
-    assert run(code) == ''
 
 
 def test_every_part_is_a_name_of_the_package():

@@ -15,6 +15,7 @@ from PIL import Image
 from mmseg_weakclip.models.excel import pseudo_labels
 
 FEW = ('--repeats', '1', '--threads', '1')
+INFERENCE = ('--side', '96', '--scales', '1', '--zero-shot-side', '96')
 
 
 def check_table(printed, rows):
@@ -42,7 +43,7 @@ def as_it_was(repo, monkeypatch):
     [
         ('clims_step', ('--crop', '64', '--batch', '1'), 1),
         ('excel_step', ('--crop', '64', '--batch', '2'), 4),
-        ('inference', ('--side', '96', '--scales', '1'), 4),
+        ('inference', INFERENCE, 4),
     ],
 )
 def test_prints_its_table(

@@ -79,44 +79,83 @@ def _distinct(keys: Sequence[str]) -> list[str]:
     return list(kinds.values())
 
 
-def _types(model: Any) -> frozenset[str]:
-    """Types of all parts of a model, and of the parts in them."""
-    if isinstance(model, dict):
-        own = {model['type']} if isinstance(model.get('type'), str) else set()
-        return frozenset(own).union(*map(_types, model.values()))
-    if isinstance(model, list | tuple):
-        return frozenset().union(*map(_types, model))
+def _types(part: Any) -> frozenset[str]:
+    """Types of a part and of all parts in it."""
+    if isinstance(part, dict):
+        own = {part['type']} if isinstance(part.get('type'), str) else set()
+        return frozenset(own).union(*map(_types, part.values()))
+    if isinstance(part, list | tuple):
+        return frozenset().union(*map(_types, part))
     return frozenset()
 
 
-def _model_kinds() -> list[str]:
-    """Configs whose models have other parts, one of each kind."""
-    kinds: dict[frozenset[str], str] = {}
+def _steps(cfg: Config) -> frozenset[str]:
+    """Steps of the writer of masks, such as its CRF, which have no types."""
+    evaluator = cfg.get('test_evaluator') or {}
+    return frozenset(key for key, value in evaluator.items() if value)
+
+
+def _one_of_each(paths: Sequence[str], *keys: str) -> list[str]:
+    """Configs with a combination of parts that none before them has.
+
+    What runs depends on parts, not on numbers: of configs whose models, data
+    and whatever else is named have the same parts as others, one will do.
+    """
+    seen: set[tuple[str, frozenset[str]]] = set()
+    chosen = []
+    for path in paths:
+        cfg = _configs()[path]
+        kinds = {(key, _types(cfg.get(key))) for key in keys}
+        kinds.add(('steps', _steps(cfg)))
+        if kinds - seen:
+            chosen.append(path)
+            seen |= kinds
+    return chosen
+
+
+def _with_new_parts() -> list[str]:
+    """Configs whose models have a part that none before them has."""
+    seen: set[str] = set()
+    chosen = []
     for path, cfg in _configs().items():
-        if cfg.get('model'):
-            kinds.setdefault(_types(cfg.model.to_dict()), path)
-    return list(kinds.values())
+        parts = _types(cfg.get('model'))
+        if parts - seen:
+            chosen.append(path)
+            seen |= parts
+    return chosen
+
+
+def _training_configs() -> list[str]:
+    """Configs that train, without those that repeat others in large."""
+    return [path for path in _distinct(TRAINING) if not REPEATS.search(path)]
 
 
 def _masks_configs() -> list[str]:
-    """Configs that write masks."""
-    return [
+    """Configs that write masks, one of each kind."""
+    paths = [
         path
         for path, cfg in _configs().items()
         # Aliases, which lie outside, would run the same again.
         if _writes_masks(cfg) and '/' in path
     ]
+    return _one_of_each(paths, 'model', 'test_dataloader', 'tta_pipeline')
+
+
+def _voc(paths: Sequence[str]) -> list[str]:
+    """Without COCO's, which differ in the data alone."""
+    return [path for path in paths if not COCO.search(path)]
 
 
 def pytest_generate_tests(metafunc) -> None:
     """An argument of these names takes all such configs in turn."""
     chosen = dict(
         any_config=lambda: list(_configs()),
-        training_config=lambda: [
-            path for path in _distinct(TRAINING) if not REPEATS.search(path)
-        ],
-        # What a part draws does not depend on its numbers.
-        model_kind_config=_model_kinds,
+        training_config=lambda: _one_of_each(
+            _training_configs(), 'model', 'train_dataloader'
+        ),
+        any_training_config=_training_configs,
+        # What a part draws does not depend on the parts around it.
+        new_parts_config=_with_new_parts,
         segmenter_config=lambda: [
             path for path in _configs() if path.startswith('segmenters/')
         ],
@@ -126,15 +165,10 @@ def pytest_generate_tests(metafunc) -> None:
             for path in _masks_configs()
             if _configs()[path].get('tta_pipeline')
         ],
-        # COCO's differ from VOC's in numbers, not in what runs.
-        voc_training_config=lambda: [
-            path
-            for path in _distinct(TRAINING)
-            if not REPEATS.search(path) and not COCO.search(path)
-        ],
-        voc_masks_config=lambda: [
-            path for path in _masks_configs() if not COCO.search(path)
-        ],
+        voc_training_config=lambda: _one_of_each(
+            _voc(_training_configs()), 'model'
+        ),
+        voc_masks_config=lambda: _voc(_masks_configs()),
     )
     for name in chosen.keys() & set(metafunc.fixturenames):
         metafunc.parametrize(name, chosen[name]())

@@ -168,8 +168,8 @@ def test_dumped_config_is_the_same(cfg, tmp_path):
     assert Config.fromfile(path).to_dict() == cfg.to_dict()
 
 
-def test_model_depends_on_the_seed_only(model_kind_config, configs, strip):
-    cfg = Config.fromfile(configs / model_kind_config)
+def test_model_depends_on_the_seed_only(new_parts_config, configs, strip):
+    cfg = Config.fromfile(configs / new_parts_config)
     states = []
     for _ in range(2):
         torch.manual_seed(0)
@@ -182,9 +182,9 @@ def test_model_depends_on_the_seed_only(model_kind_config, configs, strip):
 
 
 def test_seeds_are_where_training_looks(
-    training_config, configs, masks_folders
+    any_training_config, configs, masks_folders
 ):
-    cfg = Config.fromfile(configs / training_config)
+    cfg = Config.fromfile(configs / any_training_config)
     for part in walk(cfg.train_dataloader.to_dict()):
         if 'seg_map_path' in part.get('data_prefix', ()):
             folder = (

@@ -143,12 +143,13 @@ EXTREMES = {
     ids=['none', 'one', 'all'],
 )
 @pytest.mark.filterwarnings('ignore:Anomaly Detection')
+@pytest.mark.parametrize('device', ['cpu'], indirect=True)
 def test_finite(name, make_regions, pairs):
     """Also inside the backward pass, and at a very low temperature."""
     config = dict(LOSSES[name])
     if 'temperature' in config:
         config['temperature'] = 1e-3
-    for extreme, texts, kept in product(EXTREMES, (0, 1, 4), (False, True)):
+    for extreme, texts, kept in product(EXTREMES, (0, 4), (False, True)):
         regions = make_regions(
             images=[b for b, _ in pairs],
             labels=[k for _, k in pairs],
