@@ -146,6 +146,11 @@ def segmenter_rows() -> list[SegmenterRow]:
         SegmenterRow(
             'boundary loss', training={**with_images, LOSS: [entropy]}
         ),
+        # As in WeakCLIP, whose seed loss balances objects and background.
+        SegmenterRow(
+            'CAMSeedLoss, boundary loss',
+            training={**with_images, LOSS: [], f'{HEAD}.seed_loss': seed_loss},
+        ),
         SegmenterRow('self-target', training={LOSS: [self_target]}),
         SegmenterRow('the surer half of the pixels', sure_share=0.5),
         SegmenterRow(
