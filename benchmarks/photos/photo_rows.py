@@ -158,4 +158,13 @@ def segmenter_rows() -> list[SegmenterRow]:
             training={'model.type': 'CrossLabelSegmentor'},
             sure_share=0.5,
         ),
+        SegmenterRow(
+            'the surer half, BECO-lite from 60 % on',
+            training={
+                'model.type': 'CrossLabelSegmentor',
+                'model.cross_start': 0.6,
+                'model.mix_start': 0.6,
+            },
+            sure_share=0.5,
+        ),
     ]

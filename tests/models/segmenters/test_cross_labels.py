@@ -215,6 +215,21 @@ def test_the_outline_weighs_more(device, go_to):
     assert found[1] > found[0]
 
 
+def test_cross_labels_may_start_later(device, go_to):
+    images, samples = make_batch(device)
+    model = build(device, mix=0, cross_start=0.6).eval()
+    whole = build(device, mix=0).eval().loss(images, samples)
+    go_to(60)
+    assert model.loss(images, samples) == whole
+    go_to(59)
+    before = model.loss(images, samples)
+    for name in ('decode', 'second'):
+        assert whole[f'{name}.loss_cross'] > 0
+        assert before.pop(f'{name}.loss_cross') == 0
+        del whole[f'{name}.loss_cross']
+    assert before == whole
+
+
 def test_the_prediction_is_the_mean(device):
     model = build(device).eval()
     images, samples = make_batch(device, height=17, width=31)
@@ -256,3 +271,5 @@ def test_bad_arguments(device):
         build(device, auxiliary_head=dict(type='FCNHead'))
     with pytest.raises(ValueError, match='mix_start=2'):
         build(device, mix_start=2)
+    with pytest.raises(ValueError, match='cross_start=-1'):
+        build(device, cross_start=-1)
