@@ -152,11 +152,18 @@ def _free_port() -> int:
 
 
 def outputs_exist(run: Run, stage: Stage) -> bool:
-    """Return whether the outputs of a stage exist."""
+    """Return whether the outputs of a stage exist.
+
+    Masks must be there for all images with labels; those of another tool may
+    be fewer.
+    """
     if stage.kind == 'train':
         return (run.folder / checkpoint_name(run, stage)).is_file()
     if stage.kind in ('test', 'refine', 'import', 'join'):
-        return any(Path(run.folder, stage.folder, 'masks').glob('*.png'))
+        masks = Path(run.folder, stage.folder, 'masks').glob('*.png')
+        found = {path.stem for path in masks}
+        wanted = {image.id for image in run.images if image.labels}
+        return bool(found) and (stage.kind == 'import' or found >= wanted)
     if stage.kind == 'tags':
         return (run.folder / TAGS).is_file()
     return True

@@ -119,6 +119,21 @@ def test_a_run_may_move(finished, call, tmp_path):
         assert str(finished) not in text
 
 
+def test_a_lost_mask_is_made_again(finished, call, tmp_path):
+    """Alone, and what follows from it is as it was."""
+    out = tmp_path / 'out'
+    shutil.copytree(finished, out, symlinks=True)
+    paths = sorted((out / 'seeds/masks').glob('*.png'))
+    times = {path: path.stat().st_mtime_ns for path in paths}
+    lost = paths[3].read_bytes()
+    paths[3].unlink()
+    stdout, _ = call('--work-dir', out, '--resume')
+    assert stdout.count('done before') == 7
+    assert paths[3].read_bytes() == lost
+    del times[paths[3]]
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
 def test_a_run_is_not_written_over(finished, call, data, small):
     _, stderr = call(*data, '--work-dir', finished, *small, code=2)
     assert 'holds a run already; add --resume' in stderr
