@@ -1,5 +1,6 @@
 # make demo   the one command on the embedded toy world, to its end
-# make test   the test suite
+# make test   the test suite, without what is marked slow
+# make test-all   all of it, before a release
 # make lint   ruff, the floors of the package, mypy
 # make docs   the documentation, site/index.html
 # Each makes .venv first, once, with the exact versions that CI passes with.
@@ -11,7 +12,7 @@ VENV := .venv
 READY := $(VENV)/ready
 DEMO := work_dirs/demo
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-all lint docs clean
 
 demo: $(READY)
 	test -d $(DEMO)/photos || $(VENV)/bin/weakclip toyland --out $(DEMO)/voc \
@@ -21,9 +22,14 @@ demo: $(READY)
 	    --truth $(DEMO)/masks --work-dir $(DEMO)/out --resume \
 	    --profile toyland --segmenter fpn_small
 
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
+	--no-loadscope-reorder --durations=10
+
 test: $(READY)
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile \
-	    --no-loadscope-reorder --durations=10
+	$(PYTEST) -m 'not slow'
+
+test-all: $(READY)
+	$(PYTEST)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

@@ -38,6 +38,7 @@ def as_it_was(repo, monkeypatch):
     MessageHub._instance_dict.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'options', 'rows'),
     [
@@ -74,6 +75,7 @@ def test_loaders(repo, as_it_was, monkeypatch, capsys):
     cv2.setNumThreads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('name', 'options', 'rows'),
     [

@@ -351,7 +351,6 @@ def test_protocol_is_refused(tmp_path, checkpoint, run_tool, with_views):
             run_tool('test', with_views, *given, *words)
 
 
-@pytest.mark.slow
 def test_four_numbers_of_two_processes(
     tmp_path, with_views, checkpoint, run_tool, run_twice
 ):

@@ -69,7 +69,6 @@ def assert_same(one, other) -> None:
         assert one == other
 
 
-@pytest.mark.slow
 def test_killed_training_goes_on_bit_for_bit(
     repo, tmp_path, trained, six_iterations, run_tool, run_script
 ):

@@ -60,7 +60,6 @@ def test_texts_come_with_the_tags_that_make_them_true():
         assert tags <= {0, 3} or tags <= {5}
 
 
-@pytest.mark.slow
 def test_seeds_are_good_enough_to_learn_from(repo, tmp_path):
     """mIoU of the shipped seed config, image labels given: 45 or more."""
     root = tmp_path / 'toyland'

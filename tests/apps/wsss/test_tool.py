@@ -171,6 +171,7 @@ def test_plan_only(call, data, tmp_path, small):
     assert 'on disk' in stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method', ['clims', 'excel+weakclip'])
 def test_methods_with_trainings(call, data, tmp_path, method, small):
     """Up to their masks; what follows is the same for all."""
@@ -196,6 +197,7 @@ def test_methods_with_trainings(call, data, tmp_path, method, small):
     assert stdout.count(': trained already') == len(trainings) > 0
 
 
+@pytest.mark.slow
 def test_killed_and_resumed(finished, call, data, repo, tmp_path, small):
     """The masks are those of the undisturbed run, bit by bit."""
     out = tmp_path / 'out'
@@ -215,6 +217,7 @@ def test_killed_and_resumed(finished, call, data, repo, tmp_path, small):
     check_files(out)
 
 
+@pytest.mark.slow
 def test_seeds_are_those_of_one_process(finished, make_run, repo, tmp_path):
     out = tmp_path / 'out'
     shutil.copytree(finished, out, symlinks=True)
