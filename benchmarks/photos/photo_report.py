@@ -144,8 +144,7 @@ def report(
     sections = (
         ('Class maps and their refinement, tags given',
          row_table(maps, 'maps')),
-        ('Segmenters on the masks of the first round, no tags, a third as '
-         'long as that of the one command',
+        ('Segmenters, no tags, a third as long as that of the one command',
          row_table(segmenters, 'segmenter')),
         ('What the tags say of thresholds and views',
          gain_table(gains) if gains else ''),

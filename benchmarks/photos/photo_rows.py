@@ -66,10 +66,12 @@ class SegmenterRow(Row):
     Attributes:
         training: Settings that differ from the run's own segmenter.
         sure_share: Share of each class's pixels that keep it in the masks.
+        masks: Masks of the run, of the first round or of the second.
     """
 
     training: dict[str, Any] = field(default_factory=dict)
     sure_share: float = 1.0
+    masks: str = 'masks'
 
 
 def map_rows() -> list[MapRow]:
@@ -152,6 +154,12 @@ def segmenter_rows() -> list[SegmenterRow]:
             training={**with_images, LOSS: [], f'{HEAD}.seed_loss': seed_loss},
         ),
         SegmenterRow('self-target', training={LOSS: [self_target]}),
+        SegmenterRow('masks of the second round', masks='masks_2'),
+        SegmenterRow(
+            'masks of the second round, self-target',
+            training={LOSS: [self_target]},
+            masks='masks_2',
+        ),
         SegmenterRow('the surer half of the pixels', sure_share=0.5),
         SegmenterRow(
             'the surer half, BECO-lite',

@@ -189,11 +189,11 @@ class Steps:
         )  # fmt: skip
         return latest_scores(folder)
 
-    def masks(self, share: float, seed: int) -> Path:
-        """Folder of the masks of the run, with their surer pixels alone."""
-        run = self.run_folder(seed)
+    def masks(self, row: SegmenterRow, seed: int) -> Path:
+        """Folder of a row's masks, of the first round with a share of 1."""
+        run, share = self.run_folder(seed), row.sure_share
         if share == 1:
-            return run / 'masks/masks'
+            return run / row.masks / 'masks'
         folder = self.folder(f'masks {share}', seed)
         config = run / 'configs/seeds.py'
         background = Config.fromfile(config).model.decode_head.background
@@ -221,7 +221,7 @@ class Steps:
             run / 'configs/segmenter.py',
             folder,
             {
-                masks: str(self.masks(row.sure_share, seed)),
+                masks: str(self.masks(row, seed)),
                 'param_scheduler': schedule,
                 'train_cfg.max_iters': length,
                 # No validation before the end.
