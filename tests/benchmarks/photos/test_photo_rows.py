@@ -60,14 +60,18 @@ def test_settings_of_segmenters(repo):
         model = MODELS.build(cfg.model)
         trained = any(p.requires_grad for p in model.backbone.parameters())
         head = model.decode_head
-        (loss,) = (
+        losses = (
             head.loss_decode
             if isinstance(head.loss_decode, ModuleList)
             else [head.loss_decode]
         )
+        if getattr(head, 'seed_loss', None) is not None:
+            losses = [*losses, head.seed_loss]
+        (loss,) = losses
         boundary = getattr(head, 'boundary_loss', None) is not None
         assert ('half' in row.name) == (row.sure_share == 0.5)
         found[row.name] = (trained, type(loss).__name__, boundary)
+        assert ('second' in row.name) == (row.masks == 'masks_2')
         two = type(model).__name__ == 'CrossLabelSegmentor'
         assert ('BECO' in row.name) == two
     assert list(found.values()) == [
@@ -75,9 +79,11 @@ def test_settings_of_segmenters(repo):
         (False, 'CrossEntropyLoss', False),
         (True, 'CAMSeedLoss', False),
         (True, 'CrossEntropyLoss', True),
+        (True, 'CAMSeedLoss', True),
         (True, 'SelfTargetLoss', False),
         (True, 'CrossEntropyLoss', False),
-        (True, 'CrossEntropyLoss', False),
+        (True, 'SelfTargetLoss', False),
+        *[(True, 'CrossEntropyLoss', False)] * 3,
     ]
 
 
