@@ -28,13 +28,17 @@ from mmseg_weakclip.models.refine.par import (
     refine_by_pixels,
     resolve_par,
 )
-from mmseg_weakclip.models.refine.regions import refine_by_regions
+from mmseg_weakclip.models.refine.regions import (
+    check_region_options,
+    refine_by_regions,
+)
 from mmseg_weakclip.models.refine.sure_pixels import (
     check_sure_share,
     surest_pixels,
 )
 from mmseg_weakclip.models.refine.transport import transport_cams
 
+from .lost_classes import keep_lost_classes
 from .store import MaskStore, save_scores
 
 # Memory of a GPU for the refinement of one image; more is done on the CPU,
@@ -106,6 +110,9 @@ class Refiner:
         transport: Arguments of ``transport_cams``, by which the image's
             classes and its background compete for the pixels before PAR and
             the CRF; None for no transport.
+        keep_lost: Folder of earlier masks of the images, from which a mask
+            takes the classes of the image that it has lost; see
+            :func:`keep_lost_classes`. None takes nothing.
 
     Raises:
         ValueError: ``flips`` without a CRF, or with other arguments; regions
@@ -124,7 +131,9 @@ class Refiner:
         flips: dict | None = None,
         sure_share: float = 1.0,
         transport: dict | None = None,
+        keep_lost: str | None = None,
     ) -> None:
+        self.keep_lost = keep_lost
         check_sure_share(sure_share)
         self.transport = transport
         if transport is not None:
@@ -167,8 +176,9 @@ class Refiner:
 
         Returns:
             Record of the image: ``id``; with truth, the areas of the classes
-            that occur, by stage (``raw``, ``refined``); and, if regions
-            refine, the number of them, ``regions``.
+            that occur, by stage (``raw``, ``refined``); if regions refine,
+            the number of them, ``regions``; and, if earlier masks are there
+            for it, the classes that were ``lost``.
 
         Raises:
             ValueError: The scores do not have the size of the image, or its
@@ -195,6 +205,12 @@ class Refiner:
             mask = self._to_mask(values, task)
             if stage == 'refined' and unsure is not None:
                 mask[unsure.cpu().numpy()] = self.ignore_index
+            if self.keep_lost is not None and stage == [*stages][-1]:
+                earlier = Path(self.keep_lost, f'{image_id}.png')
+                classes = task.classes.tolist()
+                mask, record['lost'] = keep_lost_classes(
+                    mask, classes, earlier
+                )
             if task.truth is not None:
                 record[stage] = _sparse(
                     class_areas(
@@ -283,45 +299,6 @@ def _check_flips(options: dict, crf: str | dict | None) -> None:
         raise ValueError(
             f'flips={options} has the unknown arguments {unknown}; there are '
             'powers and limit'
-        )
-
-
-def check_region_options(
-    options: dict, min_score: float, sure_share: float = 1.0
-) -> None:
-    """Check the arguments of the refinement by regions.
-
-    Args:
-        options: See :class:`Refiner`.
-        min_score: See :class:`Refiner`.
-        sure_share: See :class:`Refiner`.
-
-    Raises:
-        ValueError: There is no such folder, or no such recipe or argument;
-            or the recipe gives no scores that ``min_score`` or
-            ``sure_share`` could look at.
-    """
-    options = dict(options)
-    folder = options.pop('folder', None)
-    if folder is None or not Path(folder).is_dir():
-        raise ValueError(
-            f'regions: the folder {folder} does not exist; make it with '
-            '`weakclip regions` and name it by folder=...'
-        )
-    none = torch.zeros(0, 1, 1, dtype=torch.bool)
-    try:
-        refine_by_regions(
-            torch.zeros(2, 1, 1), none, torch.zeros(0), **options
-        )
-    except TypeError as error:
-        raise ValueError(f'regions={options}: {error}') from error
-    leaves_out = min_score > 0 or sure_share < 1
-    if leaves_out and options.get('recipe', 'vote') != 'vote':
-        raise ValueError(
-            f'min_score={min_score} and sure_share={sure_share} leave out '
-            f'unsure pixels, but the recipe {options["recipe"]!r} of regions '
-            "decides on classes: use recipe='vote', or min_score=0 and "
-            'sure_share=1'
         )
 
 

@@ -70,6 +70,10 @@ class PseudoMaskWriter(BaseMetric):
         transport: Arguments of ``transport_cams``, by which the image's
             classes and its background compete for the pixels before PAR and
             the CRF; None for no transport.
+        keep_lost: Folder of earlier masks of the images. A class of the image
+            without a pixel in its mask takes the pixels that it has there, so
+            that no network is taught that it is background. None takes
+            nothing.
         workers: Number of processes that refine. 0 refines in this process,
             on the device of the scores; None is 0 on a machine with a GPU,
             else the number of processors.
@@ -96,6 +100,7 @@ class PseudoMaskWriter(BaseMetric):
         flips: dict | None = None,
         sure_share: float = 1.0,
         transport: dict | None = None,
+        keep_lost: str | None = None,
         workers: int | None = None,
         ignore_index: int = 255,
         **kwargs,
@@ -128,7 +133,16 @@ class PseudoMaskWriter(BaseMetric):
             flips,
             sure_share,
             transport,
+            keep_lost,
         )
+        if keep_lost is not None:
+            if not use_labels:
+                raise ValueError(
+                    'keep_lost needs the classes of each image: set '
+                    'use_labels=True'
+                )
+            # Both folders may move.
+            self.settings['keep_lost'] = os.path.relpath(keep_lost, output_dir)
         if transport is not None:
             self.settings['transport'] = dict(transport)
         if sure_share < 1:
@@ -297,6 +311,14 @@ class PseudoMaskWriter(BaseMetric):
                 '%d images have no regions, and keep their scores: %s',
                 len(bare),
                 ', '.join(bare[:5]),
+            )
+        lost = [r['id'] for r in records if r.get('lost')]
+        if lost:
+            logger.info(
+                '%d masks had lost a class of their image, and take it from '
+                'the earlier ones: %s',
+                len(lost),
+                ', '.join(lost[:5]),
             )
         scored = [record for record in records if 'raw' in record]
         if not scored:

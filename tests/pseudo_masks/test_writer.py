@@ -20,6 +20,7 @@ from mmseg_weakclip.models.refine.par import (
 from mmseg_weakclip.models.refine.sure_pixels import surest_pixels
 from mmseg_weakclip.models.refine.transport import transport_cams
 from mmseg_weakclip.pseudo_masks import refiner
+from mmseg_weakclip.pseudo_masks.store import MaskStore
 from mmseg_weakclip.pseudo_masks.writer import PseudoMaskWriter
 
 META = dict(
@@ -206,6 +207,39 @@ def test_the_surer_pixels_of_each_class(tmp_path, make_samples):
         PseudoMaskWriter(
             str(tmp_path / 'fma'), sure_share=0.5, regions=regions
         )
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_lost_classes_are_kept(tmp_path, make_samples, workers):
+    """Of earlier masks beside the new ones; which, is in the records."""
+    samples = make_samples()
+    earlier = tmp_path / 'first/masks'
+    earlier.mkdir(parents=True)
+    before = np.zeros(SIZE, np.uint8)
+    before[:5] = 1
+    for index, sample in enumerate(samples):
+        Image.fromarray(before).save(earlier / f'img{index}.png')
+        sample['seg_logits']['data'][1] = -99  # Not found.
+    options = dict(use_labels=True, crf='voc12', workers=workers)
+    plain = run(tmp_path / 'plain', samples, **options)
+    options['keep_lost'] = str(earlier)
+    kept = run(tmp_path / 'out', samples, **options)
+    first = read(tmp_path / 'plain', 0)
+    assert not (first == 1).any()
+    assert np.array_equal(
+        read(tmp_path / 'out', 0), np.where(before == 1, 1, first)
+    )
+    for index in (1, 2):  # Without that label.
+        same = read(tmp_path / 'plain', index)
+        assert np.array_equal(read(tmp_path / 'out', index), same)
+    records = MaskStore(tmp_path / 'out').finished()
+    assert [records[f'img{i}']['lost'] for i in range(3)] == [[1], [], []]
+    # What is written is what is scored; the first scores are as before.
+    assert plain['pseudo_mask/raw_mIoU'] == kept['pseudo_mask/raw_mIoU']
+    areas = records['img0']['refined']
+    assert areas['1'][1] == (read(tmp_path / 'out', 0) == 1).sum()
+    with pytest.raises(ValueError, match='keep_lost needs the classes'):
+        PseudoMaskWriter(str(tmp_path / 'none'), keep_lost=str(earlier))
 
 
 def test_classes_compete_by_transport(tmp_path, make_samples):

@@ -3,7 +3,7 @@
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mmseg_weakclip.apps.errors import StageFailed, UserError
@@ -48,6 +48,7 @@ from .scoring import (
     describe_scores,
     write_scores,
 )
+from .second_round import MASKS, describe_lost
 from .stages import Stage, checkpoint_name
 
 # Names of unfinished files that a killed process leaves.
@@ -258,8 +259,7 @@ class Pipeline:
                 run.options, self.sources, run.folder, run.workers
             )
             self.run = run.with_images(prepared.images)
-            for line in describe_prepared(self.sources, prepared):
-                self.report(f'  {line}')
+            self._tell(describe_prepared(self.sources, prepared))
         elif stage.kind == 'import' and self.sources.outside is not None:
             summary = import_masks(
                 run,
@@ -267,20 +267,15 @@ class Pipeline:
                 run.folder / stage.folder,
                 record.inputs,
             )
-            for line in describe_import(summary):
-                self.report(f'  {line}')
+            self._tell(describe_import(summary))
         elif stage.kind == 'join':
             joined = run.folder / stage.folder
-            for line in describe_join(
-                join_sources(run, joined, record.inputs)
-            ):
-                self.report(f'  {line}')
+            self._tell(describe_join(join_sources(run, joined, record.inputs)))
         elif stage.kind == 'score':
             lines = describe_scores(write_scores(run))
             if run.options.joins:
                 lines += describe_comparison(compare_sources(run))
-            for line in lines:
-                self.report(f'  {line}')
+            self._tell(lines)
         elif stage.kind == 'results':
             collect_results(run)
             if run.options.seeds is not None:
@@ -305,8 +300,13 @@ class Pipeline:
             if not outputs_exist(run, stage):
                 raise StageFailed(f'{label} wrote no output')
             if stage.kind == 'tags':
-                for line in describe_classifier(run.folder):
-                    self.report(f'  {line}')
+                self._tell(describe_classifier(run.folder))
+            elif stage.name == MASKS:
+                self._tell(describe_lost(run))
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.report(f'  {line}')
 
     def check_weights(self, until: str | None = None) -> None:
         """Check the initial weights of all stages that are not done yet.

@@ -5,8 +5,11 @@ seeds that it learnt from, and the tags take away what an image does not have.
 """
 
 import os
+from collections import Counter
 
 from mmengine.config import Config
+
+from mmseg_weakclip.pseudo_masks.store import MaskStore
 
 from .config_edits import TEST_KEYS, only_keys
 from .method_configs import (
@@ -34,7 +37,7 @@ def second_masks_config(run: Run) -> Config:
     """Return the config for the first segmenter's masks of labelled images.
 
     They are made of several scales, restricted to the labels, and refined by
-    the CRF.
+    the CRF. A label without a pixel keeps those of the first round.
     """
     cfg = prediction_config(run)
     side = image_side(run)
@@ -56,9 +59,25 @@ def second_masks_config(run: Run) -> Config:
         output_dir=str(run.folder / MASKS),
         crf=crf_settings(run),
         use_labels=True,
+        keep_lost=str(run.folder / 'masks/masks'),
         workers=None if run.gpus else os.cpu_count(),
     )
     if run.options.ignore_flips:
         cfg.test_evaluator['flips'] = dict()
     set_machine(cfg, run)
     return only_keys(cfg, TEST_KEYS)
+
+
+def describe_lost(run: Run) -> list[str]:
+    """Return what to say of labels that the first segmenter did not find."""
+    records = MaskStore(run.folder / MASKS).finished().values()
+    lost = [record['lost'] for record in records if record.get('lost')]
+    if not lost:
+        return []
+    names = run.classes.names
+    counts = Counter(names[k] for classes in lost for k in classes)
+    found = ', '.join(f'{name} in {n}' for name, n in counts.most_common())
+    return [
+        f'{len(lost)} images show something that the segmenter did not find, '
+        f'and keep its pixels of the first masks: {found}'
+    ]

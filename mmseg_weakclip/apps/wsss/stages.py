@@ -190,14 +190,15 @@ def _last_stages(
         )
     ]
     if rounds > 1:
-        masks, first, trained = second_round.MASKS, trained, second_round.LAST
+        earlier, first = masks, trained
+        masks, trained = second_round.MASKS, second_round.LAST
         scored += (masks,)
         stages += [
             Stage(
                 masks,
                 'make masks anew',
                 'test',
-                ('data', first),
+                ('data', earlier, first),
                 masks,
                 second_round.second_masks_config,
                 first,

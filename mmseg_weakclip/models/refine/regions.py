@@ -17,6 +17,8 @@ maps, which know what the regions are. Three ways to join both:
     the highest mean map, and whole objects are painted over parts.
 """
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -195,3 +197,42 @@ def refine_by_regions(
             labels = label_regions(scores[1:], regions, levels, **options)
     classes = torch.arange(len(scores), device=scores.device)
     return (labels == classes[:, None, None]).float()
+
+
+def check_region_options(
+    options: dict, min_score: float, sure_share: float = 1.0
+) -> None:
+    """Check the arguments of the refinement by regions.
+
+    Args:
+        options: See ``Refiner``.
+        min_score: See ``Refiner``.
+        sure_share: See ``Refiner``.
+
+    Raises:
+        ValueError: There is no such folder, or no such recipe or argument;
+            or the recipe gives no scores that ``min_score`` or
+            ``sure_share`` could look at.
+    """
+    options = dict(options)
+    folder = options.pop('folder', None)
+    if folder is None or not Path(folder).is_dir():
+        raise ValueError(
+            f'regions: the folder {folder} does not exist; make it with '
+            '`weakclip regions` and name it by folder=...'
+        )
+    none = torch.zeros(0, 1, 1, dtype=torch.bool)
+    try:
+        refine_by_regions(
+            torch.zeros(2, 1, 1), none, torch.zeros(0), **options
+        )
+    except TypeError as error:
+        raise ValueError(f'regions={options}: {error}') from error
+    leaves_out = min_score > 0 or sure_share < 1
+    if leaves_out and options.get('recipe', 'vote') != 'vote':
+        raise ValueError(
+            f'min_score={min_score} and sure_share={sure_share} leave out '
+            f'unsure pixels, but the recipe {options["recipe"]!r} of regions '
+            "decides on classes: use recipe='vote', or min_score=0 and "
+            'sure_share=1'
+        )

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -7,8 +8,10 @@ from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
 from mmseg_weakclip.apps.wsss.config_files import stage_words
 from mmseg_weakclip.apps.wsss.options import METHODS
+from mmseg_weakclip.apps.wsss.second_round import describe_lost
 from mmseg_weakclip.apps.wsss.stages import checkpoint_name, stages_of
 from mmseg_weakclip.datasets.configs import iter_dicts
+from mmseg_weakclip.pseudo_masks.store import MaskStore
 
 
 @pytest.fixture
@@ -68,6 +71,8 @@ def test_masks_are_restricted_to_the_tags_and_see_no_truth(run, stages):
     assert writer.use_labels
     assert writer.crf == run.profile.crf
     assert 'flips' not in writer
+    assert writer.keep_lost == str(run.folder / 'masks/masks')
+    assert 'masks' in stages['masks_2'].reads
     for pipeline in (
         config.tta_pipeline,
         config.test_dataloader.dataset.pipeline,
@@ -85,6 +90,19 @@ def test_masks_are_restricted_to_the_tags_and_see_no_truth(run, stages):
     assert config.test_dataloader.dataset.ann_file == 'labelled.txt'
     again = Config.fromstring(config.pretty_text, '.py')
     assert again.to_dict() == config.to_dict()
+
+
+def test_what_was_not_found_is_said(run):
+    assert describe_lost(run) == []
+    store = MaskStore(run.folder / 'masks_2')
+    store.open({})
+    first, second = run.classes.names[1:3]
+    for name, lost in (('a', [1]), ('b', []), ('c', [1, 2])):
+        store.write_mask(name, np.zeros((2, 2), np.uint8), [[0, 0, 0]])
+        store.finish(dict(id=name, lost=lost))
+    (line,) = describe_lost(run)
+    assert line.startswith('2 images show something that the segmenter did')
+    assert line.endswith(f': {first} in 2, {second} in 1')
 
 
 def test_flips(make_run, stages):
