@@ -1,5 +1,7 @@
 """Similarities between the patches of an image, from their features."""
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -164,3 +166,22 @@ def positive_softmax(scores: Tensor, first: int = 0) -> Tensor:
     itself = columns == first + rows[:, None]
     hidden = (scores < 0) & ~itself
     return scores.masked_fill(hidden, -torch.inf).softmax(-1)
+
+
+def row_parts(value: Tensor, windows: int) -> Iterator[slice]:
+    """Yield some rows at a time, so that their scores fit in memory.
+
+    One row at the least, B * H * N numbers. One window is not split.
+
+    Args:
+        value: Values of the tokens of all windows, (B, H, N, d).
+        windows: Number of windows.
+    """
+    batch, heads, tokens, _ = value.shape
+    if windows == 1:
+        yield slice(0, tokens)
+        return
+    most = MOST_CPU_SCORES if value.device.type == 'cpu' else MOST_SCORES
+    step = max(1, most // (batch * heads * tokens))
+    for start in range(0, tokens, step):
+        yield slice(start, min(start + step, tokens))

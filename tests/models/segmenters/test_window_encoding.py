@@ -109,7 +109,7 @@ def test_joint_images_and_parts_are_apart(
     vit = make_vit(dense=dense, with_tokens=True)
     (together,) = encode_windows(vit, parts(images), joint=True)
     own = together.patch_embeddings.unflatten(0, (4, 2))
-    name = 'mmseg_weakclip.models.clip.dense.mixer.MOST_CPU_SCORES'
+    name = 'mmseg_weakclip.models.clip.similarity.MOST_CPU_SCORES'
     monkeypatch.setattr(name, 7 * 4 * 100)
     for index in range(2):
         cut = parts(images[index : index + 1], at_once=1)

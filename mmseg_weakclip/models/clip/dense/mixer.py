@@ -1,17 +1,16 @@
 """Attention of the dense path: values mixed by the maps of its options."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_weakclip.models.clip.similarity import (
-    MOST_CPU_SCORES,
-    MOST_SCORES,
     centred_rows,
     positive_softmax,
     restrict_to_regions,
+    row_parts,
     sum_attention,
 )
 from mmseg_weakclip.models.clip.towers.block import (
@@ -107,7 +106,7 @@ class DenseMixer:
                 [
                     self._shared_map(qkv, normed, rows).to(values.dtype)
                     @ values
-                    for rows in self._row_parts(qkv.value)
+                    for rows in row_parts(qkv.value, len(self.offsets))
                 ],
                 1,
             )
@@ -140,7 +139,7 @@ class DenseMixer:
                     [
                         self._affinity_rows(rows)[:, None].to(value.dtype)
                         @ value
-                        for rows in self._row_parts(value)
+                        for rows in row_parts(value, len(self.offsets))
                     ],
                     2,
                 )
@@ -149,7 +148,7 @@ class DenseMixer:
                 part = torch.cat(
                     [
                         self._softmax_values(left, right, value, rows)
-                        for rows in self._row_parts(value)
+                        for rows in row_parts(value, len(self.offsets))
                     ],
                     2,
                 )
@@ -270,21 +269,6 @@ class DenseMixer:
         # A patch that is like none of its region sees itself.
         alone = ~scores.isfinite().any(-1, keepdim=True) & itself
         return scores.masked_fill(alone, 0).softmax(-1)
-
-    def _row_parts(self, value: Tensor) -> Iterator[slice]:
-        """Yield some rows at a time, so that their scores fit in memory.
-
-        One row at the least, B * H * N numbers. One window is not split.
-        """
-        batch, heads, tokens, _ = value.shape
-        windows = len(self.offsets)
-        if windows == 1:
-            yield slice(0, tokens)
-            return
-        most = MOST_CPU_SCORES if value.device.type == 'cpu' else MOST_SCORES
-        step = max(1, most // (batch * heads * tokens))
-        for start in range(0, tokens, step):
-            yield slice(start, min(start + step, tokens))
 
     def _bias(self, like: Tensor, rows: slice) -> Tensor | None:
         """Return what is added to the scores of some rows, (n, N)."""
