@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument(
         '--iterations',
         type=int,
-        default=200,
+        default=1500,
         help='of the segmenter; 0 leaves it out (default: %(default)s)',
     )
     args = parser.parse_args()
