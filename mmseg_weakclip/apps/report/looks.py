@@ -35,7 +35,8 @@ class Finding:
         reason: Reason in words.
         name: Class that the reason is about; '' for :data:`DISAGREE`.
         share: Number of the reason, 0 to 1: share of pixels that disagree,
-            share of the prediction, or the largest share of any mask.
+            share of the prediction, or of the pseudo mask, or the largest
+            share of any mask.
     """
 
     kind: str
@@ -55,7 +56,8 @@ def find_looks(
     - :data:`DENIED`: a class that is not among the image's labels covers at
       least :data:`LEAST_SHARE` of the prediction.
     - :data:`UNSEEN`: a label of the image covers less than
-      :data:`LEAST_SHOWN` of each of its masks.
+      :data:`LEAST_SHOWN` of each of its masks, or of the pseudo mask, which
+      teaches the segmenter that it is background.
 
     Images without labels can neither deny a class nor miss one.
 
@@ -106,14 +108,18 @@ def _denied(comparison: Comparison, names: Sequence[str]) -> list[Finding]:
 
 def _unseen(comparison: Comparison, names: Sequence[str]) -> list[Finding]:
     image = comparison.image
-    masks = [v for role, v in comparison.cover.items() if role in ROLES]
+    masks = {r: v for r, v in comparison.cover.items() if r in ROLES}
     if not masks:
         return []
     found = []
     for name in image.labels:
-        share = max(float(mask[names.index(name)]) for mask in masks)
+        index = names.index(name)
+        shares = {role: float(mask[index]) for role, mask in masks.items()}
+        reason, share = 'tagged but in no mask', max(shares.values())
+        if share >= LEAST_SHOWN and 'masks' in shares:
+            reason = 'tagged but not in the pseudo mask'
+            share = shares['masks']
         if share < LEAST_SHOWN:
-            reason = 'tagged but in no mask'
             found.append(Finding(UNSEEN, image, reason, name, share))
     return found
 

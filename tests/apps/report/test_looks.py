@@ -88,6 +88,8 @@ def test_tags_that_no_mask_shows():
             comparison('d', ['dog'], masks=[1, 0, 0], truth=[0, 1, 0]),
             comparison('e', ['dog'], truth=[1, 0, 0]),
             comparison('f', ['dog']),
+            # The CRF took it away, and the segmenter learns background.
+            comparison('g', ['dog'], seeds=[0.5, 0.5, 0], masks=[1, 0, 0]),
         ],
         NAMES,
     )
@@ -97,10 +99,11 @@ def test_tags_that_no_mask_shows():
             ('b', reason, 'cat', 0),
             ('b', reason, 'dog', 0),
             ('d', reason, 'dog', 0),
+            ('g', 'tagged but not in the pseudo mask', 'dog', 0),
             ('a', reason, 'dog', 0.0004),
         ]
     }
-    assert ids_in_turn(found) == ['b', 'd', 'a']
+    assert ids_in_turn(found) == ['b', 'd', 'g', 'a']
 
 
 def test_kinds_take_turns():
