@@ -5,10 +5,11 @@
 Random images and weights, at the papers' sizes: crops of 320 x 320, patches of
 16 pixels, 20 classes. The first table has training steps, forward and
 backward, beside one of ExCEL; the second has what is done to class maps or
-scores of a batch, beside the affinity of attention (CAA). Seconds are those of
-the processor, which other processes change little. Text embeddings are made
-before, as in a training. `--only NAME` runs one kind of step alone, and says
-how much memory the process has had.
+scores of a batch, beside the affinity of attention (CAA); the third has CLIP
+itself with each dense path. Seconds are those of the processor, which other
+processes change little. Text embeddings are made before, as in a training.
+`--only NAME` runs one kind of step alone, and says how much memory the process
+has had, or the dense paths.
 """
 
 import argparse
@@ -27,6 +28,11 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weakclip.engine.hooks import name_classes
+from mmseg_weakclip.models.clip.dense.attention import (
+    OWN_PRESETS,
+    build_dense,
+)
+from mmseg_weakclip.models.clip.vit import CLIPViT
 from mmseg_weakclip.models.refine.affinity import (
     refine_by_affinity,
     sinkhorn_affinity,
@@ -50,6 +56,7 @@ STEPS = {
     'WeCLIP+, DINOv2-S, super-class boundaries': PLUS.format('s', '_sbe'),
     'WeCLIP+, DINOv2-B': PLUS.format('b', ''),
 }
+PATHS = 'dense paths'
 # Classes with background words, classes of an image, patches along a side.
 TEXTS, OWN, SIDE = 45, 3, 20
 
@@ -123,6 +130,25 @@ def operations(batch: int, crop: int, device: str) -> dict[str, Callable]:
     }
 
 
+def dense_paths(
+    batch: int, crop: int, device: str, model: str = 'ViT-B-16-quickgelu'
+) -> dict[str, Callable]:
+    """One CLIP with each dense path that needs no other model."""
+    vit = CLIPViT(model, None, with_tokens=True).to(device).eval()
+    images = torch.randn(batch, 3, crop, crop, device=device)
+
+    @torch.no_grad()
+    def run(preset: str | None) -> None:
+        vit.dense = build_dense(preset)
+        vit(images)
+
+    presets = [name for name in OWN_PRESETS if name != 'nacclip']
+    return {
+        'plain CLIP': partial(run, None),
+        **{f'`{name}`': partial(run, name) for name in presets},
+    }
+
+
 def print_table(
     title: str,
     ways: Mapping[str, Callable],
@@ -151,7 +177,7 @@ def print_table(
 
 def read_args() -> argparse.Namespace:
     parser = make_parser(__doc__, 320, batch=4)
-    parser.add_argument('--only', choices=STEPS)
+    parser.add_argument('--only', choices=[*STEPS, PATHS])
     return parser.parse_args()
 
 
@@ -160,6 +186,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     init_default_scope('mmseg')
     clock = Clock(args.device, processor=not args.device.startswith('cuda'))
+    size = (args.batch, args.crop, args.device)
+    if args.only == PATHS:
+        print_table(PATHS, dense_paths(*size), args.repeats, clock)
+        return
     batch = make_batch(args.batch, args.crop, 21)
     steps = {
         name: partial(step, build(path, args.device), batch)
@@ -175,8 +205,9 @@ def main() -> None:
         print(f'\n{peak_bytes(args.device) / 2**30:.2f} GiB')
         return
     del steps
-    ways = operations(args.batch, args.crop, args.device)
+    ways = operations(*size)
     print_table('on class maps', ways, args.repeats, clock)
+    print_table(PATHS, dense_paths(*size), args.repeats, clock)
 
 
 if __name__ == '__main__':

@@ -61,6 +61,10 @@ def test_leading_parts(repo, as_it_was, capsys):
     ways = parts['operations'](1, 48, 'cpu')
     parts['print_table']('maps', ways, 1, parts['Clock']('cpu'))
     check_table(capsys.readouterr().out, len(ways))
+    paths = parts['dense_paths'](1, 48, 'cpu', 'toyclip')
+    few = {name: paths[name] for name in ('plain CLIP', '`naclip`')}
+    parts['print_table']('dense paths', few, 1, parts['Clock']('cpu'))
+    check_table(capsys.readouterr().out, 2)
     for path in parts['STEPS'].values():
         assert (repo / f'configs/{path}.py').is_file()
 
