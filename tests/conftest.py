@@ -72,8 +72,8 @@ def pytest_collection_modifyitems(
 def _most_pretended(items: list[pytest.Item]) -> list[pytest.Item]:
     """Tests on a pretended device but the first and last of each function.
 
-    Their values are those of the CPU; a tensor that is on another device is
-    found by any of them. With CUDA, all run.
+    Their values are those of the CPU; a tensor that is left on another device
+    is mostly found by any of them. With CUDA, all run.
     """
     groups: dict[tuple[Path, str], list[pytest.Item]] = {}
     for item in items:

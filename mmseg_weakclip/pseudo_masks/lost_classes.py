@@ -23,8 +23,8 @@ def keep_lost_classes(
         earlier: File of the earlier mask.
 
     Returns:
-        The mask with all classes that either has, and the ids of those that
-        it had lost and got back.
+        The mask with those of its lost classes that the earlier one has, and
+        their ids.
 
     Raises:
         ValueError: The earlier mask is missing or has another size.

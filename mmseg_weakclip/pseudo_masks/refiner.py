@@ -203,14 +203,15 @@ class Refiner:
             stages['refined'] = refined
         for stage, values in stages.items():
             mask = self._to_mask(values, task)
-            if stage == 'refined' and unsure is not None:
-                mask[unsure.cpu().numpy()] = self.ignore_index
             if self.keep_lost is not None and stage == [*stages][-1]:
                 earlier = Path(self.keep_lost, f'{image_id}.png')
                 classes = task.classes.tolist()
                 mask, record['lost'] = keep_lost_classes(
                     mask, classes, earlier
                 )
+            # Last: a class whose pixels are all unsure is not lost.
+            if stage == 'refined' and unsure is not None:
+                mask[unsure.cpu().numpy()] = self.ignore_index
             if task.truth is not None:
                 record[stage] = _sparse(
                     class_areas(

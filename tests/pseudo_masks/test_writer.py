@@ -472,6 +472,27 @@ def test_pixels_that_flip_are_ignored(tmp_path, samples, workers):
         assert np.array_equal(mask, np.where(unsure, 255, before))
 
 
+def test_an_unsure_class_is_not_lost(tmp_path, make_samples, monkeypatch):
+    """The CRF found it, though each of its pixels flips."""
+    (sample,) = make_samples(1)
+    earlier = tmp_path / 'first/masks'
+    earlier.mkdir(parents=True)
+    before = Image.fromarray(np.ones(SIZE, np.uint8))
+    before.save(earlier / 'img0.png')
+    options = dict(use_labels=True, crf='voc12')
+    run(tmp_path / 'crf', [sample], **options)
+    own = set(sample['image_labels'])
+    assert own <= set(np.unique(read(tmp_path / 'crf', 0)).tolist())
+    monkeypatch.setattr(
+        refiner, 'flipping_pixels', lambda spread, limit: spread > -1
+    )
+    options.update(flips={}, keep_lost=str(earlier))
+    run(tmp_path / 'out', [sample], **options)
+    assert (read(tmp_path / 'out', 0) == 255).all()
+    records = MaskStore(tmp_path / 'out').finished()
+    assert records['img0']['lost'] == []
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [

@@ -56,8 +56,8 @@ def find_looks(
     - :data:`DENIED`: a class that is not among the image's labels covers at
       least :data:`LEAST_SHARE` of the prediction.
     - :data:`UNSEEN`: a label of the image covers less than
-      :data:`LEAST_SHOWN` of each of its masks, or of the pseudo mask, which
-      teaches the segmenter that it is background.
+      :data:`LEAST_SHOWN` of each of its masks, or of the last pseudo mask,
+      where the segmenter may learn that it is background.
 
     Images without labels can neither deny a class nor miss one.
 
@@ -116,9 +116,10 @@ def _unseen(comparison: Comparison, names: Sequence[str]) -> list[Finding]:
         index = names.index(name)
         shares = {role: float(mask[index]) for role, mask in masks.items()}
         reason, share = 'tagged but in no mask', max(shares.values())
-        if share >= LEAST_SHOWN and 'masks' in shares:
+        last = 'masks_2' if 'masks_2' in shares else 'masks'
+        if share >= LEAST_SHOWN and last in shares:
             reason = 'tagged but not in the pseudo mask'
-            share = shares['masks']
+            share = shares[last]
         if share < LEAST_SHOWN:
             found.append(Finding(UNSEEN, image, reason, name, share))
     return found

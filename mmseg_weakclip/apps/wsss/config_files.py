@@ -154,8 +154,8 @@ def _free_port() -> int:
 def outputs_exist(run: Run, stage: Stage) -> bool:
     """Return whether the outputs of a stage exist.
 
-    Masks must be there for all images with labels; those of another tool may
-    be fewer.
+    Masks must be there for all images with labels. An image of which another
+    tool has none gets one without classes, so these are as many.
     """
     if stage.kind == 'train':
         return (run.folder / checkpoint_name(run, stage)).is_file()
@@ -163,7 +163,7 @@ def outputs_exist(run: Run, stage: Stage) -> bool:
         masks = Path(run.folder, stage.folder, 'masks').glob('*.png')
         found = {path.stem for path in masks}
         wanted = {image.id for image in run.images if image.labels}
-        return bool(found) and (stage.kind == 'import' or found >= wanted)
+        return bool(found) and found >= wanted
     if stage.kind == 'tags':
         return (run.folder / TAGS).is_file()
     return True

@@ -8,10 +8,11 @@ The paper leaves the number of groups and both thresholds open.
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from torch import Tensor
+
+from mmseg_weakclip.common.images import read_color_image
 
 from .region_source import RegionSource
 
@@ -52,7 +53,7 @@ class ColorGroups(RegionSource):
             image_path: The image.
         """
         painted = super().paint(masks, image_path)
-        colors = mmcv.imread(image_path).astype(np.float32) / 255
+        colors = read_color_image(str(image_path)).astype(np.float32) / 255
         lab = cv2.cvtColor(colors, cv2.COLOR_BGR2LAB)
         groups = group_by_color(painted.numpy(), lab, self.groups)
         return torch.from_numpy(groups)

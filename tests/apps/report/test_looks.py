@@ -90,6 +90,8 @@ def test_tags_that_no_mask_shows():
             comparison('f', ['dog']),
             # The CRF took it away, and the segmenter learns background.
             comparison('g', ['dog'], seeds=[0.5, 0.5, 0], masks=[1, 0, 0]),
+            # The second round found it.
+            comparison('h', ['dog'], masks=[1, 0, 0], masks_2=[0.5, 0.5, 0]),
         ],
         NAMES,
     )
