@@ -85,18 +85,18 @@ def protocol_table(runs: Sequence[Mapping]) -> str:
 
 
 def row_table(rows: Sequence[Row], title: str) -> str:
-    """Rows beside the run: mIoU on val, and minutes."""
+    """Rows beside the run: scores of val, minutes and GiB."""
+    keys = list(
+        dict.fromkeys(key for row in rows for r in row.results for key in r)
+    )
     lines = [
         [
             row.name,
-            *(
-                cell([result.get(key) for result in row.results])
-                for key in ('val', 'minutes')
-            ),
+            *(cell([result[key] for result in row.results]) for key in keys),
         ]
         for row in rows
     ]
-    return table((title, 'val', 'minutes'), lines)
+    return table((title, *keys), lines)
 
 
 def gain_table(gains: Mapping[str, Mapping[float, float]]) -> str:

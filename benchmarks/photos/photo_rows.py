@@ -37,7 +37,8 @@ class Row:
 
     Attributes:
         name: What it is.
-        results: Scores of each training: by split, and minutes.
+        results: Of each training: mIoU on val, IoU of each class, minutes and
+            GiB of the largest process.
     """
 
     name: str
@@ -67,11 +68,14 @@ class SegmenterRow(Row):
         training: Settings that differ from the run's own segmenter.
         sure_share: Share of each class's pixels that keep it in the masks.
         masks: Masks of the run, of the first round or of the second.
+        ignore_flips: Whether those of the second round are made again, and
+            leave out what the sharpness of the scores decides.
     """
 
     training: dict[str, Any] = field(default_factory=dict)
     sure_share: float = 1.0
     masks: str = 'masks'
+    ignore_flips: bool = False
 
 
 def map_rows() -> list[MapRow]:
@@ -159,6 +163,11 @@ def segmenter_rows() -> list[SegmenterRow]:
             'masks of the second round, self-target',
             training={LOSS: [self_target]},
             masks='masks_2',
+        ),
+        SegmenterRow(
+            'masks of the second round, flips ignored',
+            masks='masks_2',
+            ignore_flips=True,
         ),
         SegmenterRow('the surer half of the pixels', sure_share=0.5),
         SegmenterRow(

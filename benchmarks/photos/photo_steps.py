@@ -1,6 +1,7 @@
 """The steps of benchmarks/photos: commands, each run once, and scores."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -18,6 +19,14 @@ OURS = ['-m', 'mmseg_weakclip']
 NAMES = ('background', 'cat', 'cow', 'dog', 'horse', 'person', 'sheep')
 # Iterations of a trial, and its photos of each split.
 FEW, PHOTOS = 4, 12
+
+
+def total_cost(steps: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Minutes of all steps, and GiB of the largest."""
+    return dict(
+        minutes=sum(step['seconds'] for step in steps) / 60,
+        GiB=max(step['gib'] for step in steps),
+    )
 
 
 class Steps:
@@ -138,19 +147,20 @@ class Steps:
         return {float(value): gain for value, gain in found.items()}
 
     def maps(self, row: MapRow, seed: int) -> dict[str, float]:
-        """Make and refine class maps of val; their score and minutes.
+        """Make and refine class maps of val; their scores and minutes.
 
         Those of the run are there already.
         """
         config, cfg = self.config(row.maps, seed)
-        source, seconds = self.run_folder(seed) / 'seeds', 0.0
+        source, steps = self.run_folder(seed) / 'seeds', []
         if row.maps != Maps():
             source = config.parent / 'out'
-            seconds = once(
+            made = once(
                 self.folder(f'maps {row.maps.name}', seed),
                 [*OURS, 'test', str(config), self.classifier(row.maps, seed),
                  '--tta', '--work-dir', str(config.parent / 'test')],
-            )['seconds']  # fmt: skip
+            )  # fmt: skip
+            steps.append(made)
         threshold = cfg.model.decode_head.background.threshold
         folder = self.folder(f'row {row.name}', seed)
         flags = [*row.refine]
@@ -163,8 +173,7 @@ class Steps:
              '--threshold', str(threshold), *flags],
         )  # fmt: skip
         scores = self.score(ROOT / folder / 'out', seed)
-        seconds += refined['seconds']
-        return dict(**scores, minutes=seconds / 60)
+        return dict(**scores, **total_cost([*steps, refined]))
 
     def regions(self, generator: str) -> str:
         """Folder of the regions of all photos."""
@@ -190,8 +199,10 @@ class Steps:
         return latest_scores(folder)
 
     def masks(self, row: SegmenterRow, seed: int) -> Path:
-        """Folder of a row's masks, of the first round with a share of 1."""
+        """Folder of a row's masks, of the run itself if nothing differs."""
         run, share = self.run_folder(seed), row.sure_share
+        if row.ignore_flips:
+            return self._without_flips(run, seed)
         if share == 1:
             return run / row.masks / 'masks'
         folder = self.folder(f'masks {share}', seed)
@@ -205,12 +216,33 @@ class Steps:
         )  # fmt: skip
         return ROOT / folder / 'out/masks'
 
+    def _without_flips(self, run: Path, seed: int) -> Path:
+        """Make the second round's masks of the training photos again."""
+        folder = self.folder('masks_2 without flips', seed)
+        config = self._write(
+            run / 'configs/masks_2.py',
+            folder,
+            {
+                'test_dataloader.dataset.ann_file': 'train.txt',
+                'test_evaluator.flips': {},
+                'test_evaluator.output_dir': str(ROOT / folder / 'out'),
+            },
+        )
+        checkpoint = run / f'segmenter/iter_{self.length}.pth'
+        once(
+            folder,
+            [*OURS, 'test', str(config), str(checkpoint), '--tta',
+             '--work-dir', str(folder)],
+        )  # fmt: skip
+        return ROOT / folder / 'out/masks'
+
     def segmenter(self, row: SegmenterRow, seed: int) -> dict[str, float]:
-        """Train a segmenter on masks of the run; its score and minutes.
+        """Train a segmenter on masks of the run; its scores and minutes.
 
         A third as long as the run's own, which is enough to tell them apart.
         """
         folder = self.folder(f'segmenter {row.name}', seed)
+        test = self.folder(f'test {row.name}', seed)
         run = self.run_folder(seed)
         length = max(1, self.length // 3)
         cfg = Config.fromfile(run / 'configs/segmenter.py')
@@ -228,6 +260,7 @@ class Steps:
                 'train_cfg.val_interval': length + 1,
                 'default_hooks.checkpoint.interval': length,
                 **row.training,
+                'test_evaluator.output_dir': str(ROOT / test / 'out/masks'),
             },
         )
         trained = once(
@@ -236,19 +269,18 @@ class Steps:
              str(folder)],
         )  # fmt: skip
         checkpoint = ROOT / folder / f'iter_{length}.pth'
-        test = self.folder(f'test {row.name}', seed)
         tested = once(
             test,
             [*OURS, 'test', str(config), str(checkpoint), '--work-dir',
              str(test)],
         )  # fmt: skip
-        seconds = trained['seconds'] + tested['seconds']
-        return dict(val=latest_scores(test)['mIoU'], minutes=seconds / 60)
+        scores = self.score(ROOT / test / 'out', seed)
+        return dict(**scores, **total_cost([trained, tested]))
 
     def score(self, folder: Path, seed: int) -> dict[str, float]:
-        """mIoU of masks of val."""
+        """mIoU of masks of val, and the IoU of each class."""
         run = self.run_folder(seed)
         images = [i for i in load_images(run) if i.split == 'val']
         scores = score_masks(folder, images, run / 'data', NAMES)
         assert scores is not None
-        return dict(val=scores['mIoU'])
+        return dict(val=scores['mIoU'], **scores['IoU'])
