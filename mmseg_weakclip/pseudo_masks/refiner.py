@@ -5,6 +5,7 @@ It takes scores from the test loop, or of what an earlier run stored; see
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_weakclip.common.images import read_color_image
+from mmseg_weakclip.common.options import check_options
 from mmseg_weakclip.common.region_files import read_regions, region_path
 from mmseg_weakclip.evaluation.areas import class_areas
 from mmseg_weakclip.models.refine.crf_flips import (
@@ -137,7 +139,11 @@ class Refiner:
         check_sure_share(sure_share)
         self.transport = transport
         if transport is not None:
-            _check_transport(transport)
+            check_options(
+                'transport',
+                transport,
+                partial(transport_cams, torch.zeros(1, 2, 1, 1)),
+            )
         self.sure_share = sure_share
         self.par = None if par is None else resolve_par(par)
         self.crf = crf
@@ -281,13 +287,6 @@ class Refiner:
             least = task.least_scores
         mask[best.cpu().numpy() < least] = self.ignore_index
         return mask
-
-
-def _check_transport(options: dict) -> None:
-    try:
-        transport_cams(torch.zeros(1, 2, 1, 1), **options)
-    except TypeError as error:
-        raise ValueError(f'transport={options}: {error}') from error
 
 
 def _check_flips(options: dict, crf: str | dict | None) -> None:

@@ -5,12 +5,14 @@ the patches' classes may weigh it, or take its place.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
+from mmseg_weakclip.common.options import check_options
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.refine.affinity import (
     EPS,
@@ -104,6 +106,11 @@ class AttentionAffinity(nn.Module):
                 f'combine={self.combine!r} of classes must be one of '
                 f'{COMBINATIONS}'
             )
+        check_options(
+            'classes',
+            self.classes,
+            partial(class_affinity, torch.zeros(1, 2, 1)),
+        )
         self.guide_share = guide_share
         self.layers = layers
         self.relation_layers = relation_layers

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -9,14 +10,17 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
+from mmseg_weakclip.common.options import check_options
 from mmseg_weakclip.models.clip.text_bank import check_foreground_text
 from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
 from mmseg_weakclip.models.refine.cam import (
     background_score,
+    check_background,
     gate_by_labels,
     normalize_cam,
 )
 from mmseg_weakclip.models.refine.label_propagation import (
+    check_propagation,
     grid_places,
     propagate_maps,
 )
@@ -121,10 +125,13 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         init_cfg: ConfigType | None = None,
     ) -> None:
         super().__init__(num_classes, text, init_cfg)
+        check_background(background)
         self.background = dict(background)
         self.affinity = (
             None if affinity is None else AttentionAffinity(**affinity)
         )
+        if propagation is not None:
+            check_propagation(propagation)
         self.propagation = None if propagation is None else dict(propagation)
         if superpixels is not None and self.affinity is None:
             raise ValueError(
@@ -137,9 +144,19 @@ class TrainingFreeCAMHead(TrainingFreeHead):
             for name in ('confidence', 'share')
             if name in options
         }
-        self.color_groups = (
-            None if superpixels is None else ColorGroups(**options)
+        check_options(
+            'superpixels',
+            self.giver_thresholds,
+            partial(
+                superpixel_mask,
+                torch.zeros(1, 1, 1, 1),
+                torch.zeros(1, 1, 1, dtype=torch.long),
+            ),
         )
+        self.color_groups: ColorGroups | None = None
+        if superpixels is not None:
+            check_options('superpixels', options, ColorGroups)
+            self.color_groups = ColorGroups(**options)
 
     @abstractmethod
     def cams(

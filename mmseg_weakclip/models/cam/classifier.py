@@ -1,6 +1,7 @@
 """Class activation maps of an image classifier, the baseline."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -9,12 +10,15 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
+from mmseg_weakclip.common.options import check_options
 from mmseg_weakclip.models.refine.cam import (
     background_score,
+    check_background,
     gate_by_labels,
     normalize_cam,
 )
 from mmseg_weakclip.models.refine.label_propagation import (
+    check_propagation,
     grid_places,
     propagate_maps,
 )
@@ -132,6 +136,7 @@ class CAMHead(BaseDecodeHead):
         # Under mmseg's name for the last layer, which it initialises.
         self.conv_seg = nn.Conv2d(in_channels, num_classes - 1, 1, bias=False)
         self.background = dict(background or dict(threshold=0.15))
+        check_background(self.background)
         self.loss_weight = loss_weight
         self.image_multiple = image_multiple
         if predicts not in PREDICTIONS:
@@ -152,6 +157,14 @@ class CAMHead(BaseDecodeHead):
                     f'{name}={dict(options)} of {type(self).__name__} names '
                     'no levels, such as levels=(0, 1)'
                 )
+        if correlation is not None:
+            own = {k: v for k, v in correlation.items() if k != 'levels'}
+            one = torch.zeros(1, 1, 1, 1)
+            check_options(
+                'correlation', own, partial(correlate_maps, one, [one])
+            )
+        if propagation is not None:
+            check_propagation(propagation)
         self.predicts = predicts
         self.importance_weight = importance_weight
         self.correlation = None if correlation is None else dict(correlation)

@@ -1,12 +1,14 @@
 """CAMs as similarity of patches and class texts."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor
 
+from mmseg_weakclip.common.options import check_options
 from mmseg_weakclip.models.clip.tokens import CLIPTokens
 from mmseg_weakclip.models.refine.cam import normalize_cam
 from mmseg_weakclip.models.refine.transport import transport_cams
@@ -61,6 +63,15 @@ class PatchTextCAMHead(TrainingFreeCAMHead):
         self.transport = transport
         if transport is None:
             return
+        check_options(
+            'transport',
+            transport,
+            partial(
+                transport_cams,
+                torch.zeros(1, 2, 1, 1),
+                torch.ones(1, 2, dtype=torch.bool),
+            ),
+        )
         if self.color_groups is not None:
             raise ValueError(
                 'superpixels need CAMs in [0, 1], and transport spreads '

@@ -1,6 +1,7 @@
 """ExCEL's head: a segmenter trained on its own online pseudo labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor
 
+from mmseg_weakclip.common.options import check_options
 from mmseg_weakclip.models.clip.similarity import (
     centred_similarity,
     dot_similarity,
@@ -19,6 +21,7 @@ from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
 from mmseg_weakclip.models.losses.decode import decode_losses
 from mmseg_weakclip.models.progress import training_iteration
 from mmseg_weakclip.models.refine.cam import background_score
+from mmseg_weakclip.models.refine.par import resolve_par
 from mmseg_weakclip.models.samples import foreground_labels, stack_images
 
 from .adapter import TokenTransformer
@@ -116,11 +119,17 @@ class IntraCorrelationHead(BaseDecodeHead):
         self.decoder = TokenTransformer(channels, depth, heads)
         self.class_maps = ClassMaps(num_classes - 1, **(class_maps or {}))
         self.background_power = background_power
-        self.par = par
+        self.par = None if par is None else resolve_par(par)
         if isinstance(relation, str) and relation != 'dot':
             raise ValueError(
                 f"relation={relation!r} must be 'dot' or the arguments of "
                 'centred_similarity'
+            )
+        if isinstance(relation, Mapping):
+            check_options(
+                'relation',
+                relation,
+                partial(centred_similarity, torch.zeros(1, 1, 1)),
             )
         self.relation = relation
         self.dynamic_start = dynamic_start

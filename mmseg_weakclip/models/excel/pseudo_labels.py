@@ -7,12 +7,14 @@ change CLIP's dense stream for them (:func:`shift_dense_stream`).
 
 from collections.abc import Sequence
 from dataclasses import replace
+from inspect import signature
 
 import torch
 import torch.nn.functional as F
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
+from mmseg_weakclip.common.options import check_options
 from mmseg_weakclip.models.cam.attention_affinity import AttentionAffinity
 from mmseg_weakclip.models.cam.grad_cam import softmax_grad_cam
 from mmseg_weakclip.models.cam.patch_text import token_text_similarity
@@ -69,6 +71,9 @@ class ClassMaps(nn.Module):
         self.redundancy = redundancy
         self.class_token_extremes = class_token_extremes
         self.min_support = min_support
+        check_options(
+            'grad_cam', grad_cam, signature(softmax_grad_cam).bind_partial
+        )
         self.grad_cam = grad_cam
         self.calibrate = calibrate
 

@@ -3,10 +3,13 @@
 Nothing here uses ground truth; thresholds and powers are arguments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
+
+from mmseg_weakclip.common.options import check_options
 
 
 def normalize_cam(
@@ -116,6 +119,19 @@ def background_score(
         raise ValueError(f'power must be > 0, got {power}')
     # clamp: rounding may lift a resized map over 1, and (-0.)^0.5 is NaN.
     return (1 - cams.amax(1, keepdim=True)).clamp(min=0) ** power
+
+
+def check_background(options: Mapping[str, float | None]) -> None:
+    """Check the arguments of :func:`background_score` in a config.
+
+    Raises:
+        ValueError: There is no such argument, or one has a wrong value.
+    """
+    check_options(
+        'background',
+        options,
+        partial(background_score, torch.zeros(1, 1, 1, 1)),
+    )
 
 
 def cam_to_seed(

@@ -6,10 +6,14 @@ the scores that it was given, and those of the positions that look like it and
 lie near.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from mmseg_weakclip.common.options import check_options
 
 # Of sums and steps; the weight of a position with itself is left out.
 EPS = 1e-12
@@ -136,6 +140,24 @@ def propagate_maps(
     """
     weights = propagation_graph(unit, places, **graph)
     return propagate_labels(maps, weights, alpha, iterations)
+
+
+def check_propagation(options: Mapping[str, Any]) -> None:
+    """Check the arguments of :func:`propagate_maps` in a config.
+
+    Args:
+        options: The arguments; ``levels``, of the heads, may be among them.
+
+    Raises:
+        ValueError: There is no such argument, or one has a wrong value.
+    """
+    own = {name: options[name] for name in options if name != 'levels'}
+    one = torch.ones(1, 1, 1)
+    check_options(
+        'propagation',
+        own,
+        partial(propagate_maps, one[None], one, torch.zeros(1, 2)),
+    )
 
 
 def solve_propagation(

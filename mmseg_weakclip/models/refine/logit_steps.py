@@ -6,6 +6,7 @@ image, on those of classes at its pixels, or on both; see
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,8 +15,10 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-from .label_propagation import propagate_maps
-from .par import PAMR_OPTIONS, refine_by_pixels
+from mmseg_weakclip.common.options import check_options
+
+from .label_propagation import check_propagation, propagate_maps
+from .par import PAMR_OPTIONS, refine_by_pixels, resolve_par
 from .pixel_correlation import unit_features
 from .pixel_propagation import propagate_pixels
 
@@ -82,7 +85,7 @@ class PAMR(LogitStep):
 
     def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.options = {**PAMR_OPTIONS, **options}
+        self.options = resolve_par({**PAMR_OPTIONS, **options})
 
     def refine_pixels(self, colors: Tensor, logits: Tensor) -> Tensor:
         """Average logits over neighbours of the same colour."""
@@ -120,6 +123,16 @@ class LabelPropagation(LogitStep):
         self.guide = None if guide is None else MODELS.build(guide)
         self.pixels = None if pixels is None else dict(pixels)
         self.options = options
+        check_propagation(options)
+        check_options(
+            'pixels',
+            self.pixels,
+            partial(
+                propagate_pixels,
+                torch.zeros(1, 3, 1, 1),
+                torch.zeros(1, 1, 1, 1),
+            ),
+        )
 
     def describe(self, images: Tensor, patches: Tensor) -> Tensor:
         """Return the guide's features, or CLIP's."""

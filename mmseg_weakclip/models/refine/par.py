@@ -17,13 +17,14 @@ three forms of it, with one result up to rounding:
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_weakclip.common.options import check_options
 from mmseg_weakclip.models.transfer import device_constant
 
 DILATIONS = (1, 2, 4, 8, 12, 24)
@@ -172,7 +173,8 @@ def resolve_par(options: str | Mapping[str, Any]) -> dict[str, Any]:
         options: Arguments, or a name in ``PAR_PRESETS``.
 
     Raises:
-        ValueError: No preset has this name.
+        ValueError: No preset has this name, there is no such argument, or
+            one has a wrong value.
     """
     if isinstance(options, str):
         if options not in PAR_PRESETS:
@@ -181,6 +183,14 @@ def resolve_par(options: str | Mapping[str, Any]) -> dict[str, Any]:
                 f'{tuple(PAR_PRESETS)}, or give its arguments'
             )
         options = PAR_PRESETS[options]
+    # Nothing is compiled for one pixel.
+    compiled = options.get('form') == 'compiled'
+    one = torch.zeros(1, 3, 1, 1)
+    check_options(
+        'par',
+        {**options, 'form': 'auto'} if compiled else options,
+        partial(refine_by_pixels, one, one[:, :1]),
+    )
     return dict(options)
 
 

@@ -17,10 +17,13 @@ maps, which know what the regions are. Three ways to join both:
     the highest mean map, and whole objects are painted over parts.
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from mmseg_weakclip.common.options import check_options
 
 # Regions that are averaged at a time: 48 MB of a photo.
 CHUNK = 32
@@ -222,12 +225,11 @@ def check_region_options(
             '`weakclip regions` and name it by folder=...'
         )
     none = torch.zeros(0, 1, 1, dtype=torch.bool)
-    try:
-        refine_by_regions(
-            torch.zeros(2, 1, 1), none, torch.zeros(0), **options
-        )
-    except TypeError as error:
-        raise ValueError(f'regions={options}: {error}') from error
+    check_options(
+        'regions',
+        options,
+        partial(refine_by_regions, torch.zeros(2, 1, 1), none, torch.zeros(0)),
+    )
     leaves_out = min_score > 0 or sure_share < 1
     if leaves_out and options.get('recipe', 'vote') != 'vote':
         raise ValueError(
