@@ -143,6 +143,15 @@ def segmenter_rows() -> list[SegmenterRow]:
         f'{HEAD}.type': 'TextGuidedHead',
         f'{HEAD}.boundary_loss': dict(type='CRFBoundaryLoss', size=(64, 64)),
     }
+    # What `weakclip run --segmenter-size 384` sets; crops stay as large.
+    train, test = (
+        f'{split}_dataloader.dataset.pipeline' for split in ('train', 'test')
+    )
+    larger = {
+        f'{train}.2.scale': (3072, 384),
+        f'{train}.2.ratio_range': (0.75, 1.25),
+        f'{test}.1.scale': (3072, 384),
+    }
     return [
         SegmenterRow('as in the run'),
         SegmenterRow(
@@ -158,6 +167,7 @@ def segmenter_rows() -> list[SegmenterRow]:
             training={**with_images, LOSS: [], f'{HEAD}.seed_loss': seed_loss},
         ),
         SegmenterRow('self-target', training={LOSS: [self_target]}),
+        SegmenterRow('short side 384', training=larger),
         SegmenterRow('masks of the second round', masks='masks_2'),
         SegmenterRow(
             'masks of the second round, self-target',

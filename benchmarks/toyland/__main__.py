@@ -12,6 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from option_rows import (
+    relation_rows,
+    segmenter_rows,
+    tagged_rows,
+    untagged_rows,
+)
 from pictures import draw_groups
 from report import (
     draw_rows,
@@ -118,7 +124,16 @@ def main() -> None:
     measure(['tools/make_toyland.py', '--out', 'data/toyland'])
     config = f'{CONFIGS}/segclip.py'
     once(WORK / 'superpixels', ['tools/make_superpixels.py', config])
+    regions = WORK / 'regions'
+    once(
+        regions,
+        ['-m', 'mmseg_weakclip', 'regions', '--images', str(DATA / IMAGES),
+         '--out', str(ROOT / regions / 'out'), '--generator', 'felzenszwalb',
+         '--scale', '100'],
+    )  # fmt: skip
     rows = seed_rows()
+    for make in (tagged_rows, untagged_rows):
+        rows.extend(make(ROOT / regions / 'out'))
     for row in rows:
         row.results.append(run(row))
     folders = {row.name: ROOT / row.folder() / 'out' for row in rows}
@@ -132,7 +147,8 @@ def main() -> None:
     run(start, 'train')
     backgrounds = ['tools/extract_backgrounds.py', EXTRACTION]
     once(WORK / 'backgrounds', backgrounds)
-    for row in trained_rows(ROOT):
+    trained = [*trained_rows(ROOT), *relation_rows(), *segmenter_rows(ROOT)]
+    for row in trained:
         rows.append(row)
         for seed in range(args.seeds):
             row.results.append(run(row, seed=seed))

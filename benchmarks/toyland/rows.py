@@ -45,9 +45,8 @@ PAINTED_MAPS = (
 )
 # ImageNet weights of WeCLIP+'s second model, a file that
 # tools/model_converters/efficientnet_lite0.py writes.
-GUIDE = (
-    'model.guide.pretrained=data/pretrained/efficientnet_lite0_imagenet.pth',
-)
+GUIDE_FILE = 'data/pretrained/efficientnet_lite0_imagenet.pth'
+GUIDE = (f'model.guide.pretrained={GUIDE_FILE}',)
 # Of the second picture, of objects where they usually are: titles of rows.
 CRITICS = {
     'CAM of a classifier': 'CAM',
