@@ -10,6 +10,7 @@ import numpy as np
 
 from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.common.files import digest_file
+from mmseg_weakclip.common.names import BACKGROUND, name_key
 from mmseg_weakclip.common.polygons import fill_polygon
 from mmseg_weakclip.common.rle import decode_runs, expand_runs
 from mmseg_weakclip.datasets.labels.content import load_json
@@ -23,6 +24,7 @@ from mmseg_weakclip.datasets.labels.readers.values import (
 
 from .source import (
     OPEN,
+    REST,
     OutsideMasks,
     Segment,
     Size,
@@ -69,7 +71,9 @@ class CocoMasks(OutsideMasks):
         """Return a digest of the file."""
         return digest_file(self.path)
 
-    def read(self, image: str, sizes: Sequence[Size]) -> np.ndarray:
+    def read(
+        self, image: str, sizes: Sequence[Size], allowed: Collection[int]
+    ) -> np.ndarray:
         """Return the mask of an image; see :class:`OutsideMasks`."""
         entry = self.entries[image]
         where = f'{self.path}: {entry.name}'
@@ -80,7 +84,7 @@ class CocoMasks(OutsideMasks):
             place = f'{where}: annotation {shown(item.get("id"))}'
             pixels, corner = _decode(item, size, place)
             segments.append(Segment(pixels, value, item.get('score'), corner))
-        return paint_segments(size, segments)
+        return paint_segments(size, segments, allowed)
 
 
 def open_coco(path: Path, images: Sequence[str]) -> CocoMasks:
@@ -112,13 +116,15 @@ def open_coco(path: Path, images: Sequence[str]) -> CocoMasks:
     used = {
         item['category_id'] for found in objects.values() for item in found
     }
-    ids = [i for i in categories if i in used]
+    drawn = {i for i in used if name_key(categories[i]) == BACKGROUND}
+    ids = [i for i in categories if i in used - drawn]
     values = {category: place for place, category in enumerate(ids, 1)}
+    values.update(dict.fromkeys(drawn, REST))
     entries, unknown = _match_images(
         path, lists['images'], objects, values, ImageFinder(images)
     )
     names = tuple(categories[i] for i in ids)
-    notes = (*_describe(objects), *describe_unmatched(unknown))
+    notes = (*_describe(objects, values), *describe_unmatched(unknown))
     return CocoMasks(path, names, notes, entries)
 
 
@@ -139,7 +145,7 @@ def _check_object(
         )
     if not isinstance(item.get('image_id'), (int, str)):
         raise ValueError(f'--seeds {where} names no image')
-    if not item.get('segmentation') and not item.get('bbox'):
+    if not _has_mask(item) and not item.get('bbox'):
         raise ValueError(f'--seeds {where} has neither a mask nor a box')
 
 
@@ -187,36 +193,51 @@ def _match_images(
     return entries, unknown
 
 
+def _has_mask(item: dict[str, Any]) -> bool:
+    """Return whether an annotation has a mask: some tools write [[]]."""
+    mask = item.get('segmentation')
+    return any(mask) if isinstance(mask, list) else bool(mask)
+
+
 def _value(item: dict[str, Any], values: dict[Any, int]) -> int:
     """Return the value of an object; OPEN where its mask is not exact."""
-    if item.get('iscrowd') or not item.get('segmentation'):
+    if item.get('iscrowd') or not _has_mask(item):
         return OPEN
     return values[item['category_id']]
 
 
-def _describe(objects: dict[Any, list[dict[str, Any]]]) -> list[str]:
+def _describe(
+    objects: dict[Any, list[dict[str, Any]]], values: dict[Any, int]
+) -> list[str]:
     """Return how the objects are read, a line each."""
     kinds: Counter[str] = Counter()
-    scored = True
+    scored: Counter[bool] = Counter()
     for found in objects.values():
-        for item in found:
-            if item.get('iscrowd'):
-                kinds['crowd'] += 1
-            elif not item.get('segmentation'):
-                kinds['box'] += 1
-            else:
-                scored = scored and item.get('score') is not None
-    lines = [
-        'where objects overlap, that of the higher score counts'
-        if scored
-        else 'where objects overlap, the smaller counts'
-    ]
+        exact = [i for i in found if _value(i, values) != OPEN]
+        kinds['crowd'] += sum(bool(item.get('iscrowd')) for item in found)
+        kinds['open'] += len(found) - len(exact)
+        kinds['rest'] += sum(_value(i, values) == REST for i in exact)
+        if exact:
+            scored[all(i.get('score') is not None for i in exact)] += 1
+    orders = ['the smaller counts', 'that of the higher score counts']
+    where = 'where objects overlap, '
+    if scored[False] and scored[True]:
+        lines = [
+            f'{where}{orders[1]} in {count(scored[True], "image")} whose '
+            f'objects all have a score, and {orders[0]} in {scored[False]}'
+        ]
+    else:
+        lines = [where + orders[not scored[False]]]
     if kinds['crowd']:
         number = count(kinds['crowd'], 'crowd region')
         lines.append(f'{number} left unsure')
-    if kinds['box']:
-        number = count(kinds['box'], 'box', 'boxes')
+    boxes = kinds['open'] - kinds['crowd']
+    if boxes:
+        number = count(boxes, 'box', 'boxes')
         lines.append(f'{number} without a mask left unsure')
+    if kinds['rest']:
+        number = count(kinds['rest'], 'object')
+        lines.append(f'{number} of the background read as no object')
     return lines
 
 
@@ -244,7 +265,9 @@ def _decode(
         ValueError: Its mask is damaged, or of another size.
     """
     try:
-        mask = item.get('segmentation') or [_outline(item['bbox'])]
+        mask = item.get('segmentation')
+        if not _has_mask(item):
+            mask = [_outline(item['bbox'])]
         if isinstance(mask, dict):
             return _crop(_decode_runs(mask, size))
         pixels = np.zeros(size, bool)

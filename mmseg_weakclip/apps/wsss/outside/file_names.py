@@ -66,9 +66,10 @@ def match_files(
                 for image, value in readings
             ]
             raise ValueError(
-                f'{where}: {path.name} may show {" or ".join(texts)}; put '
-                'masks of one class into a folder for each image, '
-                'IMAGE/CLASS.png'
+                f'{where}: {path.relative_to(folder)} may show '
+                f'{" or ".join(texts)}; put masks of one class into a folder '
+                'for each image, IMAGE/CLASS.png, and masks of all classes '
+                'into one that is not called like a class'
             )
         for image, value in readings:
             files[image].append(MaskFile(path, value))
@@ -93,9 +94,14 @@ def _readings(
 ) -> Iterator[tuple[str, int]]:
     """Yield the image and the class, or 0, that a file's name may mean."""
     image = finder.find(name, where)
+    path = PurePosixPath(name)
     if image is not None:
         yield image, 0
-    path = PurePosixPath(name)
+        # CLASS/IMAGE, unless the image itself lies in such a folder.
+        folder = path.parent.name
+        value = index.find(folder) if folder else None
+        if value is not None and PurePosixPath(image).parent.name != folder:
+            yield image, value + 1
     for stem in dict.fromkeys((path.name, OBJECT.sub('', path.name))):
         cuts = [i for i, sign in enumerate(stem) if sign == '_' and i]
         pairs = [(stem[:i], stem[i + 1 :]) for i in cuts]

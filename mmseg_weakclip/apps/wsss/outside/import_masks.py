@@ -19,9 +19,17 @@ from mmseg_weakclip.common.files import write_atomically
 from mmseg_weakclip.common.workers import progress_bar
 from mmseg_weakclip.pseudo_masks.store import MaskStore
 
+from .png_masks import IndexMasks
 from .source import OutsideMasks, Size
 from .tally import summarize_import
-from .veto import IGNORED, Vetoed, choose_rest, own_ids, veto
+from .veto import (
+    IGNORED,
+    Vetoed,
+    choose_rest,
+    own_ids,
+    own_values,
+    veto,
+)
 
 
 def resize_values(values: np.ndarray, size: Size) -> np.ndarray:
@@ -78,7 +86,9 @@ class Importer:
         else:
             sizes = (image.original_size, image.size)
             try:
-                values = self.masks.read(image.source, sizes)
+                values = self.masks.read(
+                    image.source, sizes, own_values(self.ids, labels)
+                )
             except (OSError, ValueError) as error:
                 return dict(id=image.id, error=' '.join(str(error).split()))
             done = veto(
@@ -139,6 +149,7 @@ def import_masks(
             f'{count(len(errors), "mask")} of --seeds cannot be used, the '
             f'first: {errors[0]}'
         )
+    _check_any_class(masks, records)
     for record in records:
         store.finish(record)
     trained = {r['id'] for r in records if r['labelled']}
@@ -146,6 +157,33 @@ def import_masks(
     summary = summarize_import(masks, records, images, rest)
     write_json(run.folder / OUTSIDE, summary)
     return summary
+
+
+def _check_any_class(
+    masks: OutsideMasks, records: Sequence[dict[str, Any]]
+) -> None:
+    """Refuse masks in which no pixel is of any class.
+
+    Raises:
+        UserError: There is none, as in masks of 0 and 255 that are read as
+            ids.
+    """
+    read = [record for record in records if not record['missing']]
+    if not read or any(
+        r['removed'] or any(r['pixels'].values()) for r in read
+    ):
+        return
+    cure = ''
+    if isinstance(masks, IndexMasks):
+        cure = (
+            '. Of masks with an id per pixel, 0 is the background and 255 is '
+            'unsure: where 255 is the object, write the id of its class, or '
+            'call the file IMAGE_CLASS.png'
+        )
+    raise UserError(
+        f'--seeds {masks.path}: none of {count(len(read), "mask")} of '
+        f'labelled images has a pixel of any class{cure}'
+    )
 
 
 def write_train_list(

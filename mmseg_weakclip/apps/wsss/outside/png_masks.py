@@ -1,6 +1,6 @@
 """Masks as PNGs: one per image with an id per pixel, or one per class."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,7 +26,9 @@ class IndexMasks(FolderMasks):
 
     title: ClassVar[str] = 'PNGs with an id per pixel'
 
-    def read(self, image: str, sizes: Sequence[Size]) -> np.ndarray:
+    def read(
+        self, image: str, sizes: Sequence[Size], allowed: Collection[int]
+    ) -> np.ndarray:
         """Return the mask of an image; see :class:`OutsideMasks`."""
         (file,) = self.files[image]
         path = str(file.path)
@@ -51,7 +53,9 @@ class ClassMasks(FolderMasks):
     title: ClassVar[str] = 'PNGs of one class each'
     draws_background: ClassVar[bool] = False
 
-    def read(self, image: str, sizes: Sequence[Size]) -> np.ndarray:
+    def read(
+        self, image: str, sizes: Sequence[Size], allowed: Collection[int]
+    ) -> np.ndarray:
         """Return the mask of an image; see :class:`OutsideMasks`."""
         segments = []
         for file in self.files[image]:
@@ -64,4 +68,4 @@ class ClassMasks(FolderMasks):
                 f'The masks of {image} have several sizes: {sorted(shapes)} '
                 '(height x width).'
             )
-        return paint_segments(segments[0].pixels.shape, segments)
+        return paint_segments(segments[0].pixels.shape, segments, allowed)

@@ -1,7 +1,7 @@
 """Scores of classes as npz: class maps of this package, or other floats."""
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -24,8 +24,9 @@ class ScoreMaps(FolderMasks):
     enlarge them to, as this package stores class maps. The classes are names,
     or ids, of which 0 is the background and 1 the first name.
 
-    A pixel gets the class of its highest score. Without scores of a
-    background, it is background where none exceeds the threshold.
+    A pixel gets the class of its highest score, among those that the image
+    has, unless that is the background. Without scores of a background, it is
+    background where none exceeds the threshold.
 
     Attributes:
         threshold: Score of the background.
@@ -35,7 +36,9 @@ class ScoreMaps(FolderMasks):
 
     title: ClassVar[str] = 'npz files with scores'
 
-    def read(self, image: str, sizes: Sequence[Size]) -> np.ndarray:
+    def read(
+        self, image: str, sizes: Sequence[Size], allowed: Collection[int]
+    ) -> np.ndarray:
         """Return the mask of an image; see :class:`OutsideMasks`."""
         (file,) = self.files[image]
         scores, classes = load_score_maps(file.path)
@@ -48,7 +51,10 @@ class ScoreMaps(FolderMasks):
             rest = np.full((1, *scores.shape[1:]), self.threshold, np.float32)
             scores = np.concatenate([rest, scores])
             values = np.append(np.int32(REST), values)
-        return values[scores.argmax(0)]
+        best = values[scores.argmax(0)]
+        true = np.isin(values, (REST, *allowed))
+        own = values[true][scores[true].argmax(0)]
+        return np.where(own == REST, best, own)
 
 
 def load_score_maps(path: Path) -> tuple[np.ndarray, list[int | str]]:
@@ -65,7 +71,8 @@ def load_score_maps(path: Path) -> tuple[np.ndarray, list[int | str]]:
             found = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f'{path} is no npz of arrays: {error}') from error
-    if {'scores', 'classes', 'size'} <= found.keys():
+    stored = {'scores', 'classes', 'size'} <= found.keys()
+    if stored and found['scores'].dtype == np.uint8:
         from mmseg_weakclip.pseudo_masks.store import load_scores
 
         maps, ids = load_scores(path)
@@ -83,8 +90,13 @@ def load_score_maps(path: Path) -> tuple[np.ndarray, list[int | str]]:
             f'{path}: scores of shape {scores.shape} and classes of shape '
             f'{classes.shape} do not fit; expected (n, height, width) and (n,)'
         )
-    if scores.dtype.kind != 'f' or not (
-        scores.size and scores.min() >= 0 and scores.max() <= 1
+    if not all(scores.shape[1:]):
+        raise ValueError(f'{path}: scores of {scores.shape} have no pixel')
+    # None of a photo in which nothing was found.
+    if (
+        scores.dtype.kind != 'f'
+        or scores.size
+        and not (scores.min() >= 0 and scores.max() <= 1)
     ):
         raise ValueError(
             f'{path}: scores must be floats in [0, 1] (is it logits? apply a '

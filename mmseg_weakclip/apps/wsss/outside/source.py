@@ -36,16 +36,21 @@ class Segment:
     corner: tuple[int, int] = (0, 0)
 
 
-def paint_segments(size: Size, segments: Sequence[Segment]) -> np.ndarray:
+def paint_segments(
+    size: Size, segments: Sequence[Segment], allowed: Collection[int]
+) -> np.ndarray:
     """Paint segments over each other, the surest or the smallest on top.
 
-    Open segments lie below all others. The others lie by their scores if all
-    have one, and else by their areas, largest below: a person hides the sofa
-    that it sits on, not the other way round. Of equals, the later is on top.
+    Open segments lie below all others, and those of classes that the image
+    does not have below those that it has: a false find must not hide what is
+    there. The others lie by their scores if all have one, and else by their
+    areas, largest below: a person hides the sofa that it sits on, not the
+    other way round. Of equals, the later is on top.
 
     Args:
         size: Height and width.
         segments: Segments of the image.
+        allowed: Values of the classes that the image has.
 
     Returns:
         Values, REST where no segment is, int32, (H, W).
@@ -56,7 +61,10 @@ def paint_segments(size: Size, segments: Sequence[Segment]) -> np.ndarray:
         classes.sort(key=lambda s: s.score or 0.0)
     else:
         classes.sort(key=lambda s: -int(s.pixels.sum()))
-    for segment in (*(s for s in segments if s.value == OPEN), *classes):
+    false = [s for s in classes if s.value not in (REST, *allowed)]
+    others = [s for s in classes if s.value in (REST, *allowed)]
+    below = [s for s in segments if s.value == OPEN]
+    for segment in (*below, *false, *others):
         (top, left), (height, width) = segment.corner, segment.pixels.shape
         box = values[top : top + height, left : left + width]
         box[segment.pixels] = segment.value
@@ -88,13 +96,17 @@ class OutsideMasks(ABC):
         """Paths of the images that have a mask."""
 
     @abstractmethod
-    def read(self, image: str, sizes: Sequence[Size]) -> np.ndarray:
+    def read(
+        self, image: str, sizes: Sequence[Size], allowed: Collection[int]
+    ) -> np.ndarray:
         """Return the mask of an image.
 
         Args:
             image: Path of the image; one of ``images``.
             sizes: Heights and widths that the mask may have, that of the
                 user's file first.
+            allowed: Values of the classes that the image has. They win where
+                the masks say several things of a pixel.
 
         Returns:
             OPEN, REST, or k of ``names[k - 1]``, int32, (H, W).

@@ -52,6 +52,18 @@ def own_ids(names: Sequence[str], classes: Sequence[str]) -> list[int | None]:
     return [None if place is None else place + 1 for place in found]
 
 
+def own_values(
+    ids: Sequence[int | None], labels: Collection[int]
+) -> list[int]:
+    """Return the values of a mask that an image may show.
+
+    Args:
+        ids: Our id of each of their classes, see :func:`own_ids`.
+        labels: Our ids of the classes that the image has.
+    """
+    return [place for place, own in enumerate(ids, 1) if own in labels]
+
+
 def choose_rest(masks: OutsideMasks, asked: str | None) -> str:
     """Return what pixels of no class are, as ``--seed-rest`` has it.
 

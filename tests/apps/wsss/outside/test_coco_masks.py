@@ -55,9 +55,9 @@ def write(tmp_path):
 
 @pytest.fixture
 def read(write):
-    def call(*annotations, sizes=(SIZE,), **lists):
+    def call(*annotations, sizes=(SIZE,), allowed=(1, 2, 3), **lists):
         masks = open_coco(write(*annotations, **lists), ['a.jpg', 'b.jpg'])
-        return masks, masks.read('a.jpg', list(sizes))
+        return masks, masks.read('a.jpg', list(sizes), allowed)
 
     return call
 
@@ -93,6 +93,53 @@ def test_overlaps(read):
     masks, found = read(dict(cat, score=0.4), dict(dog, score=0.5))
     assert (found == 1).all()
     assert 'that of the higher score counts' in masks.notes[0]
+
+
+def test_a_false_find_hides_nothing(read):
+    dog, cat = item(SOFA, box(0, 0, 12, 8)), item(CAT, box(2, 2, 6, 6))
+    _, found = read(cat, dog, allowed=[1])
+    assert (found == 1).all()
+    _, found = read(dict(cat, score=0.9), dict(dog, score=0.5), allowed=[1])
+    assert (found == 1).all()
+
+
+def test_scores_of_some_images_only(read):
+    """The order is that of each image, and the note says so."""
+    images = [
+        dict(id=i, file_name=f'{n}.jpg') for i, n in ((1, 'a'), (2, 'b'))
+    ]
+    dog = item(SOFA, box(0, 0, 12, 8), score=0.9)
+    cat = item(CAT, box(2, 2, 6, 6), score=0.5)
+    other = item(CAT, box(2, 2, 6, 6), image_id=2)
+    masks, found = read(dog, cat, other, images=images)
+    assert (found == 1).all()
+    assert masks.notes[0] == (
+        'where objects overlap, that of the higher score counts in 1 image '
+        'whose objects all have a score, and the smaller counts in 1'
+    )
+
+
+def test_a_drawn_background(read):
+    """An object of the background is none, and no class."""
+    known = [dict(id=0, name='Background'), dict(id=CAT, name='cat')]
+    masks, found = read(
+        item(0, box(0, 0, 12, 8)),
+        item(CAT, box(2, 2, 6, 6)),
+        categories=known,
+    )
+    assert masks.names == ('cat',)
+    assert found.sum() == 16
+    assert '1 object of the background read as no object' in masks.notes
+
+
+def test_rings_without_corners_are_no_mask(read):
+    masks, found = read(
+        item(CAT, [[]], bbox=[0, 6, 12, 2]), item(SOFA, box(0, 0, 12, 2))
+    )
+    assert found[:, 0].tolist() == [1, 1, 0, 0, 0, 0, OPEN, OPEN]
+    assert '1 box without a mask left unsure' in masks.notes
+    with pytest.raises(ValueError, match='neither a mask nor a box'):
+        read(item(CAT, [[]]))
 
 
 def test_what_is_not_exact_is_open(read):

@@ -45,6 +45,11 @@ def test_masks_of_single_classes():
     assert found.unknown == ['a_wolf.png']
 
 
+def test_images_in_folders_called_like_classes():
+    found = match('dog/a.png', images=['dog/a.jpg', 'cat/a.jpg'])
+    assert values(found) == {'dog/a.jpg': [('a.png', 0)]}
+
+
 @pytest.mark.parametrize(
     ('files', 'images', 'said'),
     [
@@ -53,6 +58,7 @@ def test_masks_of_single_classes():
         (['a.png', 'x/a.png'], ['a.jpg'], 'two masks of a.jpg'),
         (['x.png'], ['a.jpg'], 'no mask is called like an image'),
         (['1.png'], ['a/1.jpg', 'b/1.jpg'], 'may be any of 2 images'),
+        (['dog/a.png'], ['a.jpg'], 'dog/a.png may show all a.jpg or dog of a'),
     ],
 )
 def test_what_cannot_be_told(files, images, said):

@@ -168,3 +168,15 @@ def test_values_are_resized_to_the_nearest():
     found = resize_values(values, (4, 2))
     assert found.tolist() == [[-1, 0], [-1, 0], [300, 2], [300, 2]]
     assert resize_values(values, (2, 2)) is values
+
+
+def test_masks_of_0_and_255_are_refused(world, rows):
+    """As ids they say background and unsure, and nothing of any class."""
+    for name in 'ab':
+        world.save(name, rows(0, 255))
+    with pytest.raises(UserError, match='none of 2 masks .*IMAGE_CLASS.png'):
+        bring(world, world.sources())
+    # One mask with a class will do, and one whose class is vetoed.
+    for other in (1, 2):
+        world.save('a', rows(0, other))
+        bring(world, world.sources())

@@ -13,12 +13,12 @@ NAMES = ('cat', 'dog')
 def read(tmp_path):
     path = tmp_path / 'a.npz'
 
-    def call(arrays=None, threshold=0.5):
+    def call(arrays=None, threshold=0.5, allowed=(1, 2)):
         if arrays is not None:
             np.savez(path, **arrays)
         files = {'a.jpg': (MaskFile(path),)}
         masks = ScoreMaps(tmp_path, NAMES, (), files, threshold)
-        return masks.read('a.jpg', [(1, 3)]).tolist()
+        return masks.read('a.jpg', [(1, 3)], allowed).tolist()
 
     return call
 
@@ -47,9 +47,33 @@ def test_class_maps_of_this_package(read, tmp_path):
     assert read() == [[2, 0, 1]]
 
 
+def test_floats_with_a_size_are_no_bytes(read):
+    arrays = dict(scores=MAPS, classes=[2, 1], size=np.array([1, 3]))
+    assert read(arrays) == [[2, 0, 1]]
+
+
+def test_classes_of_the_image_come_first(read):
+    """Another class counts only where they leave the background."""
+    arrays = dict(scores=MAPS, classes=[2, 1])
+    assert read(arrays, allowed=(2,)) == [[2, 0, 2]]
+    assert read(arrays, allowed=(1,)) == [[2, 0, 1]]
+    assert read(arrays, allowed=()) == [[2, 0, 1]]
+    ranked = np.array([[[0.2]], [[0.9]], [[0.3]]]).repeat(3, 2)
+    arrays = dict(scores=ranked, classes=[0, 1, 2])
+    assert read(arrays, allowed=(2,)) == [[2, 2, 2]]
+
+
+def test_a_photo_in_which_nothing_was_found(read):
+    arrays = dict(
+        scores=np.zeros((0, 1, 3), np.float32), classes=np.zeros(0, int)
+    )
+    assert read(arrays) == [[0, 0, 0]]
+
+
 @pytest.mark.parametrize(
     ('arrays', 'said'),
     [
+        (dict(scores=MAPS[:, :0], classes=[1, 2]), 'have no pixel'),
         (dict(scores=MAPS), 'a.npz lacks classes'),
         (dict(scores=MAPS * 4, classes=[1, 2]), r'floats in \[0, 1\].*logits'),
         (dict(scores=MAPS, classes=[1]), r'\(2, 1, 3\).*do not fit'),
