@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Sequence
 
 PARTS = ('fit', 'held_out')
+# Share of the images that is held out, where a config does not say.
+HELD_OUT_SHARE = 0.1
 
 
 def held_out_ids(ids: Sequence[str], share: float) -> set[str]:

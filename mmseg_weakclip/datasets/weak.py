@@ -21,7 +21,7 @@ from mmseg_weakclip.datasets.labels.id_lists import (
 from mmseg_weakclip.datasets.masks.folders import check_masks_exist
 from mmseg_weakclip.datasets.masks.transforms import LoadSeed
 
-from .held_out import PARTS, held_out_ids
+from .held_out import HELD_OUT_SHARE, PARTS, held_out_ids
 from .sampler import randomness_of
 from .transforms import LoadImageLabels, find_transform, iter_transforms
 
@@ -79,7 +79,7 @@ class WeakSegDataset(BaseSegDataset):
         *,
         skip_unlabelled: bool = False,
         part: str | None = None,
-        held_out_share: float = 0.1,
+        held_out_share: float = HELD_OUT_SHARE,
         check_masks: bool = True,
         lazy_init: bool = False,
         **kwargs: Any,

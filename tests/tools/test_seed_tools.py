@@ -196,6 +196,25 @@ def test_par_and_crf_go_on_where_they_were_stopped(
     assert len(read(tmp_path / 'crf')) == 13
 
 
+@pytest.mark.parametrize(
+    ('refine', 'said'),
+    [
+        (dict(background=dict(power=1.0), region={}), 'has region; known are'),
+        (dict(background=dict(power=1.0), keep_lost='m'), 'has keep_lost'),
+        (dict(background=dict(threshold=2.5)), 'threshold=2.5 must be in'),
+        (dict(crf='voc12'), 'give either threshold or power'),
+        (dict(background=dict(power=1.0), flips={}), 'set crf as well'),
+    ],
+)
+def test_wrong_settings_in_a_config(
+    run, seeds, config, tmp_path, refine, said
+):
+    path = tmp_path / 'refine.py'
+    path.write_text(f'_base_ = {str(config)!r}\nrefine = {refine!r}\n')
+    with pytest.raises((SystemExit, ValueError), match=said):
+        run('refine_seeds', seeds, tmp_path / 'out', '--config', path)
+
+
 def test_no_maps_to_refine(run, seeds, config, tmp_path):
     bare = tmp_path / 'bare'
     bare.mkdir()

@@ -32,6 +32,7 @@ import mmseg_weakclip.parts  # noqa: F401  (registers every class)
 from mmseg_weakclip.common.region_files import describe_regions
 from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.common.workers import progress_bar, worker_context
+from mmseg_weakclip.models.refine.cam import check_background
 from mmseg_weakclip.models.refine.crf_params import resolve_crf_params
 from mmseg_weakclip.models.refine.par import PAR_PRESETS, resolve_par
 from mmseg_weakclip.models.refine.regions import RECIPES
@@ -43,6 +44,11 @@ from mmseg_weakclip.pseudo_masks.seed_masks import SeedMaskRefiner
 from mmseg_weakclip.pseudo_masks.store import MaskStore
 from mmseg_weakclip.pseudo_masks.stored_cams import StoredCAMRefiner
 
+# Keys of `refine` in a config.
+KEYS = {
+    'background', 'labels', 'par', 'crf', 'min_score', 'regions', 'sure_share',
+    'transport', 'flips',
+}  # fmt: skip
 # Images that a message names; more are counted.
 NAMED = 5
 
@@ -148,6 +154,11 @@ def read_settings(args: argparse.Namespace, cfg: Config) -> dict[str, Any]:
                 'these in `refine`; give --threshold or --power to ignore it'
             )
         settings = cfg.refine.to_dict()
+        if unknown := sorted(set(settings) - KEYS):
+            raise SystemExit(
+                f'refine of {args.config} has {", ".join(unknown)}; known are '
+                f'{", ".join(sorted(KEYS))}'
+            )
     else:
         settings = dict(
             background=dict(threshold=args.threshold, power=args.power),
@@ -187,6 +198,7 @@ def make_refiner(
         regions=settings.get('regions'),
         sure_share=settings.get('sure_share', 1.0),
         transport=settings.get('transport'),
+        flips=settings.get('flips'),
     )
     names, palette = metainfo['classes'], metainfo['palette']
     if 'labels' in settings:
@@ -194,6 +206,7 @@ def make_refiner(
             refiner, palette=palette, num_classes=len(names),
             folder=str(out), **settings['labels'],
         )  # fmt: skip
+    check_background(settings.get('background') or {})
     return StoredCAMRefiner(
         refiner, settings['background'], palette, len(names), str(out)
     )

@@ -101,7 +101,7 @@ def read_masks(run: RunFolder, image: RunImage) -> dict[str, np.ndarray]:
     Raises:
         RunError: A mask is damaged, of another size, or has unknown ids.
     """
-    paths = {role: run.mask_path(role, image.id) for role in ROLES}
+    paths = {role: run.mask_path(role, image.id) for role in run.roles}
     paths = {role: path for role, path in paths.items() if path.is_file()}
     truth = run.truth_path(image)
     if truth is not None:

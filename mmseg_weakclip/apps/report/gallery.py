@@ -9,7 +9,6 @@ import numpy as np
 from PIL import Image
 
 from mmseg_weakclip.apps.run_folder.schema import (
-    ROLES,
     RunClass,
     RunError,
     RunImage,
@@ -119,7 +118,7 @@ def make_gallery(
     chosen, worst = choose(comparisons, count, wanted)
     roles = tuple(
         role
-        for role in (*ROLES, TRUTH)
+        for role in (*run.roles, TRUTH)
         if any(_has(run, c.image, role) for c in comparisons)
     )
     side = SIDE if len(chosen) <= FEW else SMALL_SIDE

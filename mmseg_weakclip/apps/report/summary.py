@@ -195,7 +195,7 @@ def _what_was_run(run: RunFolder) -> list[str]:
 
 
 def _what_was_learnt(run: RunFolder) -> list[str]:
-    if not (run.folder / TAGS).is_file():
+    if not run.has_stage('tags') or not (run.folder / TAGS).is_file():
         return []
     first, *warnings = describe_classifier(run.folder)
     return [f'Classifier: {first}.', *(f'{line}.' for line in warnings)]

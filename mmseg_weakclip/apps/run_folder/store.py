@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,20 @@ class RunFolder:
     def names(self) -> list[str]:
         """Names of the classes."""
         return [info.name for info in self.classes]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Kinds of masks that this run makes.
+
+        A run that was resumed with other options may have folders of more,
+        which are not its results.
+        """
+        made = {stage.folder for stage in self.stages}
+        return tuple(role for role in ROLES if role in made)
+
+    def has_stage(self, name: str) -> bool:
+        """Return whether the run has a stage, finished or not."""
+        return any(stage.name == name for stage in self.stages)
 
     def mask_path(self, role: str, image_id: str) -> Path:
         """Return the path of a mask, which may be missing."""
@@ -285,7 +299,7 @@ def read_run(folder: str | Path) -> RunFolder:
         read_json(folder / INDEX)
         images = load_images(folder)
         _check_images(folder, images, [info.name for info in classes])
-    return RunFolder(
+    run = RunFolder(
         folder=folder,
         options=manifest['options'],
         versions=manifest['versions'],
@@ -293,9 +307,18 @@ def read_run(folder: str | Path) -> RunFolder:
         stages=tuple(manifest['stages']),
         classes=tuple(classes),
         images=tuple(images),
-        scores=read_scores(folder, [info.name for info in classes]),
-        outside=_read_if_there(folder / OUTSIDE),
-        joined=_read_if_there(folder / JOINED),
+    )
+    scores = read_scores(folder, [info.name for info in classes])
+    imports = run.options.get('seeds') is not None
+    return replace(
+        run,
+        scores={role: scores[role] for role in run.roles if role in scores},
+        outside=_read_if_there(folder / OUTSIDE) if imports else None,
+        joined=(
+            _read_if_there(folder / JOINED)
+            if run.has_stage('joined')
+            else None
+        ),
     )
 
 

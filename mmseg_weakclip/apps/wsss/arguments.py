@@ -19,6 +19,7 @@ from .backbone import (
     uses_clip,
 )
 from .options import (
+    CLASSIFIERS,
     CRFS,
     FOLDER,
     HUB,
@@ -223,7 +224,11 @@ def read_options(
         if given.get(name, TIMM) not in ('none', TIMM):
             given[name] = os.path.abspath(given[name])
     if before is not None:
-        given = {**before.options.to_json(), **given}
+        earlier = before.options.to_json()
+        if given.get('method', CLASSIFIERS[0]) not in CLASSIFIERS:
+            # What was said of a classifier that is trained no more.
+            earlier.update(backbone=None, backbone_weights=None)
+        given = {**earlier, **given}
     elif given.get('seeds') is not None:
         given.setdefault('method', SEEDS)
     for name in ('images', 'labels'):

@@ -83,6 +83,12 @@ def check_no_clip(options: Options, given: Mapping[str, Any]) -> None:
                 f'--{name.replace("_", "-")} {given[name]}: --method '
                 f'{options.method} uses no CLIP; leave it out'
             )
+    if 'clip_size' in given and options.method in CLASSIFIERS:
+        raise UserError(
+            f'--clip-size {given["clip_size"]}: --method {options.method} '
+            'makes its maps with a classifier, at the sizes of its own '
+            'config; leave it out'
+        )
 
 
 def set_backbone(cfg: Config, options: Options) -> None:

@@ -22,7 +22,7 @@ from .config_edits import (
     set_short_side,
 )
 from .inputs.classes import ClassInfo
-from .options import RANDOM
+from .options import CLASSIFIERS, RANDOM
 from .run import Run
 
 # Stride of stored class maps: pixels per value, along each side.
@@ -114,7 +114,7 @@ def seeds_config(run: Run, kind: str) -> Config:
     set_affinity(cfg, run.options)
     test = drop_transforms(cfg.test_dataloader.dataset.pipeline, TRUTH)
     tta = drop_transforms(cfg.tta_pipeline, TRUTH)
-    if run.options.clip_size is not None:
+    if run.options.clip_size is not None and kind not in CLASSIFIERS:
         set_short_side(test, run.options.clip_size)
         set_short_side(tta, run.options.clip_size)
     cfg.test_dataloader.dataset = describe_images(

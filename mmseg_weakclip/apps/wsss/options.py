@@ -24,6 +24,8 @@ METHODS = (
 SEEDS = 'seeds'
 # Methods whose maps come from a classifier, whose backbone may be chosen.
 CLASSIFIERS = ('cam', 'cam+weakclip', 'clims')
+# Those whose classifier is checked on labels that it has not seen.
+CHECKED = ('cam', 'cam+weakclip')
 # Methods without CLIP.
 WITHOUT_CLIP = ('cam', SEEDS)
 # Value of --backbone-weights and others for timm's own.

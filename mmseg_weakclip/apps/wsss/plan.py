@@ -8,6 +8,7 @@ from mmseg_weakclip.apps.run_folder.schema import RunImage
 from mmseg_weakclip.models.clip.local_models import local_tags
 
 from .backbone import uses_clip
+from .options import CLASSIFIERS
 from .run import Run
 from .stages import Stage, training_iterations
 
@@ -49,7 +50,8 @@ def _advise(run: Run) -> list[str]:
     if options.clip is not None and local_tags(options.clip):
         return []
     advice = ['a GPU']
-    if with_clip and options.clip_size is None:
+    maps_of_clip = with_clip and options.method not in CLASSIFIERS
+    if maps_of_clip and options.clip_size is None:
         advice.append('--clip-size 224')
     if options.segmenter not in FOR_CPU:
         advice.append('--segmenter fpn_small')

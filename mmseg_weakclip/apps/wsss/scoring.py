@@ -25,6 +25,7 @@ from mmseg_weakclip.evaluation.areas import (
 )
 
 from .run import Run
+from .stages import stages_of
 
 RESULTS = 'results'
 # Absent classes that a line names.
@@ -85,8 +86,11 @@ def write_scores(run: Run) -> dict[str, Any]:
     if not run.has_truth:
         (run.folder / SCORES).unlink(missing_ok=True)
         return roles
-    with progress_bar('score', len(ROLES) * len(run.images)) as bar:
-        for role in ROLES:
+    options = run.options
+    stages = stages_of(options.method, options.rounds, joined=options.joins)
+    made = [role for role in ROLES if any(s.folder == role for s in stages)]
+    with progress_bar('score', len(made) * len(run.images)) as bar:
+        for role in made:
             for split in SPLITS:
                 scores = score_masks(
                     run.folder / role,

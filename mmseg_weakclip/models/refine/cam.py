@@ -95,8 +95,8 @@ def background_score(
 
     Args:
         cams: Foreground maps in [0, 1], shape (B, K, H, W), K >= 1.
-        threshold: A constant score: a pixel is background where no map
-            exceeds it.
+        threshold: A constant score in [0, 1]: a pixel is background where no
+            map exceeds it.
         power: Exponent a > 0 of (1 - max cam)^a (CLIP-ES, CVPR 2023; also
             AffinityNet, CVPR 2018). A larger one leaves less background.
 
@@ -106,7 +106,7 @@ def background_score(
 
     Raises:
         ValueError: Not exactly one of ``threshold`` and ``power`` is given,
-            or ``power`` is not positive.
+            ``threshold`` is not in [0, 1], or ``power`` is not positive.
     """
     if (threshold is None) == (power is None):
         raise ValueError(
@@ -114,6 +114,8 @@ def background_score(
             f'threshold={threshold}, power={power}'
         )
     if threshold is not None:
+        if not 0 <= threshold <= 1:
+            raise ValueError(f'threshold={threshold} must be in [0, 1]')
         return torch.full_like(cams[:, :1], threshold)
     if not power > 0:
         raise ValueError(f'power must be > 0, got {power}')

@@ -185,6 +185,20 @@ def edit(run_folder):
 
 
 @pytest.fixture
+def add_stage(edit):
+    """Add a finished stage to the copy, and options: ``add_stage(name)``."""
+
+    def add(name, **options):
+        def change(manifest):
+            manifest['stages'].insert(0, stage(name, name, None))
+            manifest['options'].update(options)
+
+        edit('manifest.json', change)
+
+    return add
+
+
+@pytest.fixture
 def stop_after(run_folder, edit):
     """Make the copy a run that ended early: ``stop_after(2)`` stages."""
 

@@ -6,12 +6,14 @@ import pytest
 
 from mmseg_weakclip.apps.report.summary import summarize
 from mmseg_weakclip.apps.run_folder.classifier import describe_classifier
+from mmseg_weakclip.apps.run_folder.schema import TAGS
 from mmseg_weakclip.apps.run_folder.store import read_run
 
 
 @pytest.fixture
-def judged(run_folder):
+def judged(run_folder, add_stage):
     """A run with a classifier that has learnt one of three classes."""
+    add_stage('tags')
     (run_folder / 'tags').mkdir()
     rows = dict(
         cat=dict(images=9, precision=90.0, chance=31.2, judgement='learnt'),
@@ -35,11 +37,12 @@ def test_what_is_told_of_the_classifier(judged):
     assert few.endswith('yak')
 
 
-def test_the_summary_tells_it(judged, finished_run):
+def test_the_summary_tells_it(judged):
     lines = summarize(read_run(judged), [])
     told = [f'{line}.' for line in describe_classifier(judged)]
     told[0] = f'Classifier: {told[0]}'
     place = lines.index(told[0])
     assert lines[place : place + 3] == told
-    plain = summarize(read_run(finished_run), [])
+    (judged / TAGS).unlink()
+    plain = summarize(read_run(judged), [])
     assert [line for line in lines if line not in told] == plain

@@ -356,9 +356,10 @@ CASES = dict(
 )  # fmt: skip
 
 
-def test_given_masks(run_folder):
+def test_given_masks(run_folder, add_stage):
     """Findings, and which masks were right; markup in names is text."""
     assert 'Given masks' not in read(write_report(run_folder)).text
+    add_stage('outside', seeds='/m')
     (run_folder / 'outside_masks.json').write_text(json.dumps(GIVEN))
     page = read(write_report(run_folder))
     assert '2 of 3 labelled images have a mask in /m , read' in page.text
@@ -371,6 +372,7 @@ def test_given_masks(run_folder):
         images=2, mIoU=dict(method=51.2, outside=62.3, joined=40.4),
         classes={NAMES[1]: CASES},
     ))  # fmt: skip
+    add_stage('joined')
     (run_folder / 'joined_masks.json').write_text(json.dumps(joined))
     page = read(write_report(run_folder))
     assert 'agree on 25 % of the pixels of 3 images' in page.text

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ import pytest
 from mmseg_weakclip.apps.report.compare import compare_images
 from mmseg_weakclip.apps.report.curves import read_trainings
 from mmseg_weakclip.apps.report.gallery import make_gallery
-from mmseg_weakclip.apps.run_folder.schema import RunError
+from mmseg_weakclip.apps.report.summary import summarize
+from mmseg_weakclip.apps.run_folder.schema import (
+    JOINED,
+    OUTSIDE,
+    TAGS,
+    RunError,
+)
 from mmseg_weakclip.apps.run_folder.store import read_run
 
 
@@ -220,3 +227,25 @@ def test_a_broken_log(run_folder):
     path.write_text('{"loss": "low", "step": 1}\n')
     with pytest.raises(RunError, match="line 1: 'loss' is 'low'"):
         read_trainings(read_run(run_folder))
+
+
+def test_what_an_earlier_run_left(run_folder, edit):
+    """Results of stages that the run no longer has are not its own."""
+    for name in ('masks_2', 'tags'):
+        shutil.copytree(run_folder / 'masks', run_folder / name)
+    (run_folder / TAGS).write_text('{"images": 0, "classes": {}}')
+    for name in (OUTSIDE, JOINED):
+        (run_folder / name).write_text('{}')
+    scores = json.loads((run_folder / 'scores.json').read_text())
+    masks = scores['roles']['seeds']
+    edit('scores.json', put(masks, 'roles', 'masks_2'))
+    run = read_run(run_folder)
+    assert run.roles == ('seeds', 'masks', 'predictions')
+    assert list(run.scores) == ['seeds', 'predictions']
+    assert run.outside is run.joined is None
+    comparison = compare_images(run)[0]
+    assert 'masks_2' not in comparison.cover
+    assert 'masks_2' not in make_gallery(run, [comparison], 1).roles
+    assert not any(
+        'lassifier' in line for line in summarize(run, [comparison])
+    )

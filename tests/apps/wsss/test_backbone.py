@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.weights import (
     clip_models,
     replace_weights,
@@ -10,6 +11,7 @@ from mmseg_weakclip.apps.weights import (
 )
 from mmseg_weakclip.apps.wsss.arguments import parse_args, read_options
 from mmseg_weakclip.apps.wsss.config_files import stage_command
+from mmseg_weakclip.apps.wsss.manifest import Manifest
 from mmseg_weakclip.apps.wsss.options import RANDOM_BACKBONE_NOTE
 from mmseg_weakclip.apps.wsss.plan import describe_plan
 from mmseg_weakclip.apps.wsss.stages import stages_of
@@ -131,6 +133,25 @@ def test_options_of_a_call(tmp_path, monkeypatch):
     assert options.clip is options.clip_weights is None
     args = parse_args(None, [*words, '--backbone-weights', 'timm'])
     assert read_options(args, None).backbone_weights == 'timm'
+
+
+def test_what_was_said_of_a_classifier_ends_with_it(tmp_path, monkeypatch):
+    """A run that is resumed with a method without one."""
+    monkeypatch.chdir(tmp_path)
+    words = ['--work-dir', 'out', '--images', 'i', '--labels', 'l.csv']
+    given = ['--method', 'cam', '--backbone', 'resnet18']
+    first = read_options(parse_args(None, [*words, *given]), None)
+    before = Manifest(tmp_path, first, [])
+
+    def again(*more):
+        args = parse_args(None, ['--work-dir', 'out', '--resume', *more])
+        return read_options(args, before)
+
+    assert again().backbone == 'resnet18'
+    assert again('--method', 'clims').backbone == 'resnet18'
+    assert again('--method', 'excel').backbone is None
+    with pytest.raises(UserError, match='trains no classifier'):
+        again('--method', 'excel', '--backbone', 'resnet18')
 
 
 def test_command_of_the_check(make_run):

@@ -123,6 +123,10 @@ CLASSES = ('--classes', '{world}/classes.txt')
         ),
         ([*DATA, '--method', 'cam', '--clip', 'toyclip'], 'uses no CLIP'),
         ([*DATA, '--method', 'cam', '--clip-size', '9'], 'uses no CLIP'),
+        (
+            [*DATA, '--method', 'cam+weakclip', '--clip-size', '224'],
+            'maps with a classifier, at the sizes of its own',
+        ),
         ([*DATA, '--crf', 'yes'], '--crf yes is unknown'),
         ([*DATA, '--truth', '{world}/masks'], '--truth needs --classes'),
         ([*DATA, *CLASSES, '--truth', '{world}/empty'], 'holds no PNG'),

@@ -6,6 +6,7 @@ from mmseg_weakclip.apps.wsss.scoring import (
     describe_scores,
     result_paths,
     score_masks,
+    write_scores,
 )
 
 
@@ -61,3 +62,17 @@ def test_results_keep_the_names_of_the_user():
         '3': 'z/a.jpg.png',
         '4': 'z/A.png.png',
     }
+
+
+def test_masks_of_an_earlier_run_are_not_scored(make_run, tmp_path):
+    """A second round that the options no longer have leaves its folder."""
+    run = make_run()
+    for role in ('masks', 'masks_2'):
+        path = run.folder / role / 'masks/0.png'
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((480, 640), np.uint8)).save(path)
+    truth = run.data / 'truth/0.png'
+    truth.parent.mkdir(parents=True)
+    Image.fromarray(np.ones((480, 640), np.uint8)).save(truth)
+    assert list(write_scores(run)) == ['masks']
+    assert list(write_scores(make_run(rounds=2))) == ['masks', 'masks_2']

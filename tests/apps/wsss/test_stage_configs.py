@@ -14,7 +14,10 @@ from mmseg_weakclip.apps.wsss.config_files import (
     digest_config,
     stage_command,
 )
-from mmseg_weakclip.apps.wsss.method_configs import background_prompts
+from mmseg_weakclip.apps.wsss.method_configs import (
+    background_prompts,
+    seeds_config,
+)
 from mmseg_weakclip.apps.wsss.options import METHODS, SEGMENTERS
 from mmseg_weakclip.apps.wsss.plan import stage_bytes
 from mmseg_weakclip.apps.wsss.segmenter_configs import (
@@ -62,6 +65,16 @@ def test_configs_are_the_users(make_run, method, clip):
         # What is written can be read again and means the same.
         again = Config.fromstring(config.pretty_text, '.py')
         assert again.to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize('kind', ['cam', 'clims', 'excel', 'clipes'])
+def test_the_size_that_clip_sees_is_not_that_of_a_classifier(make_run, kind):
+    """A run that is resumed with another method keeps the flag."""
+    plain, sized = (
+        seeds_config(make_run(clip_size=size), kind) for size in (None, 224)
+    )
+    same = plain.tta_pipeline == sized.tta_pipeline
+    assert same == (kind in ('cam', 'clims'))
 
 
 @pytest.mark.parametrize('clip', CLIPS)

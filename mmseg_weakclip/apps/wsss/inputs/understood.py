@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from mmseg_weakclip.apps.errors import count
 from mmseg_weakclip.apps.run_folder.schema import RunImage
-from mmseg_weakclip.apps.wsss.options import Options
+from mmseg_weakclip.apps.wsss.options import CHECKED, Options
 from mmseg_weakclip.apps.wsss.outside.source import OutsideMasks
 from mmseg_weakclip.apps.wsss.outside.veto import (
     RESTS,
     choose_rest,
     own_ids,
 )
+from mmseg_weakclip.datasets.held_out import HELD_OUT_SHARE, held_out_ids
 
 from .classes import ClassList
 from .given import Sources, list_images
@@ -65,7 +66,10 @@ def describe_sources(sources: Sources, options: Options) -> list[str]:
         lines += describe_outside(
             sources.outside, images, sources.classes, options.seed_rest
         )
-    return [*lines, *describe_classes(images, sources.classes)]
+    lines += describe_classes(images, sources.classes)
+    if options.method in CHECKED:
+        lines += describe_untold(images, sources.classes)
+    return lines
 
 
 def describe_outside(
@@ -168,6 +172,40 @@ def describe_classes(
             + ', '.join(f'{name} ({counts[name]})' for name in few[:NAMED])
             + (f' and {len(few) - NAMED} more' if few[NAMED:] else '')
         )
+    return lines
+
+
+def describe_untold(
+    images: Sequence[RunImage], classes: ClassList
+) -> list[str]:
+    """Return warnings of classes that labels do not tell a classifier.
+
+    It learns where a class is from images without it, and not from those that
+    are held out to check it.
+
+    Args:
+        images: All images of a run.
+        classes: All classes.
+    """
+    train = [image for image in images if image.split == 'train']
+    if len(train) < 2:
+        return []
+    held_out = held_out_ids([image.id for image in train], HELD_OUT_SHARE)
+    lines = []
+    for info in classes.classes:
+        shown = {image.id for image in train if info.name in image.labels}
+        if len(shown) == len(train):
+            lines.append(
+                f'  warning: every training image shows {info.name}, so a '
+                'classifier cannot learn where it is; add images without it, '
+                'labelled with another class, or choose a method with CLIP'
+            )
+        elif shown and shown <= held_out:
+            lines.append(
+                f'  warning: {count(len(shown), "training image")} of '
+                f'{info.name}, held out to check the classifier, so it does '
+                'not learn it; label more of them'
+            )
     return lines
 
 

@@ -265,13 +265,16 @@ def _decode(
         ValueError: Its mask is damaged, or of another size.
     """
     try:
-        mask = item.get('segmentation')
-        if not _has_mask(item):
-            mask = [_outline(item['bbox'])]
+        mask: Any = (
+            item['segmentation']
+            if _has_mask(item)
+            else [_outline(item['bbox'])]
+        )
         if isinstance(mask, dict):
             return _crop(_decode_runs(mask, size))
         pixels = np.zeros(size, bool)
-        for ring in mask if isinstance(mask[0], list) else [mask]:
+        rings = mask if isinstance(mask[0], list) else [mask]
+        for ring in filter(None, rings):
             corners = np.asarray(ring, np.float64).reshape(-1, 2)
             part, (top, left) = fill_polygon(corners, size)
             height, width = part.shape

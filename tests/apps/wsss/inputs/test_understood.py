@@ -1,5 +1,6 @@
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from mmseg_weakclip.apps.wsss.inputs.understood import (
 from mmseg_weakclip.apps.wsss.options import Options
 from mmseg_weakclip.apps.wsss.plan import describe_plan
 from mmseg_weakclip.apps.wsss.stages import stages_of
+from mmseg_weakclip.datasets.held_out import held_out_ids
 
 ROWS = 'image,by,labels\n' + ''.join(
     f'{name},me,{labels}\n'
@@ -178,3 +180,27 @@ def test_what_would_be_faster_on_a_cpu(make_run):
     assert line.endswith('faster: a GPU')
     # A small CLIP needs no advice.
     assert advice(clip='toyclip') == []
+
+
+def test_classes_that_a_classifier_cannot_learn(options):
+    """Labels everywhere, and those that only held-out images have."""
+    names = [f'p{i:02}' for i in range(20)]
+    held_out = sorted(held_out_ids(names, 0.1))
+    folder = Path(options.images)
+    for old in folder.rglob('*.*'):
+        old.unlink()
+    for name in names:
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(
+            folder / f'{name}.png'
+        )
+    rows = [
+        f'{name},wall;{"crack" if name in held_out else "door"}'
+        for name in names
+    ]
+    Path(options.labels).write_text('\n'.join(['image,labels', *rows]))
+    said = understood(replace(options, method='cam'))
+    assert 'every training image shows wall, so a classifier cannot' in said
+    assert '2 training images of crack, held out to check the cl' in said
+    assert 'of door, held out' not in said
+    other = understood(options)
+    assert 'a classifier cannot learn' not in other

@@ -134,7 +134,8 @@ def test_a_drawn_background(read):
 
 def test_rings_without_corners_are_no_mask(read):
     masks, found = read(
-        item(CAT, [[]], bbox=[0, 6, 12, 2]), item(SOFA, box(0, 0, 12, 2))
+        item(CAT, [[]], bbox=[0, 6, 12, 2]),
+        item(SOFA, [*box(0, 0, 12, 2), []]),
     )
     assert found[:, 0].tolist() == [1, 1, 0, 0, 0, 0, OPEN, OPEN]
     assert '1 box without a mask left unsure' in masks.notes
