@@ -7,8 +7,9 @@ another image are found out.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mmseg_weakclip.common.files import digest_file, write_atomically
 from mmseg_weakclip.common.rle import (
     compress_runs,
     decode_runs,
+    encode_label_runs,
     encode_runs,
     expand_runs,
 )
@@ -85,30 +87,39 @@ def describe_regions(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_regions(
-    path: Path, regions: Regions, image_path: str | Path, generator: str
+    path: Path,
+    regions: Regions | np.ndarray,
+    image_path: str | Path,
+    generator: str,
 ) -> None:
     """Write the regions of an image, atomically.
 
     Args:
         path: File to write.
-        regions: Regions of the image.
+        regions: Regions of the image; or the region of each pixel, (H, W),
+            which takes no mask for each.
         image_path: File of the image.
         generator: What found them, in words.
     """
+    kinds: Iterable[tuple[float, int]] = repeat((1.0, 0))
+    if isinstance(regions, Regions):
+        size = regions.masks.shape[1:]
+        runs = [encode_runs(mask) for mask in regions.masks]
+        kinds = zip(regions.scores, regions.levels)
+    else:
+        size, runs = regions.shape, encode_label_runs(regions)
     content = dict(
-        size=list(regions.masks.shape[1:]),
+        size=list(size),
         image=digest_file(Path(image_path)),
         generator=generator,
         regions=[
             dict(
-                rle=compress_runs(encode_runs(mask)),
-                area=int(mask.sum()),
+                rle=compress_runs(lengths),
+                area=sum(lengths[1::2]),
                 score=round(float(score), 4),
                 level=int(level),
             )
-            for mask, score, level in zip(
-                regions.masks, regions.scores, regions.levels
-            )
+            for lengths, (score, level) in zip(runs, kinds)
         ],
     )
     write_atomically(path, json.dumps(content).encode())
@@ -151,7 +162,8 @@ def read_regions(path: Path, image_path: str | Path | None = None) -> Regions:
     ):
         raise ValueError(
             f'{path} holds regions of another image than {image_path}; remove '
-            'it and make it again with `weakclip regions`'
+            'it and make it again with `weakclip regions --images '
+            f'{Path(image_path).parent}`'
         )
     masks, scores, levels = zip(*regions) if regions else ((), (), ())
     return Regions.of_masks(masks, (height, width), scores, levels)

@@ -27,6 +27,35 @@ def encode_runs(mask: np.ndarray) -> list[int]:
     return np.diff(edges).tolist()
 
 
+def encode_label_runs(labels: np.ndarray) -> list[list[int]]:
+    """Return the run lengths of each id of a partition, as of its mask.
+
+    All in one pass: masks of a thousand regions of a large photo would take
+    gigabytes.
+
+    Args:
+        labels: Id of each pixel, (H, W).
+
+    Returns:
+        Run lengths as of :func:`encode_runs`, by ascending id.
+    """
+    pixels = labels.ravel(order='F')
+    starts = np.flatnonzero(np.diff(pixels, prepend=pixels[:1] - 1))
+    lengths = np.diff(np.append(starts, pixels.size))
+    owners = pixels[starts]
+    order = np.argsort(owners, kind='stable')
+    cuts = np.flatnonzero(np.diff(owners[order])) + 1
+    runs = []
+    for own in np.split(order, cuts):
+        # Runs of ones; the zeros are what lies between them.
+        edges = np.stack([starts[own], starts[own] + lengths[own]], 1).ravel()
+        whole = np.concatenate([[0], edges, [pixels.size]]).astype(int)
+        each = np.diff(whole).tolist()
+        # The last, of zeros, is left out where the ones reach the end.
+        runs.append(each if each[-1] else each[:-1])
+    return runs
+
+
 def decode_runs(runs: Sequence[int], size: tuple[int, int]) -> np.ndarray:
     """Return the mask of run lengths, bool, (H, W).
 

@@ -1,7 +1,8 @@
 """Generators of regions: superpixels, SAM, and pipelines of Hugging Face.
 
 A generator is a function of an RGB image, uint8, (H, W, 3), to
-:class:`Regions`. Superpixels need no weights.
+:class:`Regions`, or to the region of each pixel, (H, W), where they are a
+partition. Superpixels are, and need no weights.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from mmseg_weakclip.datasets.captions.superpixels import (
 )
 from mmseg_weakclip.models.clip.weight_files.reading import read_state_dict
 
-Generator = Callable[[np.ndarray], Regions]
+Generator = Callable[[np.ndarray], Regions | np.ndarray]
 GENERATORS = ('slic', 'felzenszwalb', 'sam', 'hf')
 # Level of the masks of SAM's three outputs: subpart, part, whole.
 WHOLE = 2
@@ -40,8 +41,8 @@ def require_scikit_image() -> None:
 
 def slic_regions(
     image: np.ndarray, count: int = 150, compactness: float = 10.0
-) -> Regions:
-    """Return superpixels of k-means in place and colour.
+) -> np.ndarray:
+    """Return superpixels of k-means in place and colour, ids from 0, (H, W).
 
     Source: Achanta et al., "SLIC superpixels compared to state-of-the-art
     superpixel methods", TPAMI 2012; scikit-image's.
@@ -57,10 +58,9 @@ def slic_regions(
     require_scikit_image()
     from skimage.segmentation import slic
 
-    labels = slic(
+    return slic(
         image, n_segments=count, compactness=compactness, start_label=0
     )
-    return Regions.of_labels(labels)
 
 
 def felzenszwalb_regions(
@@ -68,8 +68,8 @@ def felzenszwalb_regions(
     scale: float = 200.0,
     sigma: float = 0.8,
     min_size: int = 100,
-) -> Regions:
-    """Return superpixels of a graph of pixels.
+) -> np.ndarray:
+    """Return superpixels of a graph of pixels, ids from 0, (H, W).
 
     Source: Felzenszwalb and Huttenlocher, "Efficient graph-based image
     segmentation", IJCV 2004; scikit-image's.
@@ -84,10 +84,9 @@ def felzenszwalb_regions(
         ImportError: scikit-image is not installed.
     """
     # Which takes BGR images, and reduces none to their own size.
-    labels = felzenszwalb_superpixels(
+    return felzenszwalb_superpixels(
         image[..., ::-1], scale, sigma, min_size, short_side=max(image.shape)
     )
-    return Regions.of_labels(labels)
 
 
 def regions_of_sam(found: list[dict[str, Any]], size: tuple) -> Regions:
@@ -231,7 +230,7 @@ def reduce_first(generator: Generator, longest: int | None) -> Generator:
     if longest is None:
         return generator
 
-    def find(image: np.ndarray) -> Regions:
+    def find(image: np.ndarray) -> Regions | np.ndarray:
         height, width = image.shape[:2]
         factor = longest / max(height, width)
         if factor >= 1:
@@ -239,14 +238,15 @@ def reduce_first(generator: Generator, longest: int | None) -> Generator:
         size = max(1, round(width * factor)), max(1, round(height * factor))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         found = generator(small)
-        masks = [
-            cv2.resize(
-                mask.view(np.uint8),
-                (width, height),
-                interpolation=cv2.INTER_NEAREST,
+
+        def enlarge(ids: np.ndarray) -> np.ndarray:
+            return cv2.resize(
+                ids, (width, height), interpolation=cv2.INTER_NEAREST
             )
-            for mask in found.masks
-        ]
+
+        if isinstance(found, np.ndarray):
+            return enlarge(found.astype(np.int32))
+        masks = [enlarge(mask.view(np.uint8)) for mask in found.masks]
         return Regions.of_masks(
             masks, (height, width), found.scores, found.levels
         )

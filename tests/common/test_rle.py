@@ -8,6 +8,7 @@ from mmseg_weakclip.apps.annotations.regions import Region
 from mmseg_weakclip.common.rle import (
     compress_runs,
     decode_runs,
+    encode_label_runs,
     encode_runs,
     expand_runs,
 )
@@ -30,6 +31,21 @@ def test_random_masks(share):
     for height, width in [(1, 1), (3, 7), (11, 4), (60, 90)]:
         mask = rng.random((height, width)) < share
         assert encode_runs(mask) == naive_runs(mask)
+
+
+@pytest.mark.parametrize('count', [1, 2, 9])
+def test_runs_of_a_partition_are_those_of_its_masks(count):
+    rng = np.random.default_rng(0)
+    for size in [(1, 1), (1, 8), (11, 4), (60, 90)]:
+        labels = rng.integers(-3, count, size)
+        expected = [
+            encode_runs(labels == label) for label in np.unique(labels)
+        ]
+        assert encode_label_runs(labels) == expected
+        assert encode_label_runs(labels.astype(np.int16)) == expected
+    # The smallest number of its type comes first.
+    extreme = np.array([[0, 255], [0, 0]], np.uint8)
+    assert encode_label_runs(extreme) == [[0, 2, 1, 1], [2, 1, 1]]
 
 
 @pytest.mark.parametrize('kind', ['rle', 'compressed-rle'])

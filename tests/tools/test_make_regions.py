@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_weakclip.apps.commands import make_regions
 from mmseg_weakclip.apps.commands.make_regions import main, make_generator
 from mmseg_weakclip.common.region_files import read_regions
 
@@ -67,7 +68,7 @@ def test_damaged_photos_are_told(photos, run, capsys):
     (photos / 'a.jpg').write_bytes((photos / 'a.jpg').read_bytes()[:-40])
     assert run() == 1
     out = capsys.readouterr().out
-    assert '2 of 3 images done, 0 were there; 1 could not be read' in out
+    assert '2 of 3 images done, 0 were there; 1 failed' in out
     assert 'a.jpg' in out
 
 
@@ -102,6 +103,41 @@ def test_photos_in_subfolders(tmp_path, photos, run, capsys):
     assert run() == 0
     assert '3 of 3 images done' in capsys.readouterr().out
     assert read_regions(tmp_path / 'out/a.json', photos / 'more/a.jpg')
+
+
+def test_hidden_files_are_passed_over(photos, run, capsys):
+    """Such as those that a Mac leaves beside each photo."""
+    (photos / '.thumbs').mkdir()
+    for name in ('._a.jpg', '.thumbs/a.jpg'):
+        (photos / name).write_bytes(b'no photo')
+    assert run() == 0
+    assert '3 of 3 images done' in capsys.readouterr().out
+
+
+def test_areas_are_those_of_the_masks(tmp_path, run):
+    run('--count', '9')
+    path = tmp_path / 'out/a.json'
+    content = json.loads(path.read_text())
+    areas = [region['area'] for region in content['regions']]
+    assert areas == read_regions(path).masks.sum((1, 2)).tolist()
+
+
+def test_a_photo_that_is_too_large(tmp_path, run, capsys, monkeypatch):
+    """It is named, and the others are done."""
+
+    def find(pixels, count):
+        if not pixels[0, 0].any():
+            raise MemoryError
+        return np.zeros(pixels.shape[:2], int)
+
+    Image.new('RGB', (48, 36)).save(tmp_path / 'photos/dark.png')
+    monkeypatch.setattr(make_regions, 'slic_regions', find)
+    make_generator.cache_clear()
+    assert run() == 1
+    out = capsys.readouterr().out
+    assert '3 of 4 images done' in out
+    assert 'dark.png: its 48 x 36 pixels take more memory than' in out
+    make_generator.cache_clear()
 
 
 def test_two_images_of_one_name(photos, run):

@@ -5,8 +5,9 @@ r"""Find the regions of photos, once, for masks that regions vote on.
         --weights sam_vit_h_4b8939.pth --device cuda
 
 Superpixels (slic, felzenszwalb) need no weights. A JSON file is written for
-each photo; photos that have one are passed over. A mask writer takes them by
-``regions=dict(folder='regions')``.
+each photo; photos that have one, and hidden files, are passed over. A mask
+writer takes them by ``regions=dict(folder='regions')``. For the masks of a
+run, make them of its own copies: ``--images OUT/data/images``.
 """
 
 import argparse
@@ -154,8 +155,15 @@ def find_one(image: Path, path: Path, settings: str, device: str) -> str:
         pixels = read_color_image(str(image))[..., ::-1].copy()
     except (OSError, ValueError) as error:
         return str(error)
-    regions = make_generator(settings, device)(pixels)
-    write_regions(path, regions, image, settings)
+    try:
+        regions = make_generator(settings, device)(pixels)
+        write_regions(path, regions, image, settings)
+    except MemoryError:
+        height, width = pixels.shape[:2]
+        return (
+            f'{image}: its {width} x {height} pixels take more memory than '
+            'there is; choose --max-side, or fewer --workers'
+        )
     return ''
 
 
@@ -185,6 +193,10 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
         path
         for path in args.images.rglob('*')
         if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(
+            part.startswith('.')
+            for part in path.relative_to(args.images).parts
+        )
     )
     if not images:
         raise SystemExit(f'{args.images} holds no images')
@@ -207,7 +219,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     done = len(todo) - len(problems)
     print(
         f'{done} of {len(todo)} images done, {len(images) - len(todo)} were '
-        f'there; {len(problems)} could not be read'
+        f'there; {len(problems)} failed'
     )
     for problem in problems[:NAMED]:
         print(f'  {problem}')
