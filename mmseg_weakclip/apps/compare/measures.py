@@ -27,7 +27,8 @@ class Agreement:
         pixels: Mean over photos of the share of pixels with the same class
             among those to which both give one, 0 to 1; None without any.
         miou: Mean IoU of one's masks against the other's, in percent, over
-            all photos and classes of either; None without any.
+            the same pixels of all photos and the classes of either; None
+            without any.
     """
 
     pixels: float | None
@@ -68,33 +69,49 @@ def agreement(
         for one, other in zip(first, second, strict=True)
         if (share := disagreement(one, other)) is not None
     ]
+    counted = [
+        np.where(one == IGNORED, IGNORED, other)
+        for one, other in zip(first, second, strict=True)
+    ]
     return Agreement(
         float(np.mean(shares)) if shares else None,
-        mean_iou(first, second, classes),
+        mean_iou(first, counted, classes),
     )
 
 
 def mean_iou(
-    masks: Sequence[np.ndarray], others: Sequence[np.ndarray], classes: int
+    masks: Sequence[np.ndarray], truths: Sequence[np.ndarray], classes: int
 ) -> float | None:
     """Return the mean IoU, in percent, over the classes that occur.
 
     Args:
-        masks: Class ids of each photo, (H, W).
-        others: Other masks of them, such as true ones. Pixels that are 255
-            in either do not count.
+        masks: Class ids of each photo, (H, W); 255 counts as wrong. Else the
+            masks that leave the hardest pixels unsure would score best.
+        truths: True masks of them; pixels that are 255 here do not count.
         classes: Number of classes K.
 
     Returns:
         0 to 100; None without a pixel that counts.
     """
     total = np.zeros((classes, classes + 1), np.int64)
-    for mask, other in zip(masks, others, strict=True):
-        counted = np.where(mask == IGNORED, IGNORED, other)
-        total += confusion_matrix(mask, counted, classes)
+    for mask, truth in zip(masks, truths, strict=True):
+        total += confusion_matrix(mask, truth, classes)
     if not total.any():
         return None
     return float(np.nanmean(class_ious(areas_of(total))))
+
+
+def labelled_share(masks: Sequence[np.ndarray]) -> float:
+    """Return the share of pixels that have a class, the background included.
+
+    Args:
+        masks: Class ids of one photo or more, (H, W); 255 marks pixels
+            without one.
+
+    Returns:
+        Mean over the photos, 0 to 1.
+    """
+    return float(np.mean([(mask != IGNORED).mean() for mask in masks]))
 
 
 def agreements(

@@ -25,6 +25,7 @@ from .measures import (
     TagCounts,
     agreements,
     count_tags,
+    labelled_share,
     mean_iou,
 )
 from .results import Result
@@ -86,8 +87,16 @@ class MethodComparison:
         ]
 
     @property
+    def coverage(self) -> list[float]:
+        """Share of pixels that each method labels, 0 to 1."""
+        return [labelled_share(masks) for masks in self.masks]
+
+    @property
     def scores(self) -> list[float | None]:
-        """Mean IoU of each method where the user has masks, in percent."""
+        """Mean IoU of each method where the user has masks, in percent.
+
+        Pixels that a method leaves unsure count as wrong.
+        """
         painted = [i for i, one in enumerate(self.truths) if one is not None]
         truths = [one for one in self.truths if one is not None]
         return [
@@ -168,6 +177,7 @@ def render_comparison(comparison: MethodComparison) -> str:
         pairs=comparison.pairs,
         counts=comparison.tag_counts,
         tags=sorted({tag for own in comparison.tags for tag in own}),
+        coverage=comparison.coverage,
         scores=comparison.scores,
         painted=sum(one is not None for one in comparison.truths),
         notes=sorted(
@@ -210,6 +220,7 @@ def _row(comparison: MethodComparison, place: int) -> dict[str, Any]:
                 data=encode_jpeg(Image.fromarray(painted)),
                 alt=f'{name}: {describe_mask(mask, legend, titles)}',
                 legend=[(k, share) for k, share in legend if k],
+                unsure=float((mask == IGNORED).mean()),
             )
         )
     return dict(path=path, size=size, tags=image.labels, pictures=pictures)

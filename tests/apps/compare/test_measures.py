@@ -7,6 +7,7 @@ from mmseg_weakclip.apps.compare.measures import (
     agreement,
     agreements,
     count_tags,
+    labelled_share,
     mean_iou,
 )
 
@@ -39,6 +40,29 @@ def test_nothing_to_compare():
     assert found.pixels is None
     assert found.miou is None
     assert mean_iou([], [], 2) is None
+
+
+def test_unsure_pixels_are_wrong_in_scores():
+    """Of class 0, one of four pixels is found; of class 1, one of two."""
+    truth = np.array([[0, 0, 0], [0, 1, 1], [255, 255, 255]], np.uint8)
+    mask = np.array([[0, 255, 255], [255, 1, 255], [0, 1, 255]], np.uint8)
+    assert mean_iou([mask], [truth], 2) == pytest.approx(
+        100 * (1 / 4 + 1 / 2) / 2
+    )
+    # The truth's own pixels without a class do not count.
+    sure = np.where(truth == 255, 0, truth)
+    assert mean_iou([sure], [truth], 2) == 100
+    empty = np.full_like(truth, 255)
+    assert mean_iou([empty], [truth], 2) == 0
+    assert mean_iou([truth], [empty], 2) is None
+    # Nor do photos without a label raise the score of the others.
+    assert mean_iou([sure, empty], [truth, truth], 2) == 50
+
+
+def test_share_of_labelled_pixels():
+    empty = np.full((40, 30), 255, np.uint8)
+    assert labelled_share([A, B]) == pytest.approx((5 / 6 + 1) / 2)
+    assert labelled_share([B, empty]) == 0.5
 
 
 def test_pairs():

@@ -71,6 +71,29 @@ def test_page(comparison):
     assert '<span class="many">2</span>' in html
 
 
+def test_unsure_pixels_on_the_page(comparison):
+    """A method that is sure of little must not seem to be the best."""
+    few = np.full(SIZE, 255, np.uint8)
+    few[:3] = 1
+    none = np.full(SIZE, 255, np.uint8)
+    masks = [comparison.masks[0], [few, none]]
+    unsure = MethodComparison(**{**vars(comparison), 'masks': masks})
+    # Of the upper half, a fifth is found; of the background, nothing.
+    assert unsure.scores == [100, pytest.approx(100 / 5 / 2)]
+    assert unsure.pairs[0, 1].pixels == 1
+    assert unsure.coverage == [1, pytest.approx(0.05)]
+    html = render_comparison(unsure)
+    for text in (
+        'unsure count as wrong',
+        'leaves unsure are left out of both',
+        '<td>10.0</td><td>5 %</td>',
+        'no class <span class="amount">90 %</span>',
+        'no class <span class="amount">100 %</span>',
+    ):
+        assert text in html, text
+    assert 'background only' not in html
+
+
 def test_page_without_truth(comparison):
     blind = MethodComparison(**{**vars(comparison), 'truths': [None, None]})
     assert blind.scores == [None, None]
