@@ -119,7 +119,7 @@ def compare_methods(
     from mmseg_weakclip.common.files import write_atomically
 
     from .contenders import next_command, parse_methods, run_arguments
-    from .photos import choose_photos, write_photos
+    from .photos import choose_photos, table_options, write_photos
     from .results import common_photos, read_results
 
     folder = own.work_dir
@@ -132,12 +132,13 @@ def compare_methods(
             f'--labels {given["labels"]} gives no photo a tag; there is '
             'nothing to compare'
         )
+    table = table_options(sources.classes.names)
     _check_clip(contenders, given)
     write_photos(folder, Path(given['images']), sources, chosen)
     for one in contenders:
         print(f'\n== {one.title}', flush=True)
         try:
-            run_command(run_arguments(one, given, folder))
+            run_command(run_arguments(one, given, folder, table))
         except (UserError, StageFailed) as error:
             raise type(error)(f'{one.title}: {error}') from error
     results = read_results(contenders)

@@ -127,7 +127,10 @@ def short_titles(names: Sequence[str]) -> list[str]:
 
 
 def run_arguments(
-    one: Contender, given: Mapping[str, Any], work_dir: Path
+    one: Contender,
+    given: Mapping[str, Any],
+    work_dir: Path,
+    table: Mapping[str, str],
 ) -> argparse.Namespace:
     """Return the arguments of the run that makes a method's masks.
 
@@ -137,18 +140,17 @@ def run_arguments(
         one: Method of the run.
         given: Arguments of the user, those of ``weakclip run``.
         work_dir: Folder of the comparison.
+        table: Options that read its table of tags.
     """
     values = own_arguments(one, given)
     if not one.trainings:
         values.update(
             images=str(work_dir / PHOTOS),
             labels=str(work_dir / LABELS),
-            label_format='auto',
             val_share=0.0,
+            **table,
         )
-        for name in ('val_list', 'image_column', 'label_columns', 'delimiter',
-                     'separator', 'layout'):  # fmt: skip
-            values.pop(name, None)
+        values.pop('val_list', None)
         if 'truth' in values:
             values['truth'] = str(work_dir / TRUTH)
     values.setdefault('classes', str(work_dir / CLASSES))

@@ -14,8 +14,10 @@ from mmseg_weakclip.common.files import write_atomically
 
 # Names in the folder of a comparison.
 PHOTOS, TRUTH, LABELS, CLASSES = 'photos', 'truth', 'labels.csv', 'classes.txt'
-# Between labels in a cell; the first that is in no name.
-SEPARATORS = (';', '|', '/')
+HEADER = ('image', 'labels')
+# Between labels in a cell; the first that is in no name. None is a sign that
+# spellings of a class may leave out: 'a/b' would be read as the class 'ab'.
+SEPARATORS = (';', '|', '+')
 
 
 def choose_photos(
@@ -63,6 +65,35 @@ def choose_photos(
     return sorted(chosen)
 
 
+def table_options(names: Sequence[str]) -> dict[str, str]:
+    """Return the options of a run that reads the table of a comparison.
+
+    They leave nothing to guess: in the names of classes, any sign may stand
+    that tables have between names or between columns.
+
+    Args:
+        names: Names of all classes.
+
+    Raises:
+        UserError: The names hold all characters that could stand between
+            them.
+    """
+    fitting = [s for s in SEPARATORS if not any(s in name for name in names)]
+    if not fitting:
+        raise UserError(
+            f'names of classes hold each of {" ".join(SEPARATORS)}, one of '
+            'which must stand between the tags of a photo; rename them'
+        )
+    return dict(
+        label_format='csv',
+        image_column=HEADER[0],
+        label_columns=HEADER[1],
+        delimiter=',',
+        separator=fitting[0],
+        layout='list',
+    )
+
+
 def write_photos(
     folder: Path, images: Path, sources: Sources, chosen: Sequence[str]
 ) -> None:
@@ -75,26 +106,22 @@ def write_photos(
         chosen: Paths of the photos below ``images``.
 
     Raises:
-        UserError: Names of classes hold all characters that could stand
-            between them.
+        UserError: See :func:`table_options`.
     """
     names = sources.classes.names
+    options = table_options(names)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(
         folder / CLASSES, ''.join(f'{name}\n' for name in names[1:]).encode()
     )
-    fitting = [s for s in SEPARATORS if not any(s in name for name in names)]
-    if not fitting:
-        raise UserError(
-            f'names of classes hold each of {" ".join(SEPARATORS)}, one of '
-            'which must stand between the tags of a photo; rename them'
-        )
     table = io.StringIO()
-    rows = csv.writer(table, lineterminator='\n')
-    rows.writerow(['image', 'labels'])
+    rows = csv.writer(
+        table, delimiter=options['delimiter'], lineterminator='\n'
+    )
+    rows.writerow(HEADER)
     for path in chosen:
         tags = [names[tag] for tag in sources.labelling.labels[path]]
-        rows.writerow([path, fitting[0].join(tags)])
+        rows.writerow([path, options['separator'].join(tags)])
     write_atomically(folder / LABELS, table.getvalue().encode())
     _link_all(folder / PHOTOS, {path: images / path for path in chosen})
     masks = {

@@ -14,8 +14,10 @@ from mmseg_weakclip.apps.errors import UserError
 GIVEN = dict(
     images='/i', labels='/l.csv', truth='/t', clip='toyclip', gpus=0,
     backbone='resnet18', seed_rest='unsure', affinity='clip', amp=True,
-    separator='+',
+    separator='+', layout='long',
 )  # fmt: skip
+# Options that read the table of a comparison.
+TABLE = dict(label_format='csv', delimiter=',', separator=';', layout='list')
 
 
 def test_names(tmp_path):
@@ -51,24 +53,27 @@ def test_mistakes_in_names(tmp_path, text, said):
 
 def test_each_method_gets_what_it_knows(tmp_path):
     excel, cam, seeds = parse_methods('excel,cam,seeds:/s', tmp_path)
-    args = vars(run_arguments(excel, GIVEN, tmp_path))
+    args = vars(run_arguments(excel, GIVEN, tmp_path, TABLE))
     # Those that train nothing see the chosen photos only.
     assert args['images'] == str(tmp_path / 'photos')
     assert args['truth'] == str(tmp_path / 'truth')
     assert args['classes'] == str(tmp_path / 'classes.txt')
     assert (args['until'], args['val_share']) == ('masks', 0.0)
     assert (args['clip'], args['affinity']) == ('toyclip', 'clip')
-    assert not {'backbone', 'seed_rest', 'separator', 'resume'} & set(args)
-    args = vars(run_arguments(cam, GIVEN, tmp_path))
+    assert not {'backbone', 'seed_rest', 'resume'} & set(args)
+    # Their table is that of the comparison, not the user's.
+    assert TABLE.items() <= args.items()
+    args = vars(run_arguments(cam, GIVEN, tmp_path, TABLE))
     assert (args['images'], args['backbone']) == ('/i', 'resnet18')
-    assert args['separator'] == '+'
+    assert (args['separator'], args['layout']) == ('+', 'long')
+    assert 'label_format' not in args
     assert not {'clip', 'affinity', 'val_share'} & set(args)
-    args = vars(run_arguments(seeds, GIVEN, tmp_path))
+    args = vars(run_arguments(seeds, GIVEN, tmp_path, TABLE))
     assert (args['seeds'], args['seed_rest']) == ('/s', 'unsure')
     assert not {'clip', 'affinity', 'backbone'} & set(args)
     seeds.folder.mkdir()
     (seeds.folder / 'manifest.json').touch()
-    assert run_arguments(seeds, GIVEN, tmp_path).resume
+    assert run_arguments(seeds, GIVEN, tmp_path, TABLE).resume
 
 
 def test_commands_to_go_on(tmp_path):

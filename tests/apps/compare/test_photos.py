@@ -5,8 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmseg_weakclip.apps.compare.photos import choose_photos, write_photos
+from mmseg_weakclip.apps.compare.contenders import (
+    parse_methods,
+    run_arguments,
+)
+from mmseg_weakclip.apps.compare.photos import (
+    choose_photos,
+    table_options,
+    write_photos,
+)
 from mmseg_weakclip.apps.errors import UserError
+from mmseg_weakclip.apps.wsss.inputs.classes import read_classes
+from mmseg_weakclip.apps.wsss.inputs.given import read_sources
+from mmseg_weakclip.apps.wsss.options import Options
 
 LABELS = {f'{i}.jpg': (1,) for i in range(90)}
 LABELS.update({f'rare/{i}.jpg': (2,) for i in range(3)})
@@ -77,7 +88,41 @@ def test_folder_has_the_chosen_and_nothing_else(tmp_path, user):
     assert (out / 'classes.txt').read_text() == 'cat\na;b\n'
 
 
+@pytest.mark.parametrize(
+    'names',
+    [
+        ('cat', 'dog, small'),
+        ('a|b', 'c'),
+        ('a;b', 'c,d'),
+        # "a/b", and "a+b" without the sign, would be the third class.
+        ('a', 'b', 'ab', 'x;y|z'),
+        ('a;1', 'b|2', 'a;1b|2'),
+        ('C# code', 'code'),
+        ('[x]', 'y'),
+    ],
+)
+def test_runs_read_the_table_as_it_was_meant(tmp_path, user, names):
+    """What may stand between names or columns may also stand in a name."""
+    out = tmp_path / 'out'
+    labels = {'a/1.jpg': (1, 2), '2.jpg': (2,), '3.jpg': (1,)}
+    write_photos(out, user, make_sources(tmp_path, *names), list(labels))
+    one, _ = parse_methods('excel,clipes', out)
+    given = dict(images=str(user), labels='l.json', label_format='own-json')
+    table = table_options(('background', *names))
+    args = run_arguments(one, given, out, table)
+    sources = read_sources(
+        Options(**vars_of(args)), read_classes(args.classes)
+    )
+    assert sources.classes.names[1:] == names
+    assert sources.labelling.labels == labels
+
+
+def vars_of(args):
+    """Options of a run, without those that are about its end."""
+    return {k: v for k, v in vars(args).items() if k != 'until'}
+
+
 def test_no_character_between_names_is_left(tmp_path, user):
-    sources = make_sources(tmp_path, 'a;b', 'c|d/e')
+    sources = make_sources(tmp_path, 'a;b', 'c|d+e')
     with pytest.raises(UserError, match='rename them'):
         write_photos(tmp_path / 'out', user, sources, ['2.jpg'])
