@@ -133,7 +133,7 @@ def write_photos(
 
 
 def _link_all(folder: Path, files: Mapping[str, Path]) -> None:
-    """Make a folder hold these files and no others."""
+    """Make a folder hold these files, as they are now, and no others."""
     if folder.is_dir():
         for path in sorted(folder.rglob('*'), reverse=True):
             name = path.relative_to(folder).as_posix()
@@ -142,11 +142,31 @@ def _link_all(folder: Path, files: Mapping[str, Path]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in files.items():
         path = folder / name
-        if path.exists():
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        try:
-            os.symlink(source.absolute(), path)
-        except OSError:  # a file system or a user without links
-            shutil.copy2(source, path)
+        if not _stands_for(path, source):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _link(source, path)
+
+
+def _stands_for(path: Path, source: Path) -> bool:
+    """Return whether a path is a link to a file, or a copy of it as it is.
+
+    A folder of photos or of masks may be another than at the last call, and a
+    file may have changed since it was copied.
+    """
+    if path.is_symlink():
+        return path.resolve() == source.resolve()
+    if not (path.is_file() and source.is_file()):
+        return False
+    copy, now = path.stat(), source.stat()
+    return (copy.st_size, copy.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+
+
+def _link(source: Path, path: Path) -> None:
+    """Link a file, or copy it with its time, in place of what is there."""
+    part = path.with_name(f'.{path.name}.part')
+    part.unlink(missing_ok=True)
+    try:
+        part.symlink_to(source.absolute())
+    except OSError:  # a file system or a user without links
+        shutil.copy2(source, part)
+    os.replace(part, path)

@@ -1,6 +1,9 @@
 """Which photos are compared, and the folder that the methods get."""
 
 import csv
+import os
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -86,6 +89,49 @@ def test_folder_has_the_chosen_and_nothing_else(tmp_path, user):
         ['image', 'labels'], ['2.jpg', 'a;b'], ['a/1.jpg', 'cat|a;b'],
     ]  # fmt: skip
     assert (out / 'classes.txt').read_text() == 'cat\na;b\n'
+
+
+@pytest.mark.parametrize('has_links', [True, False])
+def test_files_of_an_earlier_call_are_replaced(
+    tmp_path, user, monkeypatch, has_links
+):
+    """Photos and masks may come from other folders, or change in theirs."""
+
+    def refuse(*args, **kwargs):
+        raise OSError('no links here')
+
+    if not has_links:
+        monkeypatch.setattr(Path, 'symlink_to', refuse)
+    out, chosen = tmp_path / 'out', ['2.jpg', 'a/1.jpg']
+
+    def shown():
+        files = (out / 'photos/2.jpg', out / 'photos/a/1.jpg')
+        return [path.read_text() for path in (*files, out / 'truth/a/1.png')]
+
+    sources = make_sources(tmp_path, 'cat', 'dog')
+    write_photos(out, user, sources, chosen)
+    assert (out / 'photos/2.jpg').is_symlink() == has_links
+    assert shown() == ['2.jpg', 'a/1.jpg', 'mask']
+    # What is as it was stays, so that no run begins again.
+    before = [path.lstat().st_ino for path in out.rglob('*.*g')]
+    write_photos(out, user, sources, chosen)
+    assert [path.lstat().st_ino for path in out.rglob('*.*g')] == before
+    # A file of the same length is written over.
+    (user / '2.jpg').write_text('two!!')
+    os.utime(user / '2.jpg', ns=(1, 1))
+    # Other folders.
+    shutil.copytree(user, tmp_path / 'others')
+    (tmp_path / 'others/a/1.jpg').write_text('another')
+    (tmp_path / 'n.png').write_text('new mask')
+    write_photos(out, user, sources, chosen)
+    assert shown() == ['two!!', 'a/1.jpg', 'mask']
+    sources.truth['a/1.jpg'] = tmp_path / 'n.png'
+    write_photos(out, tmp_path / 'others', sources, chosen)
+    assert shown() == ['two!!', 'another', 'new mask']
+    if has_links:
+        link = os.readlink(out / 'photos/2.jpg')
+        assert link == str(tmp_path / 'others/2.jpg')
+    assert not list(out.rglob('.*'))
 
 
 @pytest.mark.parametrize(
