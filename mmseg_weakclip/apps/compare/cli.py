@@ -118,6 +118,7 @@ def compare_methods(
     from mmseg_weakclip.apps.wsss.cli import run_command
     from mmseg_weakclip.common.files import write_atomically
 
+    from .checks import check_clip, check_runs
     from .contenders import next_command, parse_methods, run_arguments
     from .photos import choose_photos, table_options, write_photos
     from .results import common_photos, read_results
@@ -133,12 +134,16 @@ def compare_methods(
             'nothing to compare'
         )
     table = table_options(sources.classes.names)
-    _check_clip(contenders, given)
+    runs = [
+        (one, run_arguments(one, given, folder, table)) for one in contenders
+    ]
+    check_runs(runs, sources, chosen, is_ordered='classes' in given)
+    check_clip(contenders, given)
     write_photos(folder, Path(given['images']), sources, chosen)
-    for one in contenders:
+    for one, args in runs:
         print(f'\n== {one.title}', flush=True)
         try:
-            run_command(run_arguments(one, given, folder, table))
+            run_command(args)
         except (UserError, StageFailed) as error:
             raise type(error)(f'{one.title}: {error}') from error
     results = read_results(contenders)
@@ -178,36 +183,6 @@ def _read_all(folder: Path, given: Mapping[str, Any]) -> Any:
     )
     classes = read_classes(options.classes) if options.classes else None
     return read_sources(options, classes)
-
-
-def _check_clip(contenders: Sequence[Any], given: Mapping[str, Any]) -> None:
-    """Check CLIP's weights before the first method, not after hours.
-
-    Raises:
-        UserError: They cannot be loaded.
-    """
-    from mmseg_weakclip.apps.weights import check_weights
-    from mmseg_weakclip.apps.wsss.arguments import read_options
-    from mmseg_weakclip.apps.wsss.options import PUBLISHED_CLIP, RANDOM
-
-    from .contenders import own_arguments
-
-    clips = [one for one in contenders if one.uses_clip]
-    if not clips:
-        return
-    values = own_arguments(clips[0], given)
-    options = read_options(
-        argparse.Namespace(**values, work_dir=str(clips[0].folder)), None
-    )
-    weights = options.clip_weights or 'openai'
-    check_weights(
-        [
-            dict(
-                model=options.clip or PUBLISHED_CLIP,
-                pretrained=None if weights == RANDOM else weights,
-            )
-        ]
-    )
 
 
 def _truth(results: Sequence[Any], path: str) -> Any:

@@ -153,6 +153,8 @@ def run_arguments(
         values.pop('val_list', None)
         if 'truth' in values:
             values['truth'] = str(work_dir / TRUTH)
+    # One list for all methods, so that their ids mean the same. The ids in
+    # another tool's masks are checked against what the user gave: check_runs.
     values.setdefault('classes', str(work_dir / CLASSES))
     values.update(work_dir=str(one.folder), segmenter=PLACEHOLDER, until=LAST)
     if (one.folder / MANIFEST).is_file():

@@ -1,0 +1,85 @@
+"""What would stop a comparison, checked before the first method.
+
+A method may take hours. An error of the third one must not wait for the first
+two.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmseg_weakclip.apps.errors import UserError
+from mmseg_weakclip.apps.wsss.arguments import read_options
+from mmseg_weakclip.apps.wsss.inputs.given import Sources
+from mmseg_weakclip.apps.wsss.options import PUBLISHED_CLIP, RANDOM
+from mmseg_weakclip.apps.wsss.outside.find import open_outside
+
+from .contenders import Contender, own_arguments
+
+
+def check_runs(
+    runs: Sequence[tuple[Contender, argparse.Namespace]],
+    sources: Sources,
+    chosen: Sequence[str],
+    *,
+    is_ordered: bool,
+) -> None:
+    """Check the options of all runs, and the masks of other tools.
+
+    Args:
+        runs: Methods and the arguments of their runs.
+        sources: Photos, tags and masks of the user.
+        chosen: Paths of the photos that are compared.
+        is_ordered: Whether the user gave the order of the classes.
+
+    Raises:
+        UserError: The user has to correct something.
+    """
+    if sources.truth and not set(sources.truth) & set(chosen):
+        raise UserError(
+            f'of the {len(chosen)} chosen photos, none has a mask in '
+            '--truth; give these photos tags, or a higher --limit'
+        )
+    for one, args in runs:
+        try:
+            options = read_options(args, None)
+            if one.seeds is not None:
+                # The run gets the list of all methods, so that their ids are
+                # the same. It is no order that the user gave.
+                open_outside(
+                    options, chosen, sources.classes, is_ordered=is_ordered
+                )
+        except UserError as error:
+            raise UserError(f'{one.title}: {error}') from error
+
+
+def check_clip(
+    contenders: Sequence[Contender], given: Mapping[str, Any]
+) -> None:
+    """Check that CLIP's weights can be loaded.
+
+    Args:
+        contenders: All methods.
+        given: Arguments of the user, those of ``weakclip run``.
+
+    Raises:
+        UserError: They cannot.
+    """
+    from mmseg_weakclip.apps.weights import check_weights
+
+    clips = [one for one in contenders if one.uses_clip]
+    if not clips:
+        return
+    values = own_arguments(clips[0], given)
+    options = read_options(
+        argparse.Namespace(**values, work_dir=str(clips[0].folder)), None
+    )
+    weights = options.clip_weights or 'openai'
+    check_weights(
+        [
+            dict(
+                model=options.clip or PUBLISHED_CLIP,
+                pretrained=None if weights == RANDOM else weights,
+            )
+        ]
+    )

@@ -1,0 +1,101 @@
+"""What is refused before the first method runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_weakclip.apps.cli import main
+from mmseg_weakclip.apps.errors import UserError
+from mmseg_weakclip.apps.wsss import cli as wsss
+
+CURE = 'needs --seed-classes or --classes: ids in masks are positions'
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    """Arguments of a comparison whose masks have ids of an unknown order."""
+    monkeypatch.chdir(tmp_path)
+    for name in ('photos', 'seeds', 'named'):
+        (tmp_path / name).mkdir()
+    mask = Image.fromarray(np.eye(20, dtype=np.uint8))
+    for index in range(2):
+        Image.new('RGB', (20, 20)).save(tmp_path / f'photos/p{index}.jpg')
+        mask.save(tmp_path / f'seeds/p{index}.png')
+        mask.save(tmp_path / f'named/p{index}_dog.png')
+    (tmp_path / 'labels.csv').write_text(
+        'image,labels\np0.jpg,dog\np1.jpg,dog;cat\n'
+    )
+    return [
+        'compare', '--images', 'photos', '--labels', 'labels.csv',
+        '--work-dir', 'out', '--gpus', '0', '--crf', 'none',
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Arguments of the runs, the first of which is stopped."""
+    found = []
+
+    def run_command(args):
+        found.append(args)
+        raise UserError('it ran')
+
+    monkeypatch.setattr(wsss, 'run_command', run_command)
+    return found
+
+
+def test_ids_without_an_order_are_refused_at_once(
+    words, calls, tmp_path, capsys
+):
+    """Labels alone give an alphabetical list: cat would be 1 for all."""
+    assert main([*words, '--methods', 'cam,seeds:seeds']) == 2
+    error = capsys.readouterr().err
+    assert error.startswith('error: seeds:seeds: ')
+    assert CURE in error
+    assert error.count('\n') == 1
+    assert not calls
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    'more',
+    [
+        ['--methods', 'seeds:seeds,cam', '--classes', 'dog,cat'],
+        ['--methods', 'seeds:seeds,cam', '--seed-classes', 'dog,cat'],
+        # Files of single classes say by their names which.
+        ['--methods', 'seeds:named,cam'],
+    ],
+)
+def test_ids_with_an_order_are_taken(words, calls, capsys, more):
+    assert main([*words, *more]) == 2
+    assert 'it ran' in capsys.readouterr().err
+    assert len(calls) == 1
+
+
+def test_list_beside_the_masks_gives_the_order(words, calls, tmp_path):
+    """All methods have the same list, so that ids can be compared."""
+    (tmp_path / 'seeds/classes.txt').write_text('dog\ncat\n')
+    assert main([*words, '--methods', 'seeds:seeds,cam']) == 2
+    assert calls[0].classes == str(tmp_path / 'out/classes.txt')
+
+
+def test_masks_of_other_photos_are_refused_at_once(words, calls, capsys):
+    Path('seeds/p0.png').rename('seeds/q0.png')
+    Path('seeds/p1.png').unlink()
+    words += ['--methods', 'cam,seeds:seeds', '--classes', 'dog,cat']
+    assert main(words) == 2
+    assert 'no mask is called like an image' in capsys.readouterr().err
+    assert not calls
+
+
+def test_true_masks_of_other_photos_are_refused_at_once(words, calls, capsys):
+    """The runs on the chosen photos would find an empty folder."""
+    Path('labels.csv').write_text('image,labels\np0.jpg,dog\n')
+    Path('seeds/p0.png').unlink()
+    words += ['--methods', 'cam,excel', '--clip', 'toyclip']
+    words += ['--classes', 'dog,cat', '--truth', 'seeds']
+    assert main(words) == 2
+    assert 'of the 1 chosen photos, none has' in capsys.readouterr().err
+    assert not calls
