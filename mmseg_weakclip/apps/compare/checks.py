@@ -1,7 +1,7 @@
-"""What would stop a comparison, checked before the first method.
+"""What would stop or mislead a comparison, checked before the first method.
 
 A method may take hours. An error of the third one must not wait for the first
-two.
+two, and an option of an earlier call must not go on unseen in one of them.
 """
 
 import argparse
@@ -11,10 +11,15 @@ from typing import Any
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss.arguments import read_options
 from mmseg_weakclip.apps.wsss.inputs.given import Sources
-from mmseg_weakclip.apps.wsss.options import PUBLISHED_CLIP, RANDOM
+from mmseg_weakclip.apps.wsss.manifest import Manifest
+from mmseg_weakclip.apps.wsss.options import PUBLISHED_CLIP, RANDOM, Options
 from mmseg_weakclip.apps.wsss.outside.find import open_outside
 
 from .contenders import Contender, own_arguments
+
+# Options that have no say in the masks: a run that went on has others.
+AFTER_MASKS = ('segmenter', 'iterations', 'rounds', 'ignore_flips',
+               'self_target', 'gpus', 'notes')  # fmt: skip
 
 
 def check_runs(
@@ -42,7 +47,7 @@ def check_runs(
         )
     for one, args in runs:
         try:
-            options = read_options(args, None)
+            options = _read_options(args, Manifest.load(one.folder))
             if one.seeds is not None:
                 # The run gets the list of all methods, so that their ids are
                 # the same. It is no order that the user gave.
@@ -51,6 +56,32 @@ def check_runs(
                 )
         except UserError as error:
             raise UserError(f'{one.title}: {error}') from error
+
+
+def _read_options(
+    args: argparse.Namespace, before: Manifest | None
+) -> Options:
+    """Return the options of a run, which must all be of this call.
+
+    Raises:
+        UserError: One is wrong, or would be taken from an earlier call: the
+            masks would then be others than those of the commands to go on.
+    """
+    options = read_options(args, None)
+    if before is None:
+        return options
+    resumed = read_options(args, before)
+    kept = [
+        f'--{name.replace("_", "-")}' + f' {value}' * (value is not True)
+        for name, value in vars(resumed).items()
+        if value != getattr(options, name) and not name.startswith(AFTER_MASKS)
+    ]
+    if kept:
+        raise UserError(
+            f'{before.folder} was made with {" ".join(kept)}, which this call '
+            'does not give; give it again, or choose another --work-dir'
+        )
+    return options
 
 
 def check_clip(

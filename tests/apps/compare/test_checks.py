@@ -7,8 +7,18 @@ import pytest
 from PIL import Image
 
 from mmseg_weakclip.apps.cli import main
+from mmseg_weakclip.apps.compare.checks import check_runs
+from mmseg_weakclip.apps.compare.contenders import (
+    parse_methods,
+    run_arguments,
+)
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.apps.wsss import cli as wsss
+from mmseg_weakclip.apps.wsss.arguments import read_options
+from mmseg_weakclip.apps.wsss.inputs.classes import ClassList, plain_class
+from mmseg_weakclip.apps.wsss.inputs.given import Sources
+from mmseg_weakclip.apps.wsss.inputs.labels import Labelling
+from mmseg_weakclip.apps.wsss.manifest import Manifest
 
 CURE = 'needs --seed-classes or --classes: ids in masks are positions'
 
@@ -99,3 +109,56 @@ def test_true_masks_of_other_photos_are_refused_at_once(words, calls, capsys):
     assert main(words) == 2
     assert 'of the 1 chosen photos, none has' in capsys.readouterr().err
     assert not calls
+
+
+def make_runs(tmp_path, **given):
+    given = dict(images=str(tmp_path), labels='/l.csv', **given)
+    runs = [
+        (one, run_arguments(one, given, tmp_path, {'layout': 'list'}))
+        for one in parse_methods('cam,excel', tmp_path)
+    ]
+    classes = ClassList((plain_class('dog'),))
+    labels = Labelling(classes, {'a.jpg': (1,)}, [], [], [], '', (), ())
+    return runs, Sources({'a.jpg': 'a'}, labels, set(), {})
+
+
+def save_runs(tmp_path, **given):
+    runs, _ = make_runs(tmp_path, **given)
+    for one, args in runs:
+        one.folder.mkdir(exist_ok=True)
+        Manifest(one.folder, read_options(args, None), []).save()
+
+
+@pytest.mark.parametrize(
+    ('earlier', 'said'),
+    [
+        (dict(crf='none'), 'cam was made with --crf none, which'),
+        (dict(amp=True), 'cam was made with --amp, which'),
+        (dict(truth='/t'), 'cam was made with --truth /t, which'),
+        (dict(clip='toyclip'), 'excel was made with --clip toyclip'),
+        (dict(seed=3, max_side=99), '--max-side 99 --seed 3, which'),
+    ],
+)
+def test_options_of_an_earlier_call_do_not_go_on_unseen(
+    tmp_path, earlier, said
+):
+    save_runs(tmp_path, **earlier)
+    runs, sources = make_runs(tmp_path)
+    with pytest.raises(UserError, match=r'give it again, or choose') as error:
+        check_runs(runs, sources, ['a.jpg'], is_ordered=True)
+    assert said in str(error.value)
+    # The same call goes on, and one with further options, too.
+    runs, sources = make_runs(tmp_path, **{**earlier, 'batch_size': 2})
+    check_runs(runs, sources, ['a.jpg'], is_ordered=True)
+
+
+def test_run_that_went_on_may_have_a_segmenter(tmp_path):
+    save_runs(tmp_path, crf='none')
+    one = parse_methods('cam,excel', tmp_path)[0]
+    before = Manifest.load(one.folder)
+    options = {**before.options.to_json(), 'segmenter': 'dinov2-s',
+               'iterations': 7, 'rounds': 2, 'gpus': 0}  # fmt: skip
+    before.options = type(before.options).from_json(options)
+    before.save()
+    runs, sources = make_runs(tmp_path, crf='none')
+    check_runs(runs, sources, ['a.jpg'], is_ordered=True)
