@@ -6,6 +6,7 @@ Segmentation" (CVPR 2023).
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
 import torch.nn.functional as F
@@ -84,6 +85,8 @@ class CrossLabelSegmentor(EncoderDecoder):
                 'CrossLabelSegmentor has no place for an auxiliary head: set '
                 'model.auxiliary_head=None'
             )
+        # The first build may write into the configs, such as `pretrained`.
+        again = deepcopy((args, kwargs))
         super().__init__(*args, **kwargs)
         for name, share in (
             ('mix', mix),
@@ -93,6 +96,7 @@ class CrossLabelSegmentor(EncoderDecoder):
         ):
             if not 0 <= share <= 1:
                 raise ValueError(f'{name}={share} must be in [0, 1]')
+        args, kwargs = again
         without_images = {
             name: value
             for name, value in kwargs.items()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -264,6 +264,17 @@ def test_nothing_sure(device):
     losses = build(device, mix=0.0).loss(images, samples)
     assert losses['decode.loss_sure'] == 0
     assert losses['decode.loss_cross'].isfinite()
+
+
+def test_pretrained_weights_are_those_of_both_networks(repo):
+    """mmseg writes `pretrained` into the config that the first is built of."""
+    path = 'configs/segmenters/deeplabv3plus_r101_4xb4-53k_voc12-512x512_'
+    config = Config.fromfile(f'{repo / path}beco-lite.py').model
+    config.pretrained = 'weights.pth'
+    with torch.device('meta'):
+        model = MODELS.build(config)
+    for network in (model, model.second):
+        assert network.backbone.init_cfg['checkpoint'] == 'weights.pth'
 
 
 def test_bad_arguments(device):
