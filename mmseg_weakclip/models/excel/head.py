@@ -268,18 +268,23 @@ class IntraCorrelationHead(BaseDecodeHead):
         the grid takes its share: it has the labels' place.
         """
         size = logits.shape[2:]
-        small = _sample_grid(labels, size)
+        small = sample_grid(labels, size)
         start = self.self_target_start
         if start is None or training_iteration() < start:
             return small
         padding = small == self.ignore_index
         pixels = F.interpolate(logits, labels.shape[1:], mode='bilinear')
-        own = _sample_grid(pixels.argmax(1), size)
+        own = sample_grid(pixels.argmax(1), size)
         return own.masked_fill(padding, self.ignore_index)
 
 
-def _sample_grid(labels: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the nearest class ids of a grid, (B, h, w)."""
+def sample_grid(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the nearest class ids of a grid, (B, h, w).
+
+    Args:
+        labels: Class ids of pixels, (B, H, W).
+        size: Rows and columns (h, w) of the grid.
+    """
     # In float32 all ids below 2^24 are exact.
     small = F.interpolate(labels[:, None].float(), size, mode='nearest')
     return small[:, 0].long()

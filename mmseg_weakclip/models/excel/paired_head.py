@@ -14,7 +14,7 @@ from mmseg_weakclip.models.clip.tokens import find_tokens
 from mmseg_weakclip.models.losses.decode import decode_losses
 from mmseg_weakclip.models.samples import foreground_labels
 
-from .head import IntraCorrelationHead
+from .head import IntraCorrelationHead, sample_grid
 from .super_classes import SuperClassBoundary
 
 SOURCES = ('both', 'clip', 'second')
@@ -128,11 +128,13 @@ class PairedRelationHead(IntraCorrelationHead):
         if self.boundary is not None:
             name = type(self).__name__
             metas = [sample.metainfo for sample in batch_data_samples]
+            nearest = sample_grid(labels, logits.shape[2:])
             losses[self.boundary.loss_name] = self.boundary(
                 logits,
                 find_tokens(inputs, name),
                 inputs[0],
                 foreground_labels(metas, self.num_classes, name),
+                nearest == self.ignore_index,
             )
         if self.diversity_loss is not None:
             target = self._relation_target(logits, labels)

@@ -297,5 +297,14 @@ def test_boundary_loss(make_head, make_inputs, make_samples, text_cfg):
     logits = head(inputs)
     expected = head.boundary(logits, inputs[-1], inputs[0], [(0, 2), (1,)])
     torch.testing.assert_close(losses['loss_boundary'], expected)
+    rows, columns = inputs[-1].grid
+    samples = make_samples((1, 3), (2,), img_shape=(40, 28))
+    losses, _ = losses_of(head, inputs, samples)
+    ignored = torch.zeros(2, rows, columns, dtype=torch.bool)
+    ignored[..., -(-28 * columns // 56) :] = True
+    expected = head.boundary(
+        logits, inputs[-1], inputs[0], [(0, 2), (1,)], ignored.to(logits.device)
+    )
+    torch.testing.assert_close(losses['loss_boundary'], expected)
     with pytest.raises(ValueError, match='boundary .* need second_adapter'):
         make_head(boundary=boundary, second_adapter=None, cross_loss=None)

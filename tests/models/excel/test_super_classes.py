@@ -98,6 +98,78 @@ def test_nothing_to_count(make_boundary, case):
     assert (logits.grad == 0).all()
 
 
+def test_padding_is_not_seen(make_boundary, case):
+    """Nothing in the padding changes the loss, and none reaches it."""
+    boundary = make_boundary(min_groups=2)
+    logits, tokens, features = case
+    ignored = torch.zeros(logits.shape[0], *tokens.grid, dtype=torch.bool)
+    ignored = ignored.to(logits.device)
+    ignored[:, :, tokens.grid[1] // 2 :] = True
+    labels = [(0, 2), (1,)]
+    logits.requires_grad_()
+    found = boundary(logits, tokens, features, labels, ignored)
+    found.backward()
+    padding = ignored[:, None].expand_as(logits)
+    assert found > 0
+    assert (logits.grad[padding] == 0).all()
+    assert (logits.grad[~padding] != 0).any()
+    other = logits.detach().where(~padding, 9 * torch.randn_like(logits))
+    again = boundary(other, tokens, features, labels, ignored)
+    torch.testing.assert_close(found.detach(), again)
+
+
+def test_super_classes_of_the_padding_do_not_occur(make_boundary, case):
+    boundary = make_boundary(min_groups=2)
+    logits, tokens, features = case
+    ignored = torch.zeros(logits.shape[0], *tokens.grid, dtype=torch.bool)
+    ignored = ignored.to(logits.device)
+    ignored[:, :, -1] = True
+    logits[:, 3] = -9
+    logits[:, 3, :, -1] = 9
+    labels = [(0, 2), (1,)]
+    assert boundary(logits, tokens, features, labels) > 0
+    assert boundary(logits, tokens, features, labels, ignored) == 0
+
+
+def test_only_features_inside_are_pooled(make_boundary, case):
+    """Features of the padding have no say in targets away from the edge."""
+    boundary = make_boundary()
+    logits, tokens, _ = case
+    inside = torch.ones_like(logits[:, :1])
+    inside[..., tokens.grid[1] // 2 :] = 0
+    torch.manual_seed(7)
+    features = torch.randn(2, 6, *tokens.grid, device=logits.device)
+    changed = features.where(inside > 0, torch.randn_like(features))
+    found, again = (
+        boundary._targets(tokens, maps, [(0, 1), (0,)], inside)
+        for maps in (features, changed)
+    )
+    torch.testing.assert_close(inside * found, inside * again)
+
+
+def test_images_without_a_target_are_not_counted(make_boundary, case):
+    """An image without labels, or all padding, does not weaken the others."""
+    boundary = make_boundary()
+    logits, tokens, features = case
+    ignored = torch.zeros(logits.shape[0], *tokens.grid, dtype=torch.bool)
+    ignored = ignored.to(logits.device)
+    maps, ids = boundary.class_maps(tokens, boundary.text(), [(0, 1), ()])
+    targets = resembling_maps(
+        F.interpolate(scatter_maps(maps, ids, 2), (8, 8), mode='bilinear'),
+        features,
+    )
+    targets = F.interpolate(targets, tokens.grid, mode='bilinear')
+    p = logits.softmax(1)
+    grouped = torch.stack([p[:, 1] + p[:, 2], p[:, 3]], 1)
+    both = torch.ones(1, 2, dtype=torch.bool, device=logits.device)
+    expected = 0.6 * super_dice(grouped[:1], targets[:1], both)[0]
+    found = boundary(logits, tokens, features, [(0, 2), ()])
+    assert torch.allclose(found, expected, atol=1e-5)
+    ignored[1] = True
+    found = boundary(logits, tokens, features, [(0, 2), (1,)], ignored)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
 def test_half_precision(make_boundary, case, device):
     boundary = make_boundary()
     logits, tokens, features = case
