@@ -23,7 +23,7 @@ from mmseg_weakclip.datasets.configs import iter_dicts
 # Backbone types whose weights timm downloads: mmseg's, and ours.
 TIMM, TIMM_MAPS = 'TIMMBackbone', 'TimmFeatureMaps'
 # Our other parts over a model of timm; their ``model`` is no CLIP.
-TIMM_GUIDES = ('TimmAffinity', 'TimmFeatures')
+TIMM_GUIDES = ('TimmAffinity', 'ProxyTokenAffinity', 'TimmFeatures')
 OPEN_MMLAB = 'https://download.openmmlab.com'
 
 

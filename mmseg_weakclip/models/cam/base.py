@@ -24,7 +24,10 @@ from mmseg_weakclip.models.refine.label_propagation import (
     grid_places,
     propagate_maps,
 )
-from mmseg_weakclip.models.refine.pixel_correlation import unit_features
+from mmseg_weakclip.models.refine.pixel_correlation import (
+    pick_levels,
+    unit_features,
+)
 from mmseg_weakclip.models.refine.superpixel_mask import (
     ColorGroups,
     superpixel_mask,
@@ -261,7 +264,14 @@ class TrainingFreeCAMHead(TrainingFreeHead):
         options = dict(self.propagation or {})
         levels = options.pop('levels', ())
         size = (cams.shape[2], cams.shape[3])
-        features = [inputs[level] for level in levels]
+        if levels and len(inputs) < 3:
+            raise ValueError(
+                f'propagation has levels={tuple(levels)}, and the backbone '
+                "gives CLIP's own map alone: set type='GuidedEncoderDecoder' "
+                "and guide=dict(type='TimmFeatures', ...) of the model, or "
+                "leave levels out to compare CLIP's patch embeddings"
+            )
+        features = pick_levels(inputs[:-1], levels, 'propagation')
         unit = unit_features(
             features or [tokens.patch_embeddings], size, centred=False
         )

@@ -24,6 +24,7 @@ from mmseg_weakclip.models.refine.label_propagation import (
 )
 from mmseg_weakclip.models.refine.pixel_correlation import (
     correlate_maps,
+    pick_levels,
     unit_features,
 )
 from mmseg_weakclip.models.samples import foreground_labels
@@ -238,7 +239,9 @@ class CAMHead(BaseDecodeHead):
         maps = self.forward(inputs).float().relu()
         if self.correlation is not None:
             options = dict(self.correlation)
-            features = [inputs[level] for level in options.pop('levels')]
+            features = pick_levels(
+                inputs, options.pop('levels'), 'correlation'
+            )
             maps = correlate_maps(maps, features, **options)
         if self.propagation is not None:
             maps = self._propagate(maps, inputs, batch_img_metas[0])
@@ -254,7 +257,7 @@ class CAMHead(BaseDecodeHead):
         """Spread maps over the graph of their positions."""
         options = dict(self.propagation or {})
         size = tuple(maps.shape[2:])
-        features = [inputs[level] for level in options.pop('levels')]
+        features = pick_levels(inputs, options.pop('levels'), 'propagation')
         height = meta.get('pad_shape', meta['img_shape'])[0]
         spread = propagate_maps(
             maps,

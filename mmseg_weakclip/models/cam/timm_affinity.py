@@ -17,6 +17,9 @@ from mmseg_weakclip.models.clip.similarity import (
 
 from .timm_features import FrozenTimmModel
 
+# Options of TimmAffinity that an affinity from proxies does not have.
+PLAIN_OPTIONS = ('beta', 'gamma', 'positive')
+
 
 @MODELS.register_module()
 class TimmAffinity(FrozenTimmModel):
@@ -146,14 +149,26 @@ class ProxyTokenAffinity(TimmAffinity):
         model: See :class:`FrozenTimmModel`.
         limit: Cosine above which a patch belongs to a proxy; .55 in
             GLA-CLIP's code, which sets .6 and does not pass it.
-        rounds: Number of rounds.
+        rounds: Number of rounds, at least 1.
         kwargs: Other arguments of :class:`TimmAffinity`, but for ``beta``,
             ``gamma`` and ``positive``.
+
+    Raises:
+        ValueError: There is no round, or one of these three is given; see
+            also :class:`TimmAffinity`.
     """
 
     def __init__(
         self, model: str, *, limit: float = 0.55, rounds: int = 2, **kwargs
     ) -> None:
+        given = [name for name in PLAIN_OPTIONS if name in kwargs]
+        if given:
+            raise ValueError(
+                f'{", ".join(given)}: the affinity from proxies has factors '
+                'of its own; leave out, or use TimmAffinity'
+            )
+        if rounds < 1:
+            raise ValueError(f'rounds={rounds} must be at least 1')
         super().__init__(model, **kwargs)
         self.limit = limit
         self.rounds = rounds

@@ -85,6 +85,11 @@ class PairedRelationHead(IntraCorrelationHead):
             else None
         )
 
+    @property
+    def guide_option(self) -> str | None:
+        """The option that needs the guide of the segmentor, if any."""
+        return None if self.second_adapter is None else 'second_adapter'
+
     def forward(self, inputs: tuple) -> Tensor:
         """Return the mean of the branches' logits, (B, K, h, w)."""
         return _mean(self._branches(self._features(inputs)))
@@ -148,6 +153,13 @@ class PairedRelationHead(IntraCorrelationHead):
         tokens = find_tokens(inputs, type(self).__name__)
         features = [self.adapter(tokens)]
         if self.second_adapter is not None:
+            if len(inputs) < 3:
+                raise ValueError(
+                    'second_adapter reads the features of a second model, '
+                    f'and {type(self).__name__} got only those of CLIP: set '
+                    "type='GuidedEncoderDecoder' and guide=dict(type="
+                    "'TimmFeatures', ...) of the model"
+                )
             second = self.second_adapter(inputs[0])
             features.append(
                 F.interpolate(second, tokens.grid, mode='bilinear')

@@ -18,6 +18,30 @@ NUMBERS_AT_ONCE = 2**26
 EPS = 1e-12
 
 
+def pick_levels(
+    features: Sequence[Tensor], levels: Sequence[int], user: str
+) -> list[Tensor]:
+    """Return some of the features that a head gets.
+
+    Args:
+        features: Maps, (B, C_l, h_l, w_l).
+        levels: Indices of those that are wanted; negative ones count from
+            the last.
+        user: Option that names the levels, for the message.
+
+    Raises:
+        ValueError: There is no such level.
+    """
+    count = len(features)
+    if not all(-count <= level < count for level in levels):
+        raise ValueError(
+            f'{user} has levels={tuple(levels)}, and the head gets only '
+            f'{count} features: give indices from 0 to {count - 1}, or let '
+            'the backbone return more by out_indices'
+        )
+    return [features[level] for level in levels]
+
+
 def unit_features(
     features: Sequence[Tensor],
     size: tuple[int, int],

@@ -15,6 +15,7 @@ from mmseg_weakclip.models.refine.label_propagation import (
     grid_places,
     propagate_maps,
 )
+from mmseg_weakclip.models.refine.pixel_correlation import pick_levels
 
 TINY = 'vit_tiny_patch16_224'
 ON_CPU = pytest.mark.parametrize('device', ['cpu'], indirect=True)
@@ -48,6 +49,35 @@ def test_cams_are_spread(text_cfg, make_features, make_metas, device, levels):
     assert scores.shape == (2, 4, 40, 56)
     # Still of the image's own classes only.
     assert not scores[0, 2:].any()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ('guided', 'levels', 'message'),
+    [
+        (False, (0,), "gives CLIP's own map alone: set type='GuidedEncoder"),
+        (True, (5,), r'propagation has levels=\(5,\), .* only 2 features'),
+    ],
+)
+def test_levels_that_are_not_there(
+    text_cfg, make_features, device, guided, levels, message
+):
+    head = PatchTextCAMHead(
+        4, text_cfg, dict(threshold=0.3), propagation=dict(levels=levels)
+    ).to(device)
+    inputs = make_features(dense='naclip')
+    if guided:
+        inputs = (torch.randn(2, 6, 10, 14, device=device), *inputs)
+    with pytest.raises(ValueError, match=message):
+        head(inputs)
+
+
+def test_levels_that_a_backbone_does_not_have():
+    maps = [torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)]
+    assert pick_levels(maps, (-1, 0), 'correlation') == maps[::-1]
+    for levels in ((0, 2), (-3,)):
+        with pytest.raises(ValueError, match='has levels=.* only 2 fea'):
+            pick_levels(maps, levels, 'correlation')
 
 
 @torch.no_grad()

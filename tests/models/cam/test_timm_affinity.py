@@ -4,7 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmseg_weakclip.models.cam.timm_affinity import TimmAffinity
+from mmseg_weakclip.models.cam.timm_affinity import (
+    ProxyTokenAffinity,
+    TimmAffinity,
+)
 from mmseg_weakclip.models.clip.similarity import (
     centred_similarity,
     positive_softmax,
@@ -110,3 +113,29 @@ def test_bad_values():
         TimmAffinity('vit_enormous', pretrained=False)
     with pytest.raises(ValueError, match="grid='x'"):
         TimmAffinity(TINY, pretrained=False, grid='x')
+
+
+@pytest.mark.parametrize(
+    ('model', 'source', 'message'),
+    [
+        ('eva02_tiny_patch14_224', 'key', 'cannot be read from eva02_tiny'),
+        ('samvit_base_patch16_224', 'value', 'cannot be read from samvit'),
+        ('xcit_nano_12_p8_224', 'query', 'cannot be read from xcit_nano'),
+        ('hiera_tiny_224', 'features', 'cannot be read from hiera_tiny'),
+        ('resnet18', 'key', 'resnet18 has no joint projection'),
+    ],
+)
+def test_sources_that_a_model_does_not_give(model, source, message):
+    """They are refused when the part is built, not at the first image."""
+    with pytest.raises(ValueError, match=f'source={source!r}.*{message}'):
+        TimmAffinity(model, pretrained=None, source=source)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [dict(beta=1.0), dict(gamma=3.0), dict(positive=False), dict(rounds=0)],
+)
+def test_options_that_proxies_do_not_have(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=name):
+        ProxyTokenAffinity(TINY, pretrained=None, **options)

@@ -9,6 +9,7 @@ from mmengine.config import ConfigDict
 
 from mmseg_weakclip.apps.wsss.config_edits import set_clip
 from mmseg_weakclip.engine.normalization import check_normalization
+from mmseg_weakclip.models.cam.timm_features import TimmFeatures
 from mmseg_weakclip.models.clip import vit as vit_module
 from mmseg_weakclip.models.clip.normalization import weight_normalization
 from mmseg_weakclip.models.clip.vision import CLIP_MEAN, CLIP_STD
@@ -100,6 +101,43 @@ def test_wrong_pair_is_refused(make_backbone):
     check_normalization(Segmentor(make_backbone('toyclip', None), *HALF))
 
 
+@pytest.fixture
+def make_guided(make_backbone):
+    """A CLIP without a record, and a guide that takes images for these."""
+
+    def make(name, mean, std):
+        model = Segmentor(make_backbone('toyclip', None), *HALF)
+        part = TimmFeatures('test_vit', pretrained=None, mean=mean, std=std)
+        parent, _, name = name.rpartition('.')
+        setattr(model.get_submodule(parent), name, part)
+        return model
+
+    return make
+
+
+@pytest.mark.parametrize('name', ['guide', 'backbone.affinity'])
+def test_frozen_models_beside_clip_are_checked(make_guided, name):
+    check_normalization(make_guided(name, *HALF))
+    model = make_guided(name, *CLIP)
+    message = (
+        rf'^TimmFeatures of test_vit \({name}\) takes the mean .*122\.77.* '
+        r'but the data_preprocessor has mean \[127\.5.*: set mean=\[127\.5, '
+        r'127\.5, 127\.5\] and std=\[127\.5, 127\.5, 127\.5\] in its config$'
+    )
+    with pytest.raises(ValueError, match=message):
+        check_normalization(model)
+    model = make_guided(name, *HALF)
+    model.data_preprocessor._channel_conversion = False
+    with pytest.raises(ValueError, match=r'TimmFeatures of .* RGB images'):
+        check_normalization(model)
+
+
+def test_frozen_models_of_images_as_they_are(make_guided):
+    model = make_guided('guide', (0, 0, 0), (1, 1, 1))
+    model.data_preprocessor = torch.nn.Module()
+    check_normalization(model)
+
+
 @pytest.mark.parametrize(
     ('model', 'weights', 'checked', 'expected'),
     [
@@ -120,6 +158,11 @@ def test_one_command_sets_the_pair(model, weights, checked, expected):
             pretrained='b',
             check_normalization=checked,
             guide=dict(type='TimmAffinity', model='any'),
+            dense=dict(
+                affinity=dict(
+                    type='ProxyTokenAffinity', model='any', pretrained=None
+                )
+            ),
         ),
         decode_head=dict(text=dict(model='a', pretrained='b')),
     )
@@ -127,10 +170,10 @@ def test_one_command_sets_the_pair(model, weights, checked, expected):
     assert config.decode_head.text.model == config.backbone.model == model
     for name, values in zip(('mean', 'std'), expected):
         assert list(config.data_preprocessor[name]) == list(values)
-    guide = config.backbone.guide
-    if expected is not IMAGENET:
-        assert (tuple(guide.mean), tuple(guide.std)) == expected
-    assert guide.model == 'any'
+    for guide in (config.backbone.guide, config.backbone.dense.affinity):
+        if expected is not IMAGENET:
+            assert (tuple(guide.mean), tuple(guide.std)) == expected
+        assert guide.model == 'any'
     # A CNN keeps its own.
     config.backbone = dict(type='ResNet')
     config.data_preprocessor.mean = [1, 2, 3]

@@ -3,7 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import ConfigDict
 from mmengine.logging import MessageHub
+from mmseg.registry import MODELS
 
 from mmseg_weakclip.models.clip.similarity import dot_similarity
 from mmseg_weakclip.models.excel.adapter import MapAdapter, MultiLayerAdapter
@@ -287,6 +289,25 @@ def test_a_second_model_is_missing(make_head, make_inputs, make_samples):
         losses_of(make_head(), make_inputs()[1:], make_samples((1,), (2,)))
 
 
+def test_a_second_model_must_be_there(
+    make_head, make_inputs, make_samples, text_cfg
+):
+    """CLIP's own map, of the same width, is not taken for its features."""
+    adapter = dict(type='MapAdapter', in_channels=128, channels=32)
+    head = make_head(second_adapter=adapter)
+    with pytest.raises(ValueError, match='second_adapter .* only those of CL'):
+        losses_of(head, make_inputs()[1:], make_samples((1,), (2,)))
+    options = dict(
+        type='GuidedEncoderDecoder',
+        backbone=dict(type='CLIPViT', model='toyclip', pretrained=None),
+        decode_head=dict(OPTIONS, type='PairedRelationHead', text=text_cfg),
+    )
+    with pytest.raises(ValueError, match='^second_adapter of PairedRel.*guid'):
+        MODELS.build(ConfigDict(options))
+    options['decode_head'].update(second_adapter=None, cross_loss=None)
+    MODELS.build(ConfigDict(options))
+
+
 def test_boundary_loss(make_head, make_inputs, make_samples, text_cfg):
     groups = dict(vehicle=(1, 2), animal=(3,))
     boundary = dict(
@@ -303,7 +324,11 @@ def test_boundary_loss(make_head, make_inputs, make_samples, text_cfg):
     ignored = torch.zeros(2, rows, columns, dtype=torch.bool)
     ignored[..., -(-28 * columns // 56) :] = True
     expected = head.boundary(
-        logits, inputs[-1], inputs[0], [(0, 2), (1,)], ignored.to(logits.device)
+        logits,
+        inputs[-1],
+        inputs[0],
+        [(0, 2), (1,)],
+        ignored.to(logits.device),
     )
     torch.testing.assert_close(losses['loss_boundary'], expected)
     with pytest.raises(ValueError, match='boundary .* need second_adapter'):
