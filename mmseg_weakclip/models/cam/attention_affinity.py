@@ -27,6 +27,15 @@ from mmseg_weakclip.models.transfer import device_constant
 
 # How the affinity of classes goes with that of the attention.
 COMBINATIONS = ('mul', 'matmul', 'alone')
+# Defaults of what only CLIP's attention has, and of what the doubly stochastic
+# affinity has besides.
+PLAIN_ATTENTION = dict(
+    layers=None,
+    relation_layers=None,
+    layer_weights=None,
+    layer_filter='published',
+)
+PLAIN = dict(PLAIN_ATTENTION, guide_share=0, rounds=3)
 
 
 class AttentionAffinity(nn.Module):
@@ -60,13 +69,14 @@ class AttentionAffinity(nn.Module):
         classes: Arguments of :func:`class_affinity`, and ``combine``, how it
             goes with the attention: ``'mul'``, element by element before the
             normalisations; ``'matmul'``, a step along the attention and then
-            one along the classes; or ``'alone'``, which needs no attention.
-            None is without. CD-CLIP (CVPR 2026) does not say which of the
-            first two it has.
+            one along the classes; or ``'alone'``, which has neither
+            attention, guide nor learnt relation. None is without. CD-CLIP
+            (CVPR 2026) does not say which of the first two it has.
 
     Raises:
         ValueError: A number of blocks is below 1, there is no such rule or
-            combination, or the share is not in [0, 1].
+            combination, the share is not in [0, 1], or another option leaves
+            nothing for one to change.
     """
 
     def __init__(
@@ -119,6 +129,26 @@ class AttentionAffinity(nn.Module):
         self.box_threshold = box_threshold
         self.rounds = rounds
         self.published_boxes = published_boxes
+        self._refuse_idle()
+
+    def _refuse_idle(self) -> None:
+        """Refuse options of an attention that is not used."""
+        if self.combine == 'alone':
+            cause, names = "combine='alone' of classes", [*PLAIN]
+        elif self.guide_share == 1:
+            cause, names = 'guide_share=1', [*PLAIN_ATTENTION]
+        else:
+            return
+        idle = [
+            f'{name}={getattr(self, name)!r}'
+            for name in names
+            if getattr(self, name) != PLAIN[name]
+        ]
+        if idle:
+            raise ValueError(
+                f'{", ".join(idle)} would change nothing beside {cause}: '
+                'leave one of them out'
+            )
 
     def forward(
         self,
@@ -139,7 +169,8 @@ class AttentionAffinity(nn.Module):
             text: Unit embeddings of all texts, (M, E), which ``classes``
                 compares with the patches.
             givers: Patches whose values are spread, beside the boxes, bool,
-                (B, K, h, w); see :func:`superpixel_mask`.
+                (B, K, h, w); see :func:`superpixel_mask`. A class that has
+                no value there spreads all inside its boxes.
 
         Returns:
             (B, K, h, w), not normalised.
@@ -147,16 +178,38 @@ class AttentionAffinity(nn.Module):
         Raises:
             ValueError: The tokens hold no attention, or that of too few
                 blocks for the layers or weights, or no affinity of a guide;
-                or there are too few texts.
+                there are too few texts; or the affinity has another grid than
+                the maps.
         """
+        self._check_grid(cams, tokens)
         affinity = self._affinity(tokens, relation, text)
-        mask = givers
+        mask = None
         if self.box_threshold is not None:
-            boxes = box_mask(
+            mask = box_mask(
                 cams, self.box_threshold, published=self.published_boxes
             )
-            mask = boxes if givers is None else boxes & givers
+        if givers is not None:
+            both = givers if mask is None else mask & givers
+            gives = (both & (cams > 0)).flatten(2).any(2)[..., None, None]
+            # Nothing would be left of a class without any giver.
+            mask = both | ~gives if mask is None else both.where(gives, mask)
         return refine_by_affinity(cams, affinity, mask)
+
+    def _check_grid(self, cams: Tensor, tokens: CLIPTokens) -> None:
+        """Refuse maps on other patches than what they are spread along."""
+        grids = {}
+        if self.combine != 'alone':
+            grids["CLIP's patches"] = tokens.grid
+        if self.classes is not None:
+            grids['patches of the classes'] = tokens.patch_embeddings.shape[2:]
+        rows, columns = cams.shape[2:]
+        for name, (height, width) in grids.items():
+            if (height, width) != (rows, columns):
+                raise ValueError(
+                    f'the maps have {rows} x {columns} patches, and the '
+                    f'affinity is one of the {height} x {width} {name}: set '
+                    "grid='clip' in the TimmAffinity of dense"
+                )
 
     def _affinity(
         self, tokens: CLIPTokens, relation: Tensor | None, text: Tensor | None

@@ -1,5 +1,7 @@
 """The affinity of classes beside that of CLIP's attention."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -138,3 +140,69 @@ def test_texts_are_needed(tokens, cams):
     spread = AttentionAffinity(classes=dict(OPTIONS))
     with pytest.raises(ValueError, match='needs their texts'):
         spread(cams, tokens)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(layers=3),
+        dict(relation_layers=3),
+        dict(layer_weights=(1, 2)),
+        dict(layer_filter='agreement'),
+    ],
+)
+def test_options_of_attention_that_is_not_used(options):
+    (name,) = options
+    AttentionAffinity(guide_share=0.6, **options)
+    with pytest.raises(ValueError, match=f'{name}=.* beside guide_share=1'):
+        AttentionAffinity(guide_share=1.0, **options)
+    with pytest.raises(ValueError, match=f"{name}=.* beside combine='alone'"):
+        AttentionAffinity(classes=dict(combine='alone'), **options)
+
+
+@pytest.mark.parametrize('options', [dict(rounds=7), dict(guide_share=0.6)])
+def test_options_beside_classes_alone(options):
+    (name,) = options
+    AttentionAffinity(classes=dict(combine='mul'), **options)
+    with pytest.raises(ValueError, match=f"{name}=.* beside combine='alone'"):
+        AttentionAffinity(classes=dict(combine='alone'), **options)
+    # Defaults may be spelt out.
+    AttentionAffinity(rounds=3, layers=None, classes=dict(combine='alone'))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('combine', [None, 'mul', 'matmul'])
+def test_maps_on_another_grid(make_features, device, combine):
+    """Values on the patches of another model do not meet the attention."""
+    inputs = make_features(attention_layers=2)
+    tokens = replace(
+        inputs[-1], patch_embeddings=torch.randn(2, 8, 3, 4, device=device)
+    )
+    classes = combine and dict(combine=combine)
+    affinity = AttentionAffinity(box_threshold=None, classes=classes)
+    cams = torch.rand(2, 3, 3, 4, device=device)
+    text = torch.randn(5, 8, device=device)
+    with pytest.raises(ValueError, match='maps have 3 x 4 .* set grid=.clip'):
+        affinity(cams, tokens, text=text)
+    alone = AttentionAffinity(
+        box_threshold=None, classes=dict(combine='alone')
+    )
+    assert alone(cams, tokens, text=text).shape == cams.shape
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('box_threshold', [None, 0.4])
+def test_a_class_without_givers_is_kept(make_features, device, box_threshold):
+    """Superpixels beside the boxes, or where the map is zero, erase none."""
+    tokens = make_features(attention_layers=2)[-1]
+    cams = torch.zeros(2, 2, *tokens.grid, device=device)
+    cams[:, :, 0, 0] = 1
+    cams[:, 1, -1, -1] = 0.9
+    givers = torch.zeros_like(cams, dtype=torch.bool)
+    givers[:, :, -1] = True
+    affinity = AttentionAffinity(box_threshold=box_threshold)
+    found = affinity(cams, tokens, givers=givers)
+    plain = affinity(cams, tokens)
+    assert torch.equal(found[:, 0], plain[:, 0])
+    cams[:, 1, 0, 0] = 0
+    assert torch.equal(found[:, 1], affinity(cams, tokens)[:, 1])
