@@ -11,8 +11,9 @@ deviation and versions are in its metadata.
 
 Before it is written, it is run beside PyTorch on images of several sizes, and
 on --image; it appears only if no value differs by more than 0.001 (exit code
-1 if some does). Heads that need image labels cannot be exported, and neither
-can networks that count their windows in Python, such as Swin.
+1 if some does). Heads that need image labels cannot be exported, nor networks
+that count their windows in Python, such as Swin, nor what a zero-shot
+segmentor does around its network: refine, regions and joint windows.
 """
 
 import argparse

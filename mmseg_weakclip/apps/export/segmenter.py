@@ -10,6 +10,7 @@ from mmseg.models import BaseSegmentor, SegDataPreProcessor
 from torch import Tensor, nn
 
 from mmseg_weakclip.engine.loading import TrainedSegmentor
+from mmseg_weakclip.models.segmenters.zero_shot import ZeroShotSegmentor
 from mmseg_weakclip.version import __version__
 
 from .traceable import make_traceable
@@ -56,7 +57,8 @@ class ExportSegmenter(nn.Module):
 
     Raises:
         ExportError: The model is of another kind, has more classes than
-            fit into a mask, or pads in a way that is not supported.
+            fit into a mask, pads in a way that is not supported, or refines
+            what its network predicts.
     """
 
     mean: Tensor
@@ -78,6 +80,8 @@ class ExportSegmenter(nn.Module):
                 f'a {type(model).__name__} has no encode_decode, by which '
                 'EncoderDecoder and its kind predict logits'
             )
+        if isinstance(model, ZeroShotSegmentor):
+            _refuse_steps(model)
         if output == 'mask' and model.out_channels > 256:
             raise ExportError(
                 f'{model.out_channels} classes do not fit into a mask of one '
@@ -145,6 +149,25 @@ class ExportSegmenter(nn.Module):
         if self.output == 'probabilities':
             return logits.softmax(1)
         return logits.argmax(1).to(torch.uint8)
+
+
+def _refuse_steps(model: ZeroShotSegmentor) -> None:
+    """Refuse what a zero-shot segmentor does around its network."""
+    steps = []
+    if model.refine:
+        names = ', '.join(type(step).__name__ for step in model.refine)
+        steps.append(f'refine ({names})')
+    if model.regions is not None:
+        steps.append('regions')
+    if model.windows == 'joint':
+        steps.append("windows='joint'")
+    if steps:
+        raise ExportError(
+            f'its {" and ".join(steps)} work outside the network, on all '
+            'windows of an image or on files beside it, and would be missing '
+            'in the file; leave them out (refine=None, regions=None, '
+            "windows='apart') to export the network alone"
+        )
 
 
 def _padding(preprocessor: SegDataPreProcessor) -> tuple[int, float]:

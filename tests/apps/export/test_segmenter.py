@@ -5,7 +5,9 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+import mmseg_weakclip.parts  # noqa: F401
 from mmseg_weakclip.apps.export.check import random_images, reference_logits
+from mmseg_weakclip.apps.export.cli import main
 from mmseg_weakclip.apps.export.segmenter import ExportError, ExportSegmenter
 from mmseg_weakclip.toyland.objects import CLASSES
 
@@ -121,6 +123,60 @@ def test_heads_that_need_labels(images):
     )
     with pytest.raises(ExportError, match='needs the image labels'):
         ExportSegmenter(model)(images)
+
+
+ZERO_SHOT = dict(
+    type='ZeroShotSegmentor',
+    data_preprocessor=dict(type='SegDataPreProcessor'),
+    backbone=dict(
+        type='CLIPViT',
+        model='toyclip',
+        pretrained=None,
+        with_tokens=True,
+        dense='naclip',
+    ),
+    decode_head=dict(
+        type='PatchTextHead',
+        num_classes=2,
+        text=dict(
+            type='TemplateText',
+            model='toyclip',
+            pretrained=None,
+            names=['a', 'b'],
+        ),
+    ),
+    test_cfg=dict(mode='slide', crop_size=(32, 32), stride=(16, 16)),
+)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(refine=dict(type='PAMR')), r'its refine \(PAMR\) work outside'),
+        (dict(regions=dict(folder='.')), 'its regions work outside'),
+        (dict(windows='joint'), "its windows='joint' work outside"),
+    ],
+)
+def test_what_is_done_around_a_network(options, message):
+    """The file would predict without it."""
+    ExportSegmenter(MODELS.build(Config(ZERO_SHOT)))
+    model = MODELS.build(Config({**ZERO_SHOT, **options}))
+    with pytest.raises(ExportError, match=message):
+        ExportSegmenter(model)
+
+
+def test_command_refuses_what_it_would_drop(tmp_path, capsys):
+    config = tmp_path / 'config.py'
+    refined = dict(ZERO_SHOT, refine=dict(type='PAMR'))
+    names = dict(classes=('a', 'b'))
+    dataset = dict(type='BaseSegDataset', metainfo=names)
+    content = dict(model=refined, test_dataloader=dict(dataset=dataset))
+    Config(content).dump(config)
+    out = tmp_path / 'model.pt'
+    words = [str(config), '--format', 'torchscript', '--out', str(out)]
+    assert main(words) == 2
+    assert 'cannot be exported: its refine (PAMR)' in capsys.readouterr().err
+    assert not out.exists()
 
 
 @torch.no_grad()
