@@ -102,8 +102,12 @@ class RunningTTAModel(SegTTAModel):
                         max(1, round(side * self.average_scale))
                         for side in sample.ori_shape
                     )
-                    # mmseg resizes the logits to it.
-                    sample.set_metainfo(dict(ori_shape=(height, width)))
+                    # mmseg resizes the logits to it; what goes by the image
+                    # itself, such as its regions, needs the true size.
+                    sizes = dict(
+                        true_shape=sample.ori_shape, ori_shape=(height, width)
+                    )
+                    sample.set_metainfo(sizes)
             samples = self.module.test_step(batch)
             images = len(samples) // len(group)
             for first in range(0, len(samples), images):

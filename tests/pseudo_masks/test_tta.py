@@ -159,6 +159,28 @@ def test_flips_go_together(images, average_scale, device):
         )
 
 
+class TrueSizes(Resizing):
+    """A segmentor that notes the true size of each image."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def test_step(self, data):
+        self.sizes += [s.true_shape for s in data['data_samples']]
+        return super().test_step(data)
+
+
+def test_the_true_size_is_kept():
+    """Regions go by the image itself, whatever the size of the average."""
+    data = scaled_and_flipped(torch.randn(1, 4, 12, 18), [(12, 18)])
+    size = data['data_samples'][0][0].ori_shape
+    model = RunningTTAModel(TrueSizes(), average_scale=0.5)
+    (sample,) = model.test_step(data)
+    assert model.module.sizes == [size] * 2
+    assert sample.ori_shape == size
+
+
 def test_scores_are_added_in_parts(monkeypatch):
     colors = torch.randn(1, 4, 12, 18)
     data = scaled_and_flipped(colors, [(12, 18)])

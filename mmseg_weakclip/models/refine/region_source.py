@@ -62,7 +62,8 @@ class RegionSource:
         """Return the regions of images.
 
         Args:
-            metas: Meta information of each image, with ``img_path``.
+            metas: Meta information of each image, with ``img_path``; its size
+                is ``true_shape``, or ``ori_shape`` without one.
             size: Height and width of the network's input.
             device: Where the ids go.
 
@@ -97,7 +98,8 @@ class RegionSource:
             )
         known = image_path if image_path.is_file() else None
         masks = torch.from_numpy(read_regions(path, known).masks)
-        shape = tuple(meta['ori_shape'][:2])
+        # Averages of views may ask for logits of another size.
+        shape = tuple(meta.get('true_shape', meta['ori_shape'])[:2])
         if tuple(masks.shape[1:]) != shape:
             raise ValueError(
                 f'{path} has regions of {tuple(masks.shape[1:])} pixels, '

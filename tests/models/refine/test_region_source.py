@@ -54,6 +54,16 @@ def test_images_without_regions(region_folder, region_meta):
     assert not found.ids[1].any()
 
 
+def test_logits_of_another_size(region_folder, region_meta):
+    """An average of views may take the image for smaller than it is."""
+    source = RegionSource(str(region_folder))
+    smaller = region_meta(0, true_shape=(48, 80), ori_shape=(24, 40))
+    found, expected = (
+        source([meta], (96, 160)).ids for meta in (smaller, region_meta(0))
+    )
+    assert torch.equal(found, expected)
+
+
 def test_regions_of_another_image(region_folder, region_meta):
     with pytest.raises(ValueError, match=r'regions of \(48, 80\) pixels'):
         RegionSource(str(region_folder))(
