@@ -158,10 +158,16 @@ class DenseMixer:
         return merge_heads(mixed)
 
     def _softmax_values(
-        self, left: Tensor, right: Tensor, value: Tensor, rows: slice
+        self,
+        left: Tensor,
+        right: Tensor,
+        value: Tensor,
+        rows: slice,
+        *,
+        biased: bool = True,
     ) -> Tensor:
         """Return some rows of softmax(left right^T) V, (B, H, n, d)."""
-        bias = self._bias(value, rows)
+        bias = self._bias(value, rows) if biased else None
         if self.scope is None:
             return F.scaled_dot_product_attention(
                 left[:, :, rows], right, value, attn_mask=bias, scale=1.0
@@ -305,9 +311,13 @@ class DenseMixer:
         if self.dense.unit_length:
             left, right = F.normalize(left, dim=-1), F.normalize(right, dim=-1)
         for _ in range(self.dense.iterations):
-            left = F.scaled_dot_product_attention(
-                left * sharpness, left, left, scale=1.0
-            )
+            parts = [
+                self._softmax_values(
+                    left * sharpness, left, left, rows, biased=False
+                )
+                for rows in row_parts(left, len(self.offsets))
+            ]
+            left = torch.cat(parts, 2)
             if self.dense.unit_length:
                 left = F.normalize(left, dim=-1)
             right = left

@@ -32,7 +32,10 @@ class DenseStream(DenseMixer):
             features.
         regions: Region of each pixel of the images, -1 for none, (B, H, W):
             patches then see those of their region only, see
-            :func:`restrict_to_regions`. None lets all see all.
+            :func:`restrict_to_regions`; they are smoothed and repaired by
+            those alone as well. Which tokens are outliers is still found
+            among all of an image: the share of outliers, and what is usual,
+            are the image's. None lets all see all.
         prefix: Number of tokens before the patches, such as a class token.
 
     Attributes:
@@ -201,6 +204,9 @@ class DenseStream(DenseMixer):
         dense = self.dense
         grid, prefix = self.grid, self.prefix
         tokens = self.apart(x)
+        scope = None
+        if self.scope is not None:
+            scope = self.apart(self.scope)[:, prefix:]
         seen = {key: self.apart(value) for key, value in self.seen.items()}
         # Fused blocks are as they were before the repair.
         fused = dict(seen)
@@ -208,22 +214,23 @@ class DenseStream(DenseMixer):
         if dense.repair:
             options = {} if isinstance(dense.repair, str) else dense.repair
             outliers = find_outliers(patches, **options)
-            patches = repair_tokens(patches, outliers, grid)
+            patches = repair_tokens(patches, outliers, grid, scope)
             if dense.own_block:
                 own = seen[dense.own_block]
-                mended = repair_tokens(own[:, prefix:], outliers, grid)
+                mended = repair_tokens(own[:, prefix:], outliers, grid, scope)
                 own = torch.cat([own[:, :prefix], mended], 1)
                 seen[dense.own_block] = own
                 self.seen[dense.own_block] = self.together(own)
         smooth = dict(dense.smooth or {})
-        threshold = {k: smooth[k] for k in ('threshold',) if k in smooth}
+        options = {k: smooth[k] for k in ('threshold',) if k in smooth}
+        options['regions'] = scope
         if smooth.get('before'):
             like = seen[smooth['before']][:, prefix:]
-            patches = smooth_tokens(patches, like, **threshold)
+            patches = smooth_tokens(patches, like, **options)
         y = self._attend_tokens(block, torch.cat([first, patches], 1))
         if smooth.get('after'):
             like = seen[smooth['after']][:, prefix:]
-            smoothed = smooth_tokens(y[:, prefix:], like, **threshold)
+            smoothed = smooth_tokens(y[:, prefix:], like, **options)
             y = torch.cat([y[:, :prefix], smoothed], 1)
         if dense.class_share:
             y = y + dense.class_share * first[:, :1]

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_weakclip.models.clip.similarity import restrict_to_regions
+
 EPS = 1e-12
 
 
@@ -69,7 +71,10 @@ def find_outliers(
 
 
 def repair_tokens(
-    tokens: Tensor, outliers: Tensor, grid: tuple[int, int]
+    tokens: Tensor,
+    outliers: Tensor,
+    grid: tuple[int, int],
+    regions: Tensor | None = None,
 ) -> Tensor:
     """Give outliers the mean of their neighbours that are none.
 
@@ -77,23 +82,42 @@ def repair_tokens(
         tokens: Tokens, (B, N, D) with N = h * w.
         outliers: Which tokens are outliers, bool, (B, N).
         grid: Rows and columns (h, w).
+        regions: Region of each token, -1 for none, (B, N): neighbours of
+            another region do not count, but for tokens in none. None counts
+            all.
 
     Returns:
-        (B, N, D). An outlier whose eight neighbours are all outliers stays.
+        (B, N, D). An outlier of whose eight neighbours none counts stays.
     """
+    rows, columns = grid
     with torch.autocast(tokens.device.type, enabled=False):
         valid = (~outliers).float().unflatten(1, grid)[:, None]
         maps = tokens.float().transpose(1, 2).unflatten(2, grid)
-        # Averages of 3 x 3 cells, in which the outlier itself counts nothing.
-        near = F.avg_pool2d(maps * valid, 3, 1, 1, divisor_override=1)
-        count = F.avg_pool2d(valid, 3, 1, 1, divisor_override=1)
+        own = None if regions is None else regions.unflatten(1, grid)[:, None]
+        near, count = torch.zeros_like(maps), torch.zeros_like(valid)
+        for place in range(9):
+            down, right = divmod(place, 3)
+
+            def shifted(x: Tensor, y: int = down, z: int = right) -> Tensor:
+                padded = F.pad(x, (1, 1, 1, 1))
+                return padded[..., y : y + rows, z : z + columns]
+
+            # Nothing outside the grid, nor the outlier itself, counts.
+            counts = shifted(valid)
+            if own is not None:
+                counts = counts * ((shifted(own) == own) | (own == -1))
+            near = near + shifted(maps) * counts
+            count = count + counts
         mean = (near / count.clamp(min=1)).flatten(2).transpose(1, 2)
         change = outliers & (count.flatten(1) > 0)
         return torch.where(change[..., None], mean.to(tokens.dtype), tokens)
 
 
 def smooth_tokens(
-    tokens: Tensor, features: Tensor, threshold: float = 0.4
+    tokens: Tensor,
+    features: Tensor,
+    threshold: float = 0.4,
+    regions: Tensor | None = None,
 ) -> Tensor:
     """Average tokens over those with similar features.
 
@@ -101,6 +125,9 @@ def smooth_tokens(
         tokens: Tokens, (B, N, D).
         features: Features of the same tokens, (B, N, C).
         threshold: Cosine below which a pair has no weight.
+        regions: Region of each token, -1 for none, (B, N): tokens are
+            averaged within their region; see :func:`restrict_to_regions`.
+            None averages over all.
 
     Returns:
         (B, N, D): weighted means, with the cosines as weights.
@@ -109,5 +136,9 @@ def smooth_tokens(
         unit = F.normalize(features.float(), dim=2)
         cosine = unit @ unit.transpose(1, 2)
         weights = cosine * (cosine >= threshold)
+        if regions is not None:
+            similar = cosine.masked_fill(cosine < threshold, -torch.inf)
+            seen = restrict_to_regions(similar, regions, regions)
+            weights = weights * seen.isfinite()
         weights = weights / weights.sum(2, keepdim=True).clamp(min=EPS)
         return (weights @ tokens.float()).to(tokens.dtype)

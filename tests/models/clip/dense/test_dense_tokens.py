@@ -264,6 +264,49 @@ def test_second_model_with_another_grid(make_vit, images):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(preset='clearclip'),
+        dict(preset='clearclip', smooth=dict(before=3, threshold=0.0)),
+        dict(preset='clearclip', smooth=dict(after=2, threshold=0.0)),
+        dict(
+            terms=('kk',),
+            residual=False,
+            iterations=1,
+            unit_length=True,
+            temperature=0.3,
+        ),
+        dict(terms=('vv',), residual=False, iterations=1, heads='mean'),
+    ],
+)
+def test_nothing_comes_from_another_region(make_vit, device, options):
+    """Other tokens in the right half change nothing in the left one."""
+    vit, grid = make_vit(with_tokens=True), (6, 10)
+    regions = torch.zeros(1, 48, 80, dtype=torch.long, device=device)
+    regions[..., 40:] = 1
+    torch.manual_seed(0)
+    given = torch.randn(6, 1, 61, 128).to(device)
+    other = given.clone()
+    other[:, :, 1:].unflatten(2, grid)[..., 5:, :] = torch.randn(
+        6, 1, 6, 5, 128
+    ).to(device)
+    left, right = [], []
+    for inputs in (given, other):
+        stream = DenseStream(build_dense(options), 6, grid, regions=regions)
+        for index, block in enumerate(vit.tower.attention_blocks(grid)):
+            normed = block.norm(inputs[index])
+            stream.update(
+                index, block, inputs[index], normed, block.project(normed)
+            )
+        halves = stream.y[:, 1:].unflatten(1, grid).split(5, 2)
+        for half, found in zip((left, right), halves):
+            half.append(found)
+    assert torch.allclose(*left, atol=1e-5)
+    assert not torch.allclose(*right, atol=1e-2)
+
+
+@torch.no_grad()
 def test_patches_that_are_like_none_of_their_region(make_vit, device):
     """All weight lies on a patch of another region: each sees itself."""
     vit = make_vit(dense='maskclip', with_tokens=True)

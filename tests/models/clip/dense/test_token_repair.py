@@ -89,3 +89,33 @@ def test_smoothing_is_a_weighted_mean(device):
             cosines[cosines < 0.3] = 0
             expected = cosines @ tokens[image] / cosines.sum()
             assert torch.allclose(found[image, i], expected, atol=1e-5)
+
+
+def test_neighbours_of_the_region_repair(device):
+    """The outlier of a region takes no mean of another's tokens."""
+    tokens = torch.arange(20.0, device=device)[None, :, None]
+    outliers = torch.zeros(1, 20, dtype=torch.bool, device=device)
+    outliers[0, [7, 19]] = True
+    regions = torch.zeros(1, 4, 5, dtype=torch.long, device=device)
+    regions[0, :, 2:] = 1
+    regions[0, 3, 4] = 2
+    found = repair_tokens(tokens, outliers, GRID, regions.flatten(1))
+    # Token 7 is at (1, 2): 2, 3, 8, 12 and 13 are of its region.
+    assert found[0, 7].item() == pytest.approx((2 + 3 + 8 + 12 + 13) / 5)
+    # Nothing else is of the region of the last one.
+    assert found[0, 19].item() == 19
+    regions[:] = -1
+    alone = repair_tokens(tokens, outliers, GRID, regions.flatten(1))
+    assert torch.equal(alone, repair_tokens(tokens, outliers, GRID))
+
+
+def test_tokens_are_smoothed_within_their_region(device):
+    tokens = torch.randn(1, 5, 3).to(device)
+    features = torch.ones(1, 5, 2, device=device)
+    regions = torch.tensor([[0, 1, 0, 1, -1]], device=device)
+    found = smooth_tokens(tokens, features, regions=regions)
+    for own in ([0, 2], [1, 3]):
+        mean = tokens[:, own].mean(1, keepdim=True).expand(-1, 2, -1)
+        assert torch.allclose(found[:, own], mean, atol=1e-6)
+    # A token in no region sees what is like it, wherever it is.
+    assert torch.allclose(found[:, 4], tokens.mean(1), atol=1e-6)
