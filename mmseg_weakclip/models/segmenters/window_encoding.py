@@ -47,20 +47,9 @@ def encode_windows(
         Tokens of each part; with ``joint``, of all windows at once.
 
     Raises:
-        ValueError: The backbone has no dense path, or its affinity has no
-            features to compare between windows.
+        ValueError: See :func:`check_encoding`.
     """
-    if vit.dense is None:
-        raise ValueError(
-            'regions and windows="joint" need a dense path: set dense in '
-            'CLIPViT, such as dense="sclip"'
-        )
-    affinity = vit.affinity
-    if joint and affinity is not None and not hasattr(affinity, 'relate'):
-        raise ValueError(
-            f'windows="joint" with {type(affinity).__name__}, which gives '
-            'maps of one window and no features; use one such as TimmAffinity'
-        )
+    check_encoding(vit, joint=joint)
     kept: list[tuple[Tensor, DenseStream]] = []
     boxes: list[tuple[slice, slice]] = []
     for some, windows in parts:
@@ -79,6 +68,41 @@ def encode_windows(
         x = join_windows(torch.cat([x for x, _ in kept]), len(boxes))
         del kept
         yield _last_block(vit, x, stream, len(boxes))
+
+
+def check_encoding(
+    vit: CLIPViT, *, joint: bool = False, scope: bool = False
+) -> None:
+    """Check that a dense path can do, and does, what is asked of it.
+
+    Args:
+        vit: Backbone.
+        joint: Whether the windows of an image are to see each other.
+        scope: Whether patches are to see those of their region only, which
+            must change something.
+
+    Raises:
+        ValueError: The backbone has no dense path, its affinity has no
+            features to compare between windows, or no patch sees another.
+    """
+    dense, affinity = vit.dense, vit.affinity
+    if dense is None:
+        raise ValueError(
+            'regions and windows="joint" need a dense path: set dense in '
+            'CLIPViT, such as dense="sclip"'
+        )
+    if joint and affinity is not None and not hasattr(affinity, 'relate'):
+        raise ValueError(
+            f'windows="joint" with {type(affinity).__name__}, which gives '
+            'maps of one window and no features; use one such as TimmAffinity'
+        )
+    mixing = set(dense.terms) - {'identity'}
+    if scope and not (mixing or dense.smooth or dense.repair):
+        raise ValueError(
+            f'regions with scope=True and the dense terms {dense.terms}, by '
+            'which no patch sees another: set regions.scope=False, or a path '
+            'such as dense="sclip"'
+        )
 
 
 def _crop(regions: Tensor, boxes: Boxes) -> Tensor:

@@ -8,6 +8,7 @@ from mmseg.utils import ConfigType
 from torch import Tensor
 from torch.nn.modules.utils import _pair
 
+from mmseg_weakclip.models.clip.dense.attention import BLOCKS
 from mmseg_weakclip.models.clip.tokens import CLIPTokens, find_tokens
 from mmseg_weakclip.models.refine.logit_steps import (
     build_steps,
@@ -19,7 +20,7 @@ from mmseg_weakclip.models.refine.region_source import (
 )
 
 from .batched_windows import BatchedEncoderDecoder, window_boxes
-from .window_encoding import Boxes, encode_windows
+from .window_encoding import Boxes, check_encoding, encode_windows
 
 
 @MODELS.register_module()
@@ -46,8 +47,9 @@ class ZeroShotSegmentor(BatchedEncoderDecoder):
 
     Raises:
         TypeError: A step does not refine logits.
-        ValueError: The head has no texts, ``windows`` has another value, or
-            the folder of regions does not exist.
+        ValueError: The head has no texts, ``windows`` has another value, the
+            folder of regions does not exist, or joint windows or the scope of
+            regions would change nothing.
     """
 
     def __init__(
@@ -72,6 +74,28 @@ class ZeroShotSegmentor(BatchedEncoderDecoder):
                 f'{type(self).__name__} takes a PatchTextHead right behind '
                 f'CLIPViT, without a neck; it got '
                 f'{type(self.decode_head).__name__}'
+            )
+        if self.windows == 'joint' or self.scope:
+            self._check_encoding()
+
+    def _check_encoding(self) -> None:
+        """Refuse joint windows and regions that would change nothing."""
+        joint = self.windows == 'joint'
+        check_encoding(self.backbone, joint=joint, scope=self.scope)
+        if not joint:
+            return
+        if self.test_cfg.get('mode', 'whole') == 'whole':
+            raise ValueError(
+                "windows='joint' with test_cfg.mode='whole', which has one "
+                "window: set mode='slide' with crop_size and stride, or "
+                "windows='apart'"
+            )
+        terms = self.backbone.dense.terms
+        if all(t == 'identity' or BLOCKS.fullmatch(t) for t in terms):
+            raise ValueError(
+                f"windows='joint' with the dense terms {terms}, by which "
+                'patches see those of their own window at most: set '
+                "windows='apart', or a path such as dense='sclip'"
             )
 
     def inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:

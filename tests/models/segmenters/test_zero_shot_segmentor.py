@@ -237,3 +237,34 @@ def test_bad_values(make):
                 decode_head=head,
             )
         )
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(slide=False, windows='joint'), "test_cfg.mode='whole'"),
+        (dict(dense='maskclip', windows='joint'), 'their own window at most'),
+        (
+            dict(
+                dense=dict(terms=('attention:3-5',), residual=False),
+                windows='joint',
+            ),
+            'their own window at most',
+        ),
+        (dict(dense=None, windows='joint'), 'need a dense path'),
+        (
+            dict(dense='maskclip', regions=dict(folder='.')),
+            'set regions.scope=False',
+        ),
+    ],
+)
+def test_options_that_would_change_nothing(make, options, message):
+    with pytest.raises(ValueError, match=message):
+        make(**options)
+
+
+def test_regions_that_vote_need_no_path(make):
+    make(dense='maskclip', regions=dict(folder='.', scope=False))
+    smooth = dict(preset='maskclip', smooth=dict(after=3))
+    make(dense=smooth, regions=dict(folder='.'))
+    make(slide=False, regions=dict(folder='.'))
