@@ -13,10 +13,10 @@ def load(repo):
 
 
 @pytest.mark.parametrize(
-    ('name', 'width', 'depth'),
-    [('s', 384, 3), ('b', 768, 3), ('l', 1024, 5)],
+    ('name', 'width', 'depth', 'blocks'),
+    [('s', 384, 3, 6), ('b', 768, 3, 6), ('l', 1024, 5, 12)],
 )
-def test_voc(load, name, width, depth):
+def test_voc(load, name, width, depth, blocks):
     cfg = load(SMALL.replace('-s14', f'-{name}14'))
     head, guide = cfg.model.decode_head, cfg.model.guide
     size = dict(s='small', b='base', l='large')[name]
@@ -25,7 +25,7 @@ def test_voc(load, name, width, depth):
     assert guide.round_down
     assert (head.second_adapter.in_channels, head.depth) == (width, depth)
     assert head.adapter.layers == (10,)
-    assert cfg.model.backbone.attention_layers == 6
+    assert cfg.model.backbone.attention_layers == blocks
     assert head.class_maps.affinity.box_threshold is None
     assert 'relation' not in head  # the plain product, from the start
     assert (cfg.train_cfg.max_iters, cfg.train_dataloader.batch_size) == (
@@ -48,12 +48,19 @@ def test_voc(load, name, width, depth):
     assert cfg.tta_model.activation == 'none'
 
 
-def test_coco(load):
-    cfg = load('weclip-plus_vit-b16_dinov2-s14_1xb8-80k_coco14-320x320')
+@pytest.mark.parametrize(
+    ('name', 'width', 'depth', 'blocks'),
+    [('s', 384, 3, 8), ('b', 768, 3, 8), ('l', 1024, 5, 12)],
+)
+def test_coco(load, name, width, depth, blocks):
+    cfg = load(f'weclip-plus_vit-b16_dinov2-{name}14_1xb8-80k_coco14-320x320')
     head = cfg.model.decode_head
+    size = dict(s='small', b='base', l='large')[name]
+    assert cfg.model.guide.model == f'vit_{size}_patch14_dinov2.lvd142m'
+    assert (head.second_adapter.in_channels, head.depth) == (width, depth)
     assert head.num_classes == 81
     assert head.class_maps.affinity.box_threshold == 0.7
-    assert cfg.model.backbone.attention_layers == 8
+    assert cfg.model.backbone.attention_layers == blocks
     assert head.text.background_words == 'coco'
     assert (cfg.train_cfg.max_iters, cfg.train_dataloader.batch_size) == (
         80000, 8
