@@ -1,5 +1,5 @@
-# WeCLIP+ with DINOv2-L/14: five blocks in the decoder, and the attention of all
-# of CLIP's blocks.
+# WeCLIP+ with DINOv2-L/14: five blocks in the decoder, and the attention of
+# all of CLIP's blocks.
 _base_ = './weclip-plus_vit-b16_dinov2-s14_1xb4-30k_voc12-320x320.py'
 
 model = dict(

@@ -199,15 +199,15 @@ class AttentionAffinity(nn.Module):
         """Refuse maps on other patches than what they are spread along."""
         grids = {}
         if self.combine != 'alone':
-            grids["CLIP's patches"] = tokens.grid
+            grids['patches of CLIP'] = tokens.grid
         if self.classes is not None:
             grids['patches of the classes'] = tokens.patch_embeddings.shape[2:]
         rows, columns = cams.shape[2:]
         for name, (height, width) in grids.items():
             if (height, width) != (rows, columns):
                 raise ValueError(
-                    f'the maps have {rows} x {columns} patches, and the '
-                    f'affinity is one of the {height} x {width} {name}: set '
+                    f'the maps have {rows} x {columns} patches, but the '
+                    f'affinity is that of {height} x {width} {name}: set '
                     "grid='clip' in the TimmAffinity of dense"
                 )
 
