@@ -74,6 +74,18 @@ def test_settings_of_segmenters(repo):
         assert ('second' in row.name) == (row.masks == 'masks_2')
         two = type(model).__name__ == 'CrossLabelSegmentor'
         assert ('BECO' in row.name) == two
+        assert ('flips' in row.name) == row.ignore_flips
+        pipelines = [
+            cfg[f'{split}_dataloader'].dataset.pipeline
+            for split in ('train', 'test')
+        ]
+        sides = {
+            step['scale'][1]
+            for pipeline in pipelines
+            for step in pipeline
+            if 'Resize' in step['type']
+        }
+        assert sides == ({384} if '384' in row.name else {256})
     assert list(found.values()) == [
         (True, 'CrossEntropyLoss', False),
         (False, 'CrossEntropyLoss', False),
@@ -81,9 +93,9 @@ def test_settings_of_segmenters(repo):
         (True, 'CrossEntropyLoss', True),
         (True, 'CAMSeedLoss', True),
         (True, 'SelfTargetLoss', False),
-        (True, 'CrossEntropyLoss', False),
+        *[(True, 'CrossEntropyLoss', False)] * 2,
         (True, 'SelfTargetLoss', False),
-        *[(True, 'CrossEntropyLoss', False)] * 3,
+        *[(True, 'CrossEntropyLoss', False)] * 4,
     ]
 
 

@@ -6,6 +6,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, DictAction
+from option_rows import (
+    relation_rows,
+    segmenter_rows,
+    tagged_rows,
+    untagged_rows,
+)
 from PIL import Image
 from report import (
     COLUMNS,
@@ -150,7 +156,15 @@ def test_report():
 
 
 def test_rows_are_configs_that_exist(repo):
-    rows = [*seed_rows(), *trained_rows(repo)]
+    regions = repo / 'regions'
+    rows = [
+        *seed_rows(),
+        *tagged_rows(regions),
+        *untagged_rows(regions),
+        *trained_rows(repo),
+        *relation_rows(),
+        *segmenter_rows(repo),
+    ]
     names = [row.name for row in rows]
     assert len({row.folder() for row in rows}) == len(names)
     assert {START, *CRITICS, *PAINTED_MAPS, *PAINTED_MASKS} <= {*names}
@@ -158,7 +172,8 @@ def test_rows_are_configs_that_exist(repo):
         # Relative paths would be looked for below the data set.
         seeds = [o for o in row.training_options if SEEDS_OPTION in o]
         assert all(f'={repo}/' in option for option in seeds)
-        assert bool(seeds) == (row.training == 'weakclip.py')
+        on_masks = row.training in ('weakclip.py', 'segmenter.py')
+        assert bool(seeds) == on_masks
         folder = repo / 'configs/toyland'
         pairs = [option.split('=', 1) for option in row.options]
         parsed = {
