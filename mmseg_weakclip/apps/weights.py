@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from mmengine.config import Config
-
 from mmseg_weakclip.apps.errors import UserError
 from mmseg_weakclip.common.network import require_host
+from mmseg_weakclip.common.resources import read_config
 from mmseg_weakclip.datasets.configs import iter_dicts
 
 # Backbone types whose weights timm downloads: mmseg's, and ours.
@@ -192,7 +191,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
     )
     parser.add_argument('configs', nargs='+', metavar='CONFIG')
     args = parser.parse_args(argv)
-    models = [Config.fromfile(path).get('model') for path in args.configs]
+    models = [read_config(path).get('model') for path in args.configs]
     try:
         check_weights([model for model in models if model])
     except UserError as error:

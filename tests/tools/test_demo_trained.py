@@ -176,6 +176,14 @@ def test_nothing_to_train_needs_no_checkpoint(toyland, picture, run_demo):
     assert Image.open(out / 'one.png').height >= 72
 
 
+def test_configs_by_name_and_those_that_inherit(picture, run_demo, tmp_path):
+    own = tmp_path / 'own.py'
+    own.write_text("_base_ = 'mmseg_weakclip::toyland/zero_shot.py'")
+    for config in ('toyland/zero_shot', own):
+        out = run_demo(picture, '--config', config)
+        assert Image.open(out / 'one.png').height >= 72
+
+
 @pytest.mark.parametrize(
     ('config', 'weights', 'message'),
     [
@@ -188,7 +196,7 @@ def test_nothing_to_train_needs_no_checkpoint(toyland, picture, run_demo):
         ('segmenter.py', 'wide', 'wide is of another model .*2 tensors differ '
          'in shape, the first: .*conv_seg.weight'),
         ('segmenter.py', 'other', r'12 classes.*num_classes=9'),
-        ('no.py', 'stock', 'no.py does not exist'),
+        ('no.py', 'stock', 'cannot find the config .*no.py'),
         ('seeds.py', None, 'PatchTextCAMHead needs image labels'),
         ('cam.py', 'cam', 'CAMHead needs image labels'),
         ('extract_backgrounds.py', None, 'it describes no model'),

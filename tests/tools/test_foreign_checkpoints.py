@@ -119,3 +119,12 @@ def test_weights(attack, tmp_path, capsys):
     assert main(['weights', str(config)]) == 2
     said = capsys.readouterr().err
     assert 'theirs.pth cannot be read: it holds an object of' in said
+
+
+def test_weights_of_configs_by_name_and_those_that_inherit(tmp_path, capsys):
+    own = tmp_path / 'own.py'
+    own.write_text("_base_ = 'mmseg_weakclip::toyland/seeds.py'")
+    assert main(['weights', 'toyland/seeds', str(own)]) == 0
+    assert main(['weights', 'toyland/nothing']) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: cannot find the config toyland/nothing')

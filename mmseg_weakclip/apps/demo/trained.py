@@ -1,12 +1,11 @@
 """Segmenters from a config and a checkpoint of any mmseg model."""
 
-from pathlib import Path
-
 import torch
 from mmcv.transforms import Compose, LoadAnnotations, LoadImageFromFile
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 
+from mmseg_weakclip.common.resources import find_config, read_config
 from mmseg_weakclip.datasets.configs import iter_base_datasets
 from mmseg_weakclip.datasets.transforms import LoadImageLabels
 from mmseg_weakclip.engine.loading import load_segmentor
@@ -23,7 +22,7 @@ def load_trained(
     the config's test data set.
 
     Args:
-        config: File of the config.
+        config: File of the config, or the name of one of this package.
         checkpoint: File or URL; None for a model with nothing to train.
         device: Device that the model runs on.
 
@@ -32,10 +31,9 @@ def load_trained(
         ValueError: The config cannot be used, or the checkpoint is of another
             model.
     """
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'{config} does not exist')
+    path = find_config(config)
     try:
-        cfg = Config.fromfile(config)
+        cfg = read_config(path)
         init_default_scope(cfg.get('default_scope', 'mmseg'))
         if 'model' not in cfg:
             raise ValueError('it describes no model')
