@@ -114,7 +114,8 @@ def check_weights(models: Sequence[dict[str, Any]]) -> None:
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
                 f'CLIP {name}: {_flat(error)}. Or give a file of weights: '
-                '--clip-weights FILE'
+                '--clip-weights FILE of `weakclip run`, pretrained=FILE in a '
+                'config'
             ) from error
     for source in sorted(others):
         try:
