@@ -47,9 +47,9 @@ def encode_windows(
         Tokens of each part; with ``joint``, of all windows at once.
 
     Raises:
-        ValueError: See :func:`check_encoding`.
+        ValueError: See :func:`check_windows`.
     """
-    check_encoding(vit, joint=joint)
+    check_windows(vit, joint=joint)
     kept: list[tuple[Tensor, DenseStream]] = []
     boxes: list[tuple[slice, slice]] = []
     for some, windows in parts:
@@ -70,7 +70,7 @@ def encode_windows(
         yield _last_block(vit, x, stream, len(boxes))
 
 
-def check_encoding(
+def check_windows(
     vit: CLIPViT, *, joint: bool = False, scope: bool = False
 ) -> None:
     """Check that a dense path can do, and does, what is asked of it.

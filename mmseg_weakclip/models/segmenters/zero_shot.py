@@ -20,7 +20,7 @@ from mmseg_weakclip.models.refine.region_source import (
 )
 
 from .batched_windows import BatchedEncoderDecoder, window_boxes
-from .window_encoding import Boxes, check_encoding, encode_windows
+from .window_encoding import Boxes, check_windows, encode_windows
 
 
 @MODELS.register_module()
@@ -76,12 +76,12 @@ class ZeroShotSegmentor(BatchedEncoderDecoder):
                 f'{type(self.decode_head).__name__}'
             )
         if self.windows == 'joint' or self.scope:
-            self._check_encoding()
+            self._check_windows()
 
-    def _check_encoding(self) -> None:
+    def _check_windows(self) -> None:
         """Refuse joint windows and regions that would change nothing."""
         joint = self.windows == 'joint'
-        check_encoding(self.backbone, joint=joint, scope=self.scope)
+        check_windows(self.backbone, joint=joint, scope=self.scope)
         if not joint:
             return
         if self.test_cfg.get('mode', 'whole') == 'whole':

@@ -68,7 +68,7 @@ def describe_sources(sources: Sources, options: Options) -> list[str]:
         )
     lines += describe_classes(images, sources.classes)
     if options.method in CHECKED:
-        lines += describe_untold(images, sources.classes)
+        lines += describe_unlearnable(images, sources.classes)
     return lines
 
 
@@ -175,13 +175,13 @@ def describe_classes(
     return lines
 
 
-def describe_untold(
+def describe_unlearnable(
     images: Sequence[RunImage], classes: ClassList
 ) -> list[str]:
-    """Return warnings of classes that labels do not tell a classifier.
+    """Return warnings about classes that a classifier cannot learn.
 
-    It learns where a class is from images without it, and not from those that
-    are held out to check it.
+    It learns where a class is by comparing images with and without it. Images
+    that are held out to check it are not trained on.
 
     Args:
         images: All images of a run.

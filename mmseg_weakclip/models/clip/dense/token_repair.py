@@ -82,35 +82,37 @@ def repair_tokens(
         tokens: Tokens, (B, N, D) with N = h * w.
         outliers: Which tokens are outliers, bool, (B, N).
         grid: Rows and columns (h, w).
-        regions: Region of each token, -1 for none, (B, N): neighbours of
-            another region do not count, but for tokens in none. None counts
-            all.
+        regions: Region of each token, -1 for none, (B, N). Only neighbours
+            of the same region count; for a token without a region, all. None
+            counts all.
 
     Returns:
-        (B, N, D). An outlier of whose eight neighbours none counts stays.
+        (B, N, D). An outlier without any neighbour that counts stays as it
+        is.
     """
-    rows, columns = grid
     with torch.autocast(tokens.device.type, enabled=False):
         valid = (~outliers).float().unflatten(1, grid)[:, None]
         maps = tokens.float().transpose(1, 2).unflatten(2, grid)
         own = None if regions is None else regions.unflatten(1, grid)[:, None]
         near, count = torch.zeros_like(maps), torch.zeros_like(valid)
         for place in range(9):
-            down, right = divmod(place, 3)
-
-            def shifted(x: Tensor, y: int = down, z: int = right) -> Tensor:
-                padded = F.pad(x, (1, 1, 1, 1))
-                return padded[..., y : y + rows, z : z + columns]
-
-            # Nothing outside the grid, nor the outlier itself, counts.
-            counts = shifted(valid)
+            # Nothing outside the grid counts, nor the outlier itself.
+            counts = _shifted(valid, place)
             if own is not None:
-                counts = counts * ((shifted(own) == own) | (own == -1))
-            near = near + shifted(maps) * counts
+                counts = counts * ((_shifted(own, place) == own) | (own == -1))
+            near = near + _shifted(maps, place) * counts
             count = count + counts
         mean = (near / count.clamp(min=1)).flatten(2).transpose(1, 2)
         change = outliers & (count.flatten(1) > 0)
         return torch.where(change[..., None], mean.to(tokens.dtype), tokens)
+
+
+def _shifted(maps: Tensor, place: int) -> Tensor:
+    """Return the neighbour at one of 3 x 3 places, zero outside the grid."""
+    rows, columns = maps.shape[-2:]
+    down, right = divmod(place, 3)
+    padded = F.pad(maps, (1, 1, 1, 1))
+    return padded[..., down : down + rows, right : right + columns]
 
 
 def smooth_tokens(
