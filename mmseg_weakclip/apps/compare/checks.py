@@ -14,6 +14,7 @@ from mmseg_weakclip.apps.wsss.inputs.given import Sources
 from mmseg_weakclip.apps.wsss.manifest import Manifest
 from mmseg_weakclip.apps.wsss.options import PUBLISHED_CLIP, RANDOM, Options
 from mmseg_weakclip.apps.wsss.outside.find import open_outside
+from mmseg_weakclip.apps.wsss.outside.flags import check_apart
 
 from .contenders import Contender, own_arguments
 
@@ -28,6 +29,7 @@ def check_runs(
     chosen: Sequence[str],
     *,
     is_ordered: bool,
+    truth: str | None = None,
 ) -> None:
     """Check the options of all runs, and the masks of other tools.
 
@@ -36,6 +38,7 @@ def check_runs(
         sources: Photos, tags and masks of the user.
         chosen: Paths of the photos that are compared.
         is_ordered: Whether the user gave the order of the classes.
+        truth: The user's folder of true masks, of which the runs get a copy.
 
     Raises:
         UserError: The user has to correct something.
@@ -49,6 +52,7 @@ def check_runs(
         try:
             options = _read_options(args, Manifest.load(one.folder))
             if one.seeds is not None:
+                check_apart(one.seeds, truth)
                 # The run gets the list of all methods, so that their ids are
                 # the same. It is no order that the user gave.
                 open_outside(

@@ -137,7 +137,13 @@ def compare_methods(
     runs = [
         (one, run_arguments(one, given, folder, table)) for one in contenders
     ]
-    check_runs(runs, sources, chosen, is_ordered='classes' in given)
+    check_runs(
+        runs,
+        sources,
+        chosen,
+        is_ordered='classes' in given,
+        truth=given.get('truth'),
+    )
     check_clip(contenders, given)
     write_photos(folder, Path(given['images']), sources, chosen)
     for one, args in runs:

@@ -111,6 +111,19 @@ def test_true_masks_of_other_photos_are_refused_at_once(words, calls, capsys):
     assert not calls
 
 
+@pytest.mark.parametrize('truth', ['seeds', '.', 'seeds/part'])
+def test_truth_is_no_method(words, calls, capsys, truth):
+    """It would score 100, and the commands to go on would train on it."""
+    Path('seeds/part').mkdir()
+    for index in range(2):
+        path = Path(truth) / f'p{index}.png'
+        path.write_bytes(Path(f'seeds/p{index}.png').read_bytes())
+    words += ['--methods', 'cam,seeds:seeds', '--classes', 'dog,cat']
+    assert main([*words, '--truth', truth]) == 2
+    assert 'no training may see the truth' in capsys.readouterr().err
+    assert not calls
+
+
 def make_runs(tmp_path, **given):
     given = dict(images=str(tmp_path), labels='/l.csv', **given)
     runs = [

@@ -74,11 +74,7 @@ def check_outside(options: Options) -> None:
                 f'--method {SEEDS} needs --seeds PATH, the masks to start from'
             )
         return
-    if options.truth is not None and _overlap(options.seeds, options.truth):
-        raise UserError(
-            f'--seeds {options.seeds} and --truth {options.truth} share their '
-            'masks: no training may see the truth'
-        )
+    check_apart(options.seeds, options.truth)
     rest, threshold = options.seed_rest, options.seed_threshold
     if rest is not None and rest not in RESTS:
         raise UserError(
@@ -88,7 +84,21 @@ def check_outside(options: Options) -> None:
         raise UserError(f'--seed-threshold {threshold} is not in [0, 1)')
 
 
-def _overlap(first: str, second: str) -> bool:
-    """Return whether a path is the other, or lies in it."""
-    one, other = (Path(path).resolve() for path in (first, second))
-    return one.is_relative_to(other) or other.is_relative_to(one)
+def check_apart(seeds: str, truth: str | None) -> None:
+    """Check that masks of another tool are not the true ones.
+
+    Args:
+        seeds: Path of ``--seeds``.
+        truth: Path of ``--truth``; None for none.
+
+    Raises:
+        UserError: One is the other, or lies in it.
+    """
+    if truth is None:
+        return
+    one, other = (Path(path).resolve() for path in (seeds, truth))
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise UserError(
+            f'--seeds {seeds} and --truth {truth} share their masks: no '
+            'training may see the truth'
+        )
