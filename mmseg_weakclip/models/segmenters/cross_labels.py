@@ -21,6 +21,7 @@ from mmseg_weakclip.models.progress import training_progress
 from mmseg_weakclip.models.samples import shown_classes
 
 from .class_mix import mix_classes
+from .plain_heads import check_plain_head, check_plain_loss
 
 
 @MODELS.register_module()
@@ -41,10 +42,10 @@ class CrossLabelSegmentor(EncoderDecoder):
     networks' own labels, and b is 1 at the outline of what is pasted. The
     prediction is the mean of both networks' logits.
 
-    ``model.type=CrossLabelSegmentor`` turns any config of an
-    ``EncoderDecoder`` into one. A training step costs twice as much, and by
-    count about a sixth more for the predictions that mixing needs; a test
-    costs twice as much.
+    ``model.type=CrossLabelSegmentor`` turns a config of an
+    ``EncoderDecoder`` with a plain cross entropy into one. A training step
+    costs twice as much, and by count about a sixth more for the predictions
+    that mixing needs; a test costs twice as much.
 
     Args:
         args: Positional arguments of ``EncoderDecoder``.
@@ -62,11 +63,13 @@ class CrossLabelSegmentor(EncoderDecoder):
         own_classes: Whether the networks may give each other only classes
             that the image's mask shows, and the background. The paper has
             all classes.
-        kwargs: Other arguments of ``EncoderDecoder``. The loss of the decode
-            head is not used, and there can be no auxiliary head.
+        kwargs: Other arguments of ``EncoderDecoder``. The decode head can
+            have no loss but a plain cross entropy, and there can be no
+            auxiliary head.
 
     Raises:
-        ValueError: There is an auxiliary head, or a share is not in [0, 1].
+        ValueError: There is an auxiliary head, a share is not in [0, 1], or
+            the decode head has a loss or a prediction of its own.
     """
 
     def __init__(
@@ -88,6 +91,10 @@ class CrossLabelSegmentor(EncoderDecoder):
         # The first build may write into the configs, such as `pretrained`.
         again = deepcopy((args, kwargs))
         super().__init__(*args, **kwargs)
+        user = type(self).__name__
+        steps = ('loss', 'loss_by_feat', 'predict')
+        check_plain_head(self.decode_head, user, steps)
+        check_plain_loss(self.decode_head, user)
         for name, share in (
             ('mix', mix),
             ('mix_start', mix_start),

@@ -19,6 +19,8 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import SampleList, add_prefix
 from torch import Tensor
 
+from .plain_heads import check_plain_head
+
 
 @MODELS.register_module()
 class MultiScaleSegmentor(EncoderDecoder):
@@ -39,13 +41,15 @@ class MultiScaleSegmentor(EncoderDecoder):
             ``BaseDecodeHead`` does; auxiliary heads see scale 1.
 
     Raises:
-        ValueError: A scale is not positive, or there is none.
+        ValueError: A scale is not positive, or there is none; or the decode
+            head has a ``loss`` or ``predict`` of its own.
     """
 
     def __init__(
         self, *, scales: Sequence[float] = (0.75, 0.5), **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        check_plain_head(self.decode_head, type(self).__name__)
         if not scales or not all(scale > 0 for scale in scales):
             raise ValueError(
                 f'scales={scales!r} of MultiScaleSegmentor must be one or '
