@@ -15,8 +15,10 @@ from torch import Tensor
 
 from mmseg_weakclip.common.options import check_options
 
-# Of sums and steps; the weight of a position with itself is left out.
+# Of a position's sum; its weight with itself is left out.
 EPS = 1e-12
+# Of the solver's steps, in which maps of any scale are the same.
+TINY = torch.finfo(torch.float32).tiny
 
 
 def grid_places(size: tuple[int, int], stride: float) -> Tensor:
@@ -62,10 +64,10 @@ def propagation_graph(
     """
     if len(places) != unit.shape[1]:
         raise ValueError(f'{len(places)} places for {unit.shape[1]} positions')
-    if neighbours < 1 or power <= 0 or decay < 0:
+    if neighbours < 1 or neighbours % 1 or power <= 0 or decay < 0:
         raise ValueError(
-            f'neighbours={neighbours} must be 1 or more, power={power} above '
-            f'0 and decay={decay} not negative'
+            f'neighbours={neighbours} must be a whole number from 1 on, '
+            f'power={power} above 0 and decay={decay} not negative'
         )
     with torch.autocast(unit.device.type, enabled=False):
         unit = unit.float()
@@ -74,7 +76,7 @@ def propagation_graph(
         weights = weights * (-decay * torch.cdist(places, places)).exp()
         weights.diagonal(dim1=1, dim2=2).zero_()
         if neighbours < weights.shape[2]:
-            kept = weights.topk(neighbours, 2)
+            kept = weights.topk(int(neighbours), 2)
             weights = torch.zeros_like(weights).scatter_(
                 2, kept.indices, kept.values
             )
@@ -174,17 +176,22 @@ def solve_propagation(
             tensor like ``given``.
         given: X, float32, a system for each index but that of ``dim``.
         alpha: Weight of the others beside one's own scores, in [0, 1).
-        iterations: Number of steps.
+        iterations: Number of steps, at least 1.
         dim: Dimensions of the positions.
 
     Returns:
         Y, like ``given``.
 
     Raises:
-        ValueError: ``alpha`` is not in [0, 1).
+        ValueError: ``alpha`` is not in [0, 1), or there is no step.
     """
     if not 0 <= alpha < 1:
         raise ValueError(f'alpha={alpha} must be in [0, 1)')
+    if iterations < 1:
+        raise ValueError(
+            f'iterations={iterations} must be at least 1: without a step '
+            'all maps are 0'
+        )
     right = (1 - alpha) * given
     found = torch.zeros_like(right)
     rest, way = right, right
@@ -192,10 +199,11 @@ def solve_propagation(
     for _ in range(iterations):
         ahead = way - alpha * multiply(way)
         # A map that is solved, or empty, has no way to go.
-        step = squares / (way * ahead).sum(dim, keepdim=True).clamp(min=EPS)
+        along = (way * ahead).sum(dim, keepdim=True)
+        step = squares / along.clamp(min=TINY)
         found = found + step * way
         rest = rest - step * ahead
         after = rest.square().sum(dim, keepdim=True)
-        way = rest + after / squares.clamp(min=EPS) * way
+        way = rest + after / squares.clamp(min=TINY) * way
         squares = after
     return found

@@ -109,6 +109,9 @@ class LabelPropagation(LogitStep):
             LPOSS+; an empty dict takes its defaults. None is without.
         options: Arguments of :func:`propagate_maps` and
             :func:`propagation_graph`.
+
+    Raises:
+        ValueError: There is no such argument, or one has a wrong value.
     """
 
     at_patches = True
@@ -120,6 +123,12 @@ class LabelPropagation(LogitStep):
         **options: float,
     ) -> None:
         super().__init__()
+        if 'levels' in options:
+            raise ValueError(
+                'LabelPropagation has no levels, which are of the heads: set '
+                "guide=dict(type='TimmFeatures', ...) for another model's "
+                'features'
+            )
         self.guide = None if guide is None else MODELS.build(guide)
         self.pixels = None if pixels is None else dict(pixels)
         self.options = options

@@ -118,4 +118,6 @@ def transport_cams(
         masses = log_class_masses(stretched, present, sharpness)
         plan = log_transport_plan(stretched, masses, smoothness, iterations)
         top = plan.amax(2, keepdim=True).masked_fill(away, 0)
-        return (plan - top).exp().view_as(scores)
+        # An image without any class has no plan.
+        cams = (plan - top).exp().masked_fill(away, 0)
+        return cams.view_as(scores)

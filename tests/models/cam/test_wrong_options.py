@@ -100,6 +100,8 @@ def test_steps_of_logits():
     for wrong in (dict(alpha=1), dict(neighbours=0), dict(levle=1)):
         with pytest.raises(ValueError, match=f'propagation=.*{[*wrong][0]}'):
             LabelPropagation(**wrong)
+    with pytest.raises(ValueError, match='LabelPropagation has no levels'):
+        LabelPropagation(levels=(0,))
 
 
 def test_nothing_is_compiled_to_check(monkeypatch):

@@ -95,6 +95,16 @@ def test_alpha_of_zero_and_empty_maps(graph, device):
     assert found.isfinite().all()
 
 
+@pytest.mark.parametrize('scale', [1e-6, 1e6])
+def test_maps_of_any_scale(graph, device, scale):
+    """Also where a map's squares are smaller than the solver's EPS was."""
+    maps = torch.rand(2, 3, *SIZE, device=device)
+    found = propagate_labels(scale * maps, graph) / scale
+    torch.testing.assert_close(
+        found, propagate_labels(maps, graph), atol=1e-5, rtol=1e-4
+    )
+
+
 def test_images_and_maps_are_apart(graph, device):
     maps = torch.rand(2, 3, *SIZE, device=device)
     whole = propagate_labels(maps, graph)
@@ -136,6 +146,10 @@ def test_bad_input(unit, graph):
         propagation_graph(unit, grid_places((3, 4), STRIDE))
     with pytest.raises(ValueError, match='neighbours=0 must be'):
         propagation_graph(unit, grid_places(SIZE, STRIDE), 0)
+    with pytest.raises(ValueError, match='neighbours=2.5 must be a whole'):
+        propagation_graph(unit, grid_places(SIZE, STRIDE), 2.5)
+    with pytest.raises(ValueError, match='iterations=0 must be at least 1'):
+        propagate_labels(torch.rand(2, 1, *SIZE), graph, iterations=0)
     with pytest.raises(ValueError, match=r'alpha=1 must be in \[0, 1\)'):
         propagate_labels(torch.rand(2, 1, *SIZE), graph, 1)
     with pytest.raises(ValueError, match='a graph .* for maps'):

@@ -119,6 +119,7 @@ def test_maps_are_resized_to_the_image():
         (dict(window=1), 'window=1'),
         (dict(sigma=0.0), 'sigma=0.0'),
         (dict(alpha=1.0), 'alpha=1.0'),
+        (dict(iterations=0), 'iterations=0'),
     ],
     ids=str,
 )

@@ -115,6 +115,16 @@ def test_what_takes_no_part_changes_nothing(device):
     )
 
 
+def test_an_image_without_classes_has_no_cams(device):
+    torch.manual_seed(0)
+    scores = torch.randn(2, 3, 4, 6, device=device)
+    present = torch.ones(2, 3, dtype=torch.bool, device=device)
+    present[1] = False
+    found = transport_cams(scores, present)
+    assert (found[1] == 0).all()
+    assert torch.equal(found[:1], transport_cams(scores[:1], present[:1]))
+
+
 def test_shares_below_the_smallest_float(device):
     """A class with a share of exp(-600) still has its CAM."""
     scores = torch.full((1, 2, 40, 50), 0.4, device=device)
