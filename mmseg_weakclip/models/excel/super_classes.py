@@ -88,7 +88,8 @@ class SuperClassBoundary(nn.Module):
 
     Raises:
         ValueError: A class belongs to no super-class, to two, or is none of
-            the data set's.
+            the data set's; or there are fewer super-classes than
+            ``min_groups``.
     """
 
     loss_name = 'loss_boundary'
@@ -103,6 +104,12 @@ class SuperClassBoundary(nn.Module):
         loss_weight: float = 0.6,
     ) -> None:
         super().__init__()
+        if not 0 <= min_groups <= len(groups) or not groups:
+            raise ValueError(
+                f'min_groups={min_groups} of {len(groups)} super-classes: no '
+                'image would ever be counted; set it from 0 to the number of '
+                'groups'
+            )
         members = torch.zeros(len(groups), num_classes)
         for row, (name, ids) in zip(members, groups.items()):
             wrong = [i for i in ids if not 0 < i < num_classes]

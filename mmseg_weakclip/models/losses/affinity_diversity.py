@@ -81,6 +81,9 @@ class AffinityDiversityLoss(nn.Module):
         radius: Largest distance of a pair that counts, in patches.
         loss_weight: Factor of the loss; ExCEL and WeCLIP have 0.1.
         loss_name: Key in the head's losses.
+
+    Raises:
+        ValueError: The radius is negative.
     """
 
     def __init__(
@@ -90,6 +93,11 @@ class AffinityDiversityLoss(nn.Module):
         loss_name: str = 'loss_div',
     ) -> None:
         super().__init__()
+        if radius is not None and radius < 0:
+            raise ValueError(
+                f'radius={radius} must not be negative, or no pair counts; '
+                'None counts all'
+            )
         self.radius = radius
         self.loss_weight = loss_weight
         self.loss_name = loss_name

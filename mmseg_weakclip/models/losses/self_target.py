@@ -49,7 +49,8 @@ class SelfTargetLoss(nn.Module):
         loss_decode=dict(
             type='SelfTargetLoss', loss=dict(type='CrossEntropyLoss'))
 
-    See :func:`confident_labels` for which labels change.
+    See :func:`confident_labels` for which labels change. The head needs a
+    channel for each class, the background among them.
 
     Args:
         loss: Config of the loss; its ``loss_name`` is kept.
@@ -95,7 +96,17 @@ class SelfTargetLoss(nn.Module):
             weight: Weights of pixels, (B, H, W); None for 1.
             ignore_index: Id of ignored pixels.
             kwargs: More arguments for the loss.
+
+        Raises:
+            ValueError: There is one channel, of a foreground alone.
         """
+        # From the first step on, not when the labels begin to change.
+        if pred.shape[1] == 1:
+            raise ValueError(
+                'SelfTargetLoss compares the probabilities of classes, and '
+                'the decode head has one channel: set num_classes=2 and '
+                'out_channels=2 (or leave it out) instead of out_channels=1'
+            )
         if training_progress() >= self.start:
             target = confident_labels(
                 pred, target, self.threshold, ignore_index

@@ -192,6 +192,13 @@ def test_groups_that_are_no_partition(make_boundary, groups, message):
         make_boundary(groups=groups)
 
 
+@pytest.mark.parametrize('groups', [dict(), dict(all=(1, 2, 3))])
+def test_more_groups_wanted_than_there_are(make_boundary, groups):
+    """No image would be counted, and the loss be zero to the end."""
+    with pytest.raises(ValueError, match='min_groups=2 of . super-classes'):
+        make_boundary(groups=groups, min_groups=2)
+
+
 def test_names_that_are_not_the_groups(make_boundary, case, text_cfg):
     boundary = make_boundary(text=dict(text_cfg, names=('vehicle',)))
     logits, tokens, features = case

@@ -78,3 +78,5 @@ def test_registered_and_wrong_shapes(labels, device):
     )
     with pytest.raises(ValueError, match=r'\(2, 20, 20\), got \(2, 9, 9\)'):
         loss(affinity[:, :9, :9], labels)
+    with pytest.raises(ValueError, match='radius=-1 must not be negative'):
+        MODELS.build(dict(type='AffinityDiversityLoss', radius=-1))

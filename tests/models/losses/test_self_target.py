@@ -176,6 +176,18 @@ def test_wrong_options(options):
         SelfTargetLoss(dict(type='CAMSeedLoss'), **options)
 
 
+@pytest.mark.parametrize('iteration', [0, 99])
+def test_one_channel_has_no_classes(device, progress, iteration):
+    """The softmax of one channel is 1: all would become background."""
+    loss = SelfTargetLoss(
+        dict(type='mmseg.CrossEntropyLoss', use_sigmoid=True)
+    )
+    labels = torch.ones(1, 2, 3, dtype=torch.long, device=device)
+    progress(iteration)
+    with pytest.raises(ValueError, match='one channel: set num_classes=2'):
+        loss(torch.zeros(1, 1, 2, 3, device=device), labels)
+
+
 class OnePixel(BaseModel):
     """Remember which share of the training each iteration is at."""
 
