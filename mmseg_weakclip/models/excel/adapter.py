@@ -56,7 +56,8 @@ class MultiLayerAdapter(BaseModule):
             tokens: Output of CLIP, with hidden states.
 
         Raises:
-            ValueError: The hidden states are missing, or those of a block.
+            ValueError: The hidden states are missing, or those of a block, or
+                have another width.
         """
         # hidden[0] is the input of the first block.
         outputs = tokens.hidden[1:]
@@ -69,6 +70,12 @@ class MultiLayerAdapter(BaseModule):
             raise ValueError(
                 f'MultiLayerAdapter has layers={self.layers}, but CLIP has '
                 f'{len(outputs)} blocks'
+            )
+        width, own = self.branches[0][0].in_features, outputs[0].shape[-1]
+        if own != width:
+            raise ValueError(
+                f'MultiLayerAdapter has in_channels={width}, but the width of '
+                f'CLIP is {own}: set in_channels={own} of the adapter'
             )
         features = torch.cat(
             [
@@ -120,10 +127,11 @@ class MapAdapter(BaseModule):
         width = self.branch[0].in_features
         if maps.shape[1] != width:
             raise ValueError(
-                f'MapAdapter has in_channels={width}, the maps have '
-                f'{maps.shape[1]}: they must be those of the second model, '
-                "which type='GuidedEncoderDecoder' and guide=dict("
-                "type='TimmFeatures', ...) of the model put first"
+                f'MapAdapter has in_channels={width}, but the maps before '
+                f"CLIP's have {maps.shape[1]} channels: set "
+                f'in_channels={maps.shape[1]} if they are those of the guide, '
+                "else type='GuidedEncoderDecoder' and guide=dict("
+                "type='TimmFeatures', ...) of the model"
             )
         mixed = self.branch(maps.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return self.dropout(self.mix(mixed))

@@ -67,6 +67,11 @@ class PairedRelationHead(IntraCorrelationHead):
             raise ValueError(
                 f'relation_of={relation_of!r} must be one of {SOURCES}'
             )
+        if self.relation is None and relation_of != SOURCES[0]:
+            raise ValueError(
+                f'relation_of={relation_of!r} would change nothing beside '
+                'relation=None: leave one of them out'
+            )
         needed = cross_loss or boundary or relation_of == 'second'
         if second_adapter is None and needed:
             raise ValueError(

@@ -274,6 +274,10 @@ def test_class_maps_as_seeds(make_head, make_inputs, make_samples):
         (dict(relation_of='dino'), "relation_of='dino' must be one of"),
         (dict(second_adapter=None), 'need second_adapter'),
         (
+            dict(relation=None, diversity_loss=None, relation_of='clip'),
+            "relation_of='clip' would change nothing beside relation=None",
+        ),
+        (
             dict(second_adapter=None, cross_loss=None, relation_of='second'),
             'need second_adapter',
         ),
@@ -282,6 +286,30 @@ def test_class_maps_as_seeds(make_head, make_inputs, make_samples):
 def test_wrong_options(make_head, options, message):
     with pytest.raises(ValueError, match=message):
         make_head(**options)
+
+
+@pytest.mark.parametrize(
+    ('part', 'options', 'message'),
+    [
+        (
+            'adapter',
+            dict(type='MultiLayerAdapter', in_channels=64, layers=(4,)),
+            'MultiLayerAdapter has in_channels=64.*set in_channels=128',
+        ),
+        (
+            'second_adapter',
+            dict(type='MapAdapter', in_channels=2 * WIDTH),
+            f'MapAdapter has in_channels=24.*set in_channels={WIDTH} if',
+        ),
+    ],
+)
+def test_another_model_needs_another_width(
+    make_head, make_inputs, part, options, message
+):
+    """The message has the value for the model that is there."""
+    head = make_head(**{part: dict(options, channels=32)})
+    with pytest.raises(ValueError, match=message):
+        head(make_inputs())
 
 
 def test_a_second_model_is_missing(make_head, make_inputs, make_samples):
