@@ -10,6 +10,8 @@ import torch
 
 # Weights of a model; the largest CLIP that is public has fewer.
 MAX_WEIGHTS = 20_000_000_000
+# Option of transformers that runs Python files of a repository.
+REMOTE_CODE = 'trust_remote_code'
 PLAIN = 'pick a ViT, such as ViT-B-16-quickgelu, ViT-L-14 or PE-Core-B-16'
 # Modules of timm whose models are blocks of attention over patches, behind a
 # stem.
@@ -115,6 +117,19 @@ def require_transformers(model: str, part: str) -> None:
             f'{model}: the {part} needs the package transformers, which is '
             "not installed: pip install 'mmseg_weakclip[hf]'"
         )
+
+
+def code_is_refused(model: str, part: str) -> str:
+    """Return what to say where a model is code of its repository.
+
+    Args:
+        model: Name of the model.
+        part: What of the model is code.
+    """
+    return (
+        f'{model}: the {part} is Python code of its repository, which is not '
+        "run; only transformers' own classes are supported"
+    )
 
 
 def require_tokenizer(model: str, config: dict[str, Any]) -> None:

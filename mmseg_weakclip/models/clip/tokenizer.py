@@ -7,15 +7,23 @@ the hub, which is downloaded once.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import takewhile
 
 import open_clip
 import torch
 from huggingface_hub import constants
-from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
+from open_clip.tokenizer import (
+    DEFAULT_CONTEXT_LENGTH,
+    HFTokenizer,
+    SimpleTokenizer,
+)
 from torch import Tensor
 
-from .model_config import require_tokenizer
+from .model_config import REMOTE_CODE, code_is_refused, require_tokenizer
 from .weight_sources import ClipSource, find_model
+
+# A word that no tokenizer takes for a special token.
+PROBE = 'a'
 
 
 class TextReader(ABC):
@@ -61,16 +69,17 @@ class BytePairReader(TextReader):
 class TransformersReader(TextReader):
     """A tokenizer of the package transformers, in open_clip's shell.
 
-    What it puts around a text is found out with an empty one: all ids but
-    the last come before a text, the last behind it.
+    What it puts around a text is found out with an empty one and with a word:
+    the ids that both begin with come before a text, the rest of the empty one
+    behind it.
 
     Args:
         tokenizer: open_clip's tokenizer.
         model: Name of the model, for messages.
 
     Raises:
-        ValueError: The tokenizer marks no end of a text, or has a mode that
-            is not supported.
+        ValueError: The tokenizer marks no end of a text, or by several
+            tokens, or has a mode that is not supported.
     """
 
     def __init__(self, tokenizer: HFTokenizer, model: str) -> None:
@@ -82,12 +91,22 @@ class TransformersReader(TextReader):
                 'which is not supported'
             )
         around = self._ids('')
-        if not around:
+        before = _count_equal(around[:-1], self._ids(PROBE))
+        behind = around[before:]
+        if not behind:
             raise ValueError(
                 f'the tokenizer of {model} marks no end of a text, which is '
                 'where the text is read; it cannot be used'
             )
-        self.start = tuple(around[:-1])
+        if len(behind) > 1:
+            # As those of NLLB and mBART with `legacy_behaviour`, which put
+            # the language there.
+            raise ValueError(
+                f'the tokenizer of {model} puts '
+                f'{own.convert_ids_to_tokens(behind)} behind each text; only '
+                'one token is supported there'
+            )
+        self.start = tuple(around[:before])
         self.pad = int(own.pad_token_id or 0)
         self.special = {
             token: own.convert_ids_to_tokens(token)
@@ -205,14 +224,38 @@ class Tokenizer:
         return ids, ends
 
 
+def _count_equal(left: Sequence[int], right: Sequence[int]) -> int:
+    """Return the number of first ids that are the same."""
+    pairs = zip(left, right)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def _load_reader(source: ClipSource) -> TextReader:
-    name = source.config['text_cfg'].get('hf_tokenizer_name')
+    text = source.config['text_cfg']
+    name = text.get('hf_tokenizer_name')
     if not name:
         return BytePairReader(open_clip.get_tokenizer(source.open_clip_name))
     require_tokenizer(source.name, source.config)
+    # A repository may name another for its tokenizer, whose files are not in
+    # the folder that its own configuration was downloaded to.
+    in_folder = source.folder and not source.repository
+    options = dict(text.get('tokenizer_kwargs') or {})
+    # Else a configuration could ask for code of the repository to be run.
+    if options.pop(REMOTE_CODE, False):
+        raise ValueError(code_is_refused(source.name, f'tokenizer {name}'))
     try:
-        tokenizer = open_clip.get_tokenizer(source.open_clip_name)
+        tokenizer = HFTokenizer(
+            str(source.folder) if in_folder else name,
+            context_length=text.get('context_length', DEFAULT_CONTEXT_LENGTH),
+            tokenizer_mode=text.get('tokenizer_mode'),
+            **options,
+            **{REMOTE_CODE: False},
+        )
     except Exception as error:  # transformers and every network have their own
+        if REMOTE_CODE in str(error):
+            raise ValueError(
+                code_is_refused(source.name, f'tokenizer {name}')
+            ) from error
         raise RuntimeError(
             f'the tokenizer {name} of {source.name} cannot be loaded. Without '
             f'a network, fetch the tokenizer files of {constants.ENDPOINT}/'

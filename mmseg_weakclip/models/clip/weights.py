@@ -13,6 +13,7 @@ from pathlib import Path
 
 import open_clip
 from mmengine.logging import print_log
+from open_clip import hf_model
 from open_clip.convert import convert_state_dict
 from open_clip.model import (
     convert_to_custom_text_state_dict,
@@ -22,7 +23,12 @@ from open_clip.model import (
 from torch import Tensor, nn
 
 from .local_models import share_with_open_clip
-from .model_config import PLAIN, read_model_config
+from .model_config import (
+    PLAIN,
+    REMOTE_CODE,
+    code_is_refused,
+    read_model_config,
+)
 from .text_tower import find_text_problem
 from .vision import find_tower_problem
 from .weight_files.reading import (
@@ -113,18 +119,29 @@ def _build(source: ClipSource) -> nn.Module:
     # open_clip warns about missing weights; load_clip logs that itself where
     # it is true. pretrained_text=False keeps open_clip from downloading the
     # language model, whose weights are among the CLIP's.
+    language_model = source.config['text_cfg'].get('hf_model_name')
     try:
         with _without_warnings():
+            if language_model:
+                # open_clip would ask at the terminal whether to run code of
+                # that repository, if it has some.
+                hf_model.AutoConfig.from_pretrained(
+                    language_model, **{REMOTE_CODE: False}
+                )
             return open_clip.create_model(
                 source.open_clip_name,
                 load_weights=False,
                 pretrained_text=False,
             )
     except Exception as error:
-        if name := source.config['text_cfg'].get('hf_model_name'):
+        if language_model:
+            if REMOTE_CODE in str(error):
+                part = f'text tower {language_model}'
+                raise ValueError(code_is_refused(source.name, part)) from error
             raise RuntimeError(
-                f'the text tower {name} of {source.name} cannot be built: '
-                'its configuration comes from the hub, once. The error was: '
+                f'the text tower {language_model} of {source.name} cannot be '
+                'built: its configuration comes from the hub, once. The error '
+                'was: '
                 f'{" ".join(str(error).split())}'
             ) from error
         if source.folder is None:

@@ -1,6 +1,7 @@
 """Tokenizers: CLIP's byte pairs, and those of transformers."""
 
 import importlib.util
+import json
 from types import SimpleNamespace
 
 import open_clip
@@ -8,6 +9,8 @@ import pytest
 import torch
 from open_clip.tokenizer import HFTokenizer, get_clean_fn
 
+from mmseg_weakclip.models.clip import tokenizer as tokenizer_module
+from mmseg_weakclip.models.clip import weight_sources
 from mmseg_weakclip.models.clip.text import TemplateText
 from mmseg_weakclip.models.clip.tokenizer import Tokenizer
 
@@ -57,7 +60,9 @@ def use(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda _: object())
 
     def give(tokenizer):
-        monkeypatch.setattr(open_clip, 'get_tokenizer', lambda _: tokenizer)
+        monkeypatch.setattr(
+            tokenizer_module, 'HFTokenizer', lambda *_, **__: tokenizer
+        )
 
     return give
 
@@ -118,6 +123,84 @@ def test_tokenizers_that_cannot_be_used(use):
         Tokenizer('ViT-B-16-SigLIP')
 
 
+class LanguageBehind(SmallTokenizer):
+    """Puts the language behind the end token, as some of NLLB."""
+
+    def __call__(self, texts):
+        rows = super().__call__(texts).input_ids
+        return SimpleNamespace(input_ids=[[*row, 3] for row in rows])
+
+    def convert_ids_to_tokens(self, token):
+        return [WORDS[t] for t in token] if isinstance(token, list) else token
+
+
+def test_several_tokens_behind_a_text(use):
+    """They must not be taken for tokens before it, which hides a word."""
+    use(shell(LanguageBehind()))
+    message = r"puts \['</s>', '<s>'\] behind each"
+    with pytest.raises(ValueError, match=message):
+        Tokenizer('nllb-clip-base')
+
+
+@pytest.fixture
+def record(use, monkeypatch):
+    """Note what tokenizers are asked for."""
+    calls = []
+
+    def build(name, **options):
+        calls.append((name, options))
+        return shell(SmallTokenizer())
+
+    use(None)
+    monkeypatch.setattr(tokenizer_module, 'HFTokenizer', build)
+    return calls
+
+
+def write_config(folder, **options):
+    config = open_clip.get_model_config('ViT-B-16-SigLIP2')
+    config['text_cfg'].setdefault('tokenizer_kwargs', {}).update(options)
+    (folder / 'open_clip_config.json').write_text(
+        json.dumps(dict(model_cfg=config))
+    )
+
+
+def test_place_of_a_tokenizer(record, monkeypatch, tmp_path):
+    """That of a repository is not beside its configuration."""
+    write_config(tmp_path)
+    monkeypatch.setattr(
+        weight_sources, '_from_hub', lambda _, names: tmp_path / names[0]
+    )
+    Tokenizer('hf-hub:some/clip')
+    Tokenizer('ViT-B-16-SigLIP2')
+    Tokenizer(f'local-dir:{tmp_path}')
+    names = [name for name, _ in record]
+    assert names == ['timm/ViT-B-16-SigLIP2'] * 2 + [str(tmp_path)]
+    for _, options in record:
+        assert options == dict(
+            context_length=64,
+            tokenizer_mode=None,
+            clean='canonicalize',
+            trust_remote_code=False,
+        )
+
+
+def test_code_of_a_repository_is_not_run(record, monkeypatch, tmp_path):
+    write_config(tmp_path, trust_remote_code=True)
+    model = f'local-dir:{tmp_path}'
+    message = r'the tokenizer timm/ViT-B-16-SigLIP2 is Python code of its rep'
+    with pytest.raises(ValueError, match=message):
+        Tokenizer(model)
+    assert not record
+    write_config(tmp_path)
+
+    def refuse(*_, **__):
+        raise ValueError('set the option `trust_remote_code=True`')
+
+    monkeypatch.setattr(tokenizer_module, 'HFTokenizer', refuse)
+    with pytest.raises(ValueError, match=message):
+        Tokenizer(model)
+
+
 @pytest.mark.parametrize(
     ('model', 'tokenizer'),
     [
@@ -138,11 +221,11 @@ def test_absent_package(monkeypatch, model, tokenizer):
 
 
 def test_failing_download(use, monkeypatch):
-    def fail(_):
+    def fail(*_, **__):
         raise OSError('no\nroute to host')
 
     use(None)
-    monkeypatch.setattr(open_clip, 'get_tokenizer', fail)
+    monkeypatch.setattr(tokenizer_module, 'HFTokenizer', fail)
     message = (
         r'^the tokenizer timm/ViT-B-16-SigLIP2 of ViT-B-16-SigLIP2 cannot be '
         r'loaded\. .*local-dir:FOLDER\. The error was: no route to host$'

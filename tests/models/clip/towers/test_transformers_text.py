@@ -1,5 +1,7 @@
 """Text towers and tokenizers of the package transformers, where it is."""
 
+import json
+
 import open_clip
 import pytest
 import torch
@@ -90,3 +92,31 @@ def test_absent_configuration(monkeypatch):
     message = r'^the text tower roberta-base .* The error was: no route to hos'
     with pytest.raises(RuntimeError, match=message):
         load_clip('roberta-ViT-B-32', None)
+
+
+def test_code_of_a_repository_is_not_run(tmp_path):
+    """Neither a tokenizer's nor a language model's."""
+    mark = tmp_path / 'mark'
+    code = f'open({str(mark)!r}, "w")\nclass Own: pass\n'
+    (tmp_path / 'own.py').write_text(code)
+    names = ['own.Own', 'own.Own']
+    for file, entries in (
+        ('tokenizer_config.json', dict(AutoTokenizer=names)),
+        ('config.json', dict(AutoConfig='own.Own', AutoModel='own.Own')),
+    ):
+        (tmp_path / file).write_text(
+            json.dumps(dict(model_type='own', auto_map=entries))
+        )
+    model = open_clip.get_model_config('roberta-ViT-B-32')
+    model['text_cfg'].update(
+        hf_tokenizer_name='some/one', hf_model_name=str(tmp_path)
+    )
+    for options in ({}, dict(trust_remote_code=True)):
+        model['text_cfg']['tokenizer_kwargs'] = options
+        (tmp_path / 'open_clip_config.json').write_text(
+            json.dumps(dict(model_cfg=model))
+        )
+        for build in (Tokenizer, lambda name: load_clip(name, None)):
+            with pytest.raises(ValueError, match='is Python code of its repo'):
+                build(f'local-dir:{tmp_path}')
+    assert not mark.exists()
