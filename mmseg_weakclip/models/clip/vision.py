@@ -40,7 +40,8 @@ def fingerprint(module: nn.Module) -> Tensor:
 class CLIPTower(nn.Module):
     """One of the two encoders of CLIP.
 
-    A frozen tower has no gradients and never leaves evaluation mode. If its
+    A frozen tower has no gradients and never leaves evaluation mode, nor do
+    frozen modules of another (their norms would learn statistics). If its
     weights can be loaded again by name, checkpoints hold its fingerprint
     instead of the weights; loading such a checkpoint into a model with other
     CLIP weights is an error. A checkpoint that holds the weights is loaded
@@ -70,8 +71,12 @@ class CLIPTower(nn.Module):
         if self.frozen:
             self.requires_grad_(requires_grad=False)
             self.register_buffer('fingerprint', fingerprint(module))
-        elif frozen:
-            _freeze_parts(module, frozen)
+        self.frozen_parts: tuple[str, ...] = ()
+        if frozen and not self.frozen:
+            self.frozen_parts = (
+                (frozen,) if isinstance(frozen, str) else tuple(frozen)
+            )
+            _freeze_parts(module, self.frozen_parts)
         self._register_state_dict_hook(_leave_out_weights)
         self.register_load_state_dict_post_hook(_settle_keys)
         self.train(self.training)
@@ -82,8 +87,12 @@ class CLIPTower(nn.Module):
         return self.frozen and self.reloadable
 
     def train(self, mode: bool = True) -> 'CLIPTower':  # noqa: FBT001, FBT002
-        """Set the mode; a frozen tower stays in evaluation mode."""
-        return super().train(mode and not self.frozen)
+        """Set the mode; what is frozen stays in evaluation mode."""
+        super().train(mode and not self.frozen)
+        for name, part in self.module.named_modules():
+            if _is_part(name, self.frozen_parts):
+                part.training = False
+        return self
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args
@@ -107,12 +116,17 @@ class CLIPTower(nn.Module):
             )
 
 
+def _is_part(path: str, names: Sequence[str]) -> bool:
+    """Return whether a path is one of some names, or inside of one."""
+    return any(path == name or path.startswith(f'{name}.') for name in names)
+
+
 def _freeze_parts(module: nn.Module, names: Sequence[str]) -> None:
     for name in names:
         parts = [
             parameter
             for path, parameter in module.named_parameters()
-            if path == name or path.startswith(f'{name}.')
+            if _is_part(path, [name])
         ]
         if not parts:
             known = sorted(
@@ -225,8 +239,7 @@ class VisionTower(CLIPTower):
         self.parts = parts
         self.position_mode = position_mode
         self.class_embedding_repeats = class_embedding_repeats
-        if self.frozen:
-            parts.drop_no_patches()
+        parts.drop_no_patches()
 
     @property
     def blocks(self) -> nn.ModuleList | nn.Sequential:

@@ -88,7 +88,7 @@ class ImageParts(ABC):
 
     @abstractmethod
     def drop_no_patches(self) -> None:
-        """Switch patch dropout off, which makes training faster."""
+        """Switch patch dropout off, since maps need every patch."""
 
     @property
     def position(self) -> nn.Parameter | None:
@@ -109,3 +109,21 @@ class ImageParts(ABC):
     def dtype(self) -> torch.dtype:
         """Type of the weights."""
         return next(self.visual.parameters()).dtype
+
+
+def find_shape_problem(
+    patch: Sequence[int], grid: Sequence[int]
+) -> str | None:
+    """Return why a tower's patches cannot be laid out, or None.
+
+    Args:
+        patch: Height and width of a patch in pixels.
+        grid: Rows and columns of patches of the images in training.
+    """
+    for what, (rows, columns) in (('patches', patch), ('grids', grid)):
+        if rows != columns:
+            return (
+                f'its image tower has {what} of {rows} x {columns}, and only '
+                'square ones are supported'
+            )
+    return None

@@ -9,7 +9,7 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 from .block import AttentionBlock, Projected, merge_heads, split_heads
-from .image_parts import ImageParts
+from .image_parts import ImageParts, find_shape_problem
 
 
 @dataclass(frozen=True)
@@ -130,4 +130,4 @@ def find_open_clip_problem(visual: VisionTransformer) -> str | None:
         for block in visual.transformer.resblocks
     ):
         return "its image tower's blocks are not CLIP's"
-    return None
+    return find_shape_problem(visual.patch_size, visual.grid_size)

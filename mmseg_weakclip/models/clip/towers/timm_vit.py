@@ -13,15 +13,22 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from open_clip.timm_model import TimmModel
-from timm.layers import AttentionPoolLatent, apply_rot_embed_cat
-from timm.models.eva import Eva, EvaBlock, EvaBlockPostNorm
+from timm.layers import (
+    Attention,
+    AttentionPoolLatent,
+    AttentionRope,
+    apply_rot_embed_cat,
+)
+from timm.models.eva import Eva, EvaAttention, EvaBlock, EvaBlockPostNorm
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from .block import AttentionBlock, Projected, merge_heads, split_heads
-from .image_parts import ImageParts
+from .image_parts import ImageParts, find_shape_problem
 
 BLOCKS = (Block, EvaBlock, EvaBlockPostNorm)
+# Queries, keys and values, one softmax, an output projection.
+ATTENTIONS = (Attention, AttentionRope, EvaAttention)
 POOLS = ('token', 'avg', 'map')
 
 
@@ -266,6 +273,11 @@ def find_timm_problem(visual: TimmModel) -> str | None:
     }
     if odd:
         return f"its image tower has timm's blocks {sorted(odd)}"
+    odd = {type(block.attn).__name__ for block in trunk.blocks} - {
+        known.__name__ for known in ATTENTIONS
+    }
+    if odd:
+        return f"its image tower has timm's attention {sorted(odd)}"
     if any(
         getattr(block.attn, 'gate', None) is not None
         or getattr(block.attn, 'num_kv_groups', 1) > 1
@@ -284,4 +296,5 @@ def find_timm_problem(visual: TimmModel) -> str | None:
         return 'its rotary positions differ from block to block'
     if hasattr(visual.head, 'pool'):
         return 'its image tower pools by a head of open_clip'
-    return None
+    embed = trunk.patch_embed
+    return find_shape_problem(embed.patch_size, embed.grid_size)
