@@ -100,6 +100,10 @@ class PromptText(TextBank):
             WeakCLIP's code has 1, fifty times that of CLIP's tokens.
         args: Model and weights, as in :class:`TextBank`.
         kwargs: Other arguments of :class:`TextBank`.
+
+    Raises:
+        ValueError: The context has no room for so many tokens, or a name does
+            not fit; see :meth:`set_names`.
     """
 
     def __init__(
@@ -111,6 +115,14 @@ class PromptText(TextBank):
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
+        # A name takes a token at the least, its end another.
+        most = self.room - 2
+        if not 0 <= num_contexts <= most:
+            raise ValueError(
+                f'num_contexts={num_contexts} must be from 0 to {most}, since '
+                f'the texts of this CLIP have {self.tower.context_length} '
+                'tokens'
+            )
         self.contexts = nn.Parameter(
             torch.empty(num_contexts, self.tower.width)
         )

@@ -95,11 +95,17 @@ class TextBank(BaseModule):
             names: A name for each class, or several (synonyms).
 
         Raises:
-            ValueError: A name is empty or does not fit into the context.
+            ValueError: There is none, or one is empty or does not fit into
+                the context.
         """
         groups = resolve_names(names)
         if self.foreground_only:
             groups = tuple(g for g in groups if g[0] != BACKGROUND)
+        if not groups:
+            raise ValueError(
+                f'names={names!r} with foreground_only={self.foreground_only} '
+                'leaves a text bank no class; name at least one'
+            )
         self.tokenize(
             resolve_names(groups, self.aliases) + self.background_words
         )
@@ -140,11 +146,11 @@ class TextBank(BaseModule):
             RuntimeError: The names are not set.
         """
         len(self)
-        if torch.is_grad_enabled() and any(
-            p.requires_grad for p in self.parameters()
-        ):
+        trained = any(p.requires_grad for p in self.parameters())
+        if trained and torch.is_grad_enabled():
             return self.encode()
-        if self._kept is None:
+        # Between two calls in training, an optimizer may have made a step.
+        if self._kept is None or (trained and self.training):
             # They outlive this call, and must not depend on its precision.
             device = self.name_bytes.device.type
             with torch.no_grad(), torch.autocast(device, enabled=False):
@@ -154,8 +160,8 @@ class TextBank(BaseModule):
     def train(self, mode: bool = True) -> 'TextBank':  # noqa: FBT001, FBT002
         """Set the mode; embeddings of a trained bank are not kept.
 
-        A training loop calls this in every iteration, between which a frozen
-        bank does not change.
+        A training loop calls this before each validation and each epoch, and
+        some in every iteration; a frozen bank does not change between.
         """
         if any(p.requires_grad for p in self.parameters()):
             self._kept = None
@@ -171,7 +177,7 @@ class TextBank(BaseModule):
     ) -> None:
         key = f'{prefix}name_bytes'
         if len(state_dict.get(key, ())):
-            stored = _unpack(state_dict[key])
+            stored = _unpack(state_dict[key], key)
             if self.names is None:
                 self.set_names(stored)
             elif stored != self.names:
@@ -276,9 +282,15 @@ def _pack(names: tuple[tuple[str, ...], ...]) -> Tensor:
     return torch.tensor(list(json.dumps(names).encode()), dtype=torch.uint8)
 
 
-def _unpack(packed: Tensor) -> tuple[tuple[str, ...], ...]:
-    text = bytes(packed.tolist()).decode()
-    return tuple(tuple(group) for group in json.loads(text))
+def _unpack(packed: Tensor, key: str) -> tuple[tuple[str, ...], ...]:
+    try:
+        groups = json.loads(bytes(packed.tolist()).decode())
+        return tuple(tuple(map(str, group)) for group in groups)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f'{key} of the checkpoint holds no class names; the file is '
+            'damaged or was not written by this package'
+        ) from error
 
 
 def _forget(bank: TextBank, keys) -> None:

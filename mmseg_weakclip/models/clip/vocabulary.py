@@ -22,7 +22,7 @@ The words stand in ``words.json``. Sources of its tables:
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 Names = str | Sequence[str | Sequence[str]]
@@ -54,13 +54,21 @@ def resolve_names(
             the name of a shipped table of aliases.
 
     Raises:
-        ValueError: There is no such list or table, or a name is empty.
+        ValueError: There is no such list or table, or a name is empty or no
+            text.
     """
     if isinstance(names, str):
         names = _look_up('background_words', names, 'list of background words')
     if isinstance(aliases, str):
         aliases = _look_up('aliases', aliases, 'table of aliases')
     aliases = aliases or {}
+    names = tuple(names)
+    for index, name in enumerate(names):
+        if not all(isinstance(synonym, str) for synonym in _several(name)):
+            raise ValueError(
+                f'class {index} of {len(names)} has the name {name!r}, which '
+                'is no text; put it in quotes'
+            )
     groups = [
         tuple(
             spoken
@@ -85,7 +93,8 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
             (``'clipes'``), or one of mmseg's (``'imagenet'``, ``'vild'``).
 
     Raises:
-        ValueError: A template has no ``{}``, or the name is unknown.
+        ValueError: A template has no ``{}`` or other fields, there is none,
+            or the name is unknown.
     """
     if isinstance(templates, str):
         if '{}' in templates:
@@ -97,6 +106,15 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
             raise ValueError(
                 f'the template {template!r} has no {{}} for the name'
             )
+        try:
+            template.format('name')
+        except (ValueError, LookupError, AttributeError) as error:
+            raise ValueError(
+                f'the template {template!r} must have {{}} for the name and '
+                'no other braces'
+            ) from error
+    if not templates:
+        raise ValueError('templates is empty; give one such as "a {}."')
     return tuple(templates)
 
 
@@ -108,7 +126,8 @@ def _look_up(kind: str, name: str, what: str) -> dict | list:
 
 
 def _several(name: str | Sequence[str]) -> tuple[str, ...]:
-    return (name,) if isinstance(name, str) else tuple(name)
+    several = isinstance(name, Iterable) and not isinstance(name, str)
+    return tuple(name) if several else (name,)
 
 
 def _template_set(name: str) -> Sequence[str]:

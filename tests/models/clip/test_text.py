@@ -240,3 +240,40 @@ def test_laion_style_text_projection(clip_file):
     bank._kept = None
     with torch.no_grad():
         assert torch.allclose(bank(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('names', [(), ('background',)])
+def test_a_bank_needs_a_class(names):
+    message = 'foreground_only=True leaves a text bank no class'
+    with pytest.raises(ValueError, match=message):
+        TemplateText(MODEL, None, names=names, foreground_only=True)
+
+
+def test_number_of_contexts():
+    most = TemplateText(MODEL, None).room - 2
+    bank = PromptText(MODEL, None, names=('boat',), num_contexts=most)
+    assert bank().shape[0] == 1
+    for count in (-1, most + 1):
+        message = f'num_contexts={count} must be from 0 to {most}, '
+        with pytest.raises(ValueError, match=message):
+            PromptText(MODEL, None, names=('boat',), num_contexts=count)
+
+
+@torch.no_grad()
+def test_steps_between_calls_without_gradients():
+    """A loop of epochs sets the mode once in each, not in each step."""
+    bank = PromptText(MODEL, None, names=NAMES, num_contexts=2).train()
+    before = bank()
+    bank.contexts.add_(1)
+    assert not torch.allclose(bank(), before)
+    bank.eval()
+    assert bank() is bank()
+
+
+def test_names_that_are_damaged():
+    bank = TemplateText(MODEL, None, names=NAMES)
+    state = bank.state_dict()
+    for content in (b'?', b'3', bytes([255])):
+        state['name_bytes'] = torch.tensor(list(content), dtype=torch.uint8)
+        with pytest.raises(ValueError, match='^name_bytes of the checkpoint '):
+            bank.load_state_dict(state)

@@ -49,3 +49,22 @@ def test_unknown_tables():
 def test_no_word_is_blank():
     for table in word_tables('aliases').values():
         resolve_names(list(table), table)
+
+
+@pytest.mark.parametrize(
+    'template', ['a {} {thing}', '{} and {}', 'a {} }', '{} {0.x}']
+)
+def test_templates_have_one_field(template):
+    with pytest.raises(
+        ValueError, match=r'must have \{\} for the name and no'
+    ):
+        resolve_templates(['{}.', template])
+
+
+def test_nothing_to_say():
+    with pytest.raises(ValueError, match='templates is empty'):
+        resolve_templates([])
+    with pytest.raises(ValueError, match='class 1 of 2 has the name 4, whi'):
+        resolve_names(['cat', 4])
+    with pytest.raises(ValueError, match=r"name \('dog', None\), which is no"):
+        resolve_names([('dog', None)])
