@@ -7,6 +7,7 @@ from typing import Any
 
 import timm
 import torch
+from open_clip import CLIPVisionCfg
 
 # Weights of a model; the largest CLIP that is public has fewer.
 MAX_WEIGHTS = 20_000_000_000
@@ -149,7 +150,12 @@ def image_tower_size(config: dict[str, Any]) -> tuple[int, int]:
         with torch.device('meta'):
             trunk = timm.create_model(name)
         return trunk.embed_dim, len(trunk.blocks)
-    return vision['width'], vision['layers']
+    # What open_clip takes where a configuration leaves them out.
+    usual = CLIPVisionCfg()
+    return (
+        vision.get('width', usual.width),
+        vision.get('layers', usual.layers),
+    )
 
 
 def _count_weights(config: dict[str, Any]) -> float:

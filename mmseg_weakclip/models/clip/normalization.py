@@ -6,11 +6,13 @@ SigLIP and PE-Core have 0.5 and 0.5, MobileCLIP has 0 and 1.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import open_clip
+from mmengine.logging import print_log
 from open_clip.pretrained import get_pretrained_cfg
 
 from .weight_files.reading import is_archive_of_code
@@ -33,7 +35,8 @@ def weight_normalization(
     """Return mean and deviation that a CLIP's weights need.
 
     A file says nothing of its own: then the ``open_clip_config.json`` beside
-    it counts, then what all of open_clip's tags of the model agree in.
+    it counts, then what all of open_clip's tags of the model agree in. Where
+    they do not, the log says so.
 
     Args:
         model: Name of the model; see :func:`load_clip`.
@@ -75,6 +78,15 @@ def _of_folder(folder: Path) -> Normalization | None:
 def _shared_by_tags(source: ClipSource) -> Normalization | None:
     tags = open_clip.list_pretrained_tags_by_model(source.name)
     found = {_scaled(get_pretrained_cfg(source.name, tag)) for tag in tags}
+    if len(found) > 1:
+        print_log(
+            f'weights of {source.name} were trained with one of the means and '
+            f'deviations {sorted(filter(None, found))}, and a file does not '
+            "tell which: compare them with the data_preprocessor's, or put "
+            f'their {CONFIG} beside the file',
+            'current',
+            level=logging.WARNING,
+        )
     return found.pop() if len(found) == 1 else None
 
 

@@ -192,7 +192,7 @@ def _check_activation(
         plain = source.name.removesuffix('-quickgelu')
         other = f'{plain}-quickgelu' if needs_quick else plain
         cure = f'use model={other!r}'
-        if other == source.name:
+        if other == source.name or other not in open_clip.list_models():
             cure = 'take other weights, since the model has no other form'
     raise ValueError(
         f'the weights {pretrained!r} were trained with {names[needs_quick]}, '

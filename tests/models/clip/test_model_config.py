@@ -77,3 +77,10 @@ def test_size_of_the_image_tower(model, size):
     assert config['backbone']['adapter']['channels'] == width
     assert config['backbone']['out_indices'][-1] == layers - 1
     assert config['neck']['in_channels'] == [width] * 4
+
+
+def test_size_that_is_left_out():
+    config = open_clip.get_model_config('ViT-B-16')
+    for key in ('width', 'layers'):
+        del config['vision_cfg'][key]
+    assert image_tower_size(config) == (768, 12)

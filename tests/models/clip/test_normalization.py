@@ -10,6 +10,7 @@ from mmengine.config import ConfigDict
 from mmseg_weakclip.apps.wsss.config_edits import set_clip
 from mmseg_weakclip.engine.normalization import check_normalization
 from mmseg_weakclip.models.cam.timm_features import TimmFeatures
+from mmseg_weakclip.models.clip import normalization
 from mmseg_weakclip.models.clip import vit as vit_module
 from mmseg_weakclip.models.clip.normalization import weight_normalization
 from mmseg_weakclip.models.clip.vision import CLIP_MEAN, CLIP_STD
@@ -41,6 +42,26 @@ def test_records_of_tags(model, tag, expected):
     assert (found is None) == (expected is None)
     for one, other in zip(found or (), expected or ()):
         assert one == pytest.approx(other, abs=1e-3)
+
+
+def test_files_that_may_have_been_trained_with_either(tmp_path, monkeypatch):
+    """It cannot be checked, and that must not be silent."""
+    messages = []
+    monkeypatch.setattr(
+        normalization,
+        'print_log',
+        lambda message, *_, **__: messages.append(message),
+    )
+    file = tmp_path / 'weights.safetensors'
+    file.write_bytes(b'any')
+    weight_normalization('ViT-L-14', 'laion2b_s32b_b82k')
+    weight_normalization('ViT-B-16-SigLIP', str(file))
+    assert not messages
+    weight_normalization('ViT-L-14', str(file))
+    (message,) = messages
+    assert message.startswith('weights of ViT-L-14 were trained with one of')
+    assert '(122.771, ' in message
+    assert '(127.5, ' in message
 
 
 def test_records_of_files(tmp_path):

@@ -118,6 +118,14 @@ def test_activation_must_fit_other_weights(monkeypatch):
         load_clip('ViT-B-32-quickgelu', 'some')
 
 
+def test_activation_that_no_form_of_a_model_has(monkeypatch):
+    """open_clip has no ViT-B-32-256-quickgelu to advise."""
+    tag = dict(quick_gelu=True, url='http://nowhere')
+    monkeypatch.setattr(weight_sources, 'get_pretrained_cfg', lambda *_: tag)
+    with pytest.raises(ValueError, match='model has no other form$'):
+        load_clip('ViT-B-32-256', 'some')
+
+
 def test_activation_of_a_model_with_one_form(monkeypatch, state, tmp_path):
     """toyclip runs QuickGELU under a plain name, as roberta-ViT-B-32 does."""
     torch.save(state, tmp_path / 'weights.pt')
