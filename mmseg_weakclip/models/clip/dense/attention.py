@@ -24,15 +24,13 @@ from dataclasses import dataclass
 
 from mmseg.utils import ConfigType
 
+from .token_options import check_token_options, is_count, is_number
+
 SELF_TERMS = ('qq', 'kk', 'vv')
 SIMILARITIES = ('qk', *SELF_TERMS)
 TERMS = (*SIMILARITIES, 'identity', 'affinity')
 # Terms such as 'attention:6-9', and affinities such as 'own:9'.
 BLOCKS = re.compile(r'attention:([1-9]\d*)-([1-9]\d*)')
-KEYS = {
-    'repair': ('neighbours', 'share'),
-    'smooth': ('before', 'after', 'threshold'),
-}
 OWN = re.compile(r'own:([1-9]\d*)')
 
 
@@ -122,16 +120,21 @@ class DenseAttention:
                 f"heads={self.heads!r} must be 'keep', 'mean' or 'sum'"
             )
         for name, least in (('layers', 1), ('iterations', 0)):
-            if getattr(self, name) < least:
+            if not is_count(getattr(self, name), least):
                 raise ValueError(
-                    f'{name}={getattr(self, name)} must be at least {least}'
+                    f'{name}={getattr(self, name)!r} must be a whole number, '
+                    f'{least} or more'
                 )
-        for name in ('window', 'temperature'):
-            value = getattr(self, name)
-            if not (value in (None, 'adaptive') or value > 0):
-                raise ValueError(f'{name}={value} must be above 0')
-        if self.window == 'adaptive':
-            raise ValueError("window='adaptive' must be a number of patches")
+        if not (self.window is None or is_number(self.window, 0)):
+            raise ValueError(
+                f'window={self.window!r} must be a number of patches above 0'
+            )
+        own = self.temperature in (None, 'adaptive')
+        if not (own or is_number(self.temperature, 0)):
+            raise ValueError(
+                f'temperature={self.temperature!r} must be above 0, '
+                "'adaptive' or None"
+            )
         self._refuse_contradictions()
         self._check_tokens()
 
@@ -181,12 +184,9 @@ class DenseAttention:
             raise ValueError(f'weights={self.weights} for terms={self.terms}')
         if self.attention_blocks and self.heads != 'keep':
             raise ValueError(f"terms={self.terms} need heads='keep'")
-        if isinstance(self.repair, str) and self.repair != 'lof':
-            raise ValueError(f"repair={self.repair!r} must be 'lof'")
-        for name, known in KEYS.items():
-            options = getattr(self, name) or ()
-            if not isinstance(options, str) and not set(options) <= set(known):
-                raise ValueError(f'{name}={options} must have some of {known}')
+        check_token_options(self.repair, self.smooth)
+        if self.fuse and len(self.fuse) != 2:
+            raise ValueError(f'fuse={self.fuse} must be two numbers of blocks')
         ranges = [self.fuse] if self.fuse else []
         for term in self.terms:
             if match := BLOCKS.fullmatch(term):
@@ -342,6 +342,9 @@ def build_dense(dense: str | ConfigType | None) -> DenseAttention | None:
         if key not in known:
             raise ValueError(f'no dense argument {key!r}; there are {known}')
     for key in ('terms', 'weights', 'fuse'):
-        if options.get(key) is not None:
-            options[key] = tuple(options[key])
+        value = options.get(key)
+        if isinstance(value, list | tuple):
+            options[key] = tuple(value)
+        elif value is not None:  # a text is no list of its letters
+            options[key] = (value,)
     return DenseAttention(**{**(PRESETS[name] if name else {}), **options})

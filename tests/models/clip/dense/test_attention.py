@@ -12,6 +12,7 @@ def test_presets_can_be_changed():
     assert changed.layers == 3
     assert changed.terms == build_dense('excel').terms
     assert build_dense(None) is None
+    assert build_dense(dict(terms='kk')).terms == ('kk',)
 
 
 def test_every_preset_builds():
@@ -36,6 +37,20 @@ def test_every_preset_builds():
         (dict(window=0.0), 'window=0.0'),
         (dict(window='adaptive'), "window='adaptive'"),
         (dict(temperature=-1.0), 'temperature=-1.0'),
+        (dict(layers='3'), "layers='3' must be a whole number, 1 or more"),
+        (dict(window='big'), "window='big' must be a number of patches"),
+        (dict(temperature='hot'), "temperature='hot' must be above 0"),
+        (dict(terms='xx'), r"terms=\('xx',\)"),
+        (dict(preset='sc_clip', fuse=(4,)), r'fuse=\(4,\) must be two'),
+        (dict(preset='sc_clip', repair=True), "repair=True must be 'lof'"),
+        (dict(preset='sc_clip', repair=dict(neighbours=0)), 'must be 1 or'),
+        (dict(preset='sc_clip', repair=dict(share=2.0)), r'in \(0, 1\]'),
+        (dict(preset='sc_clip', smooth=True), 'smooth=True must be a dict'),
+        # Blocks that would be ignored, or looked for in vain.
+        (dict(preset='sc_clip', smooth=dict(before=0)), 'counted from 1'),
+        (dict(preset='sc_clip', smooth=dict(before=-1)), 'counted from 1'),
+        (dict(preset='sc_clip', smooth=dict(before=1.5)), 'counted from 1'),
+        (dict(preset='sc_clip', smooth=dict(threshold=0.3)), 'at least one'),
         # Arguments that contradict each other.
         (dict(preset='sclip', layers=2), 'ffn=True with layers=2'),
         ('proxy', r"terms=\('affinity',\) with affinity=None"),
