@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from mmseg.utils import ConfigType
 
+from .left_out import describe_unknown
 from .token_options import check_token_options, is_count, is_number
 
 SELF_TERMS = ('qq', 'kk', 'vv')
@@ -333,10 +334,7 @@ def build_dense(dense: str | ConfigType | None) -> DenseAttention | None:
     options = {'preset': dense} if isinstance(dense, str) else dict(dense)
     name = options.pop('preset', None)
     if name is not None and name not in PRESETS:
-        raise ValueError(
-            f'no dense preset {name!r}; there are '
-            f'{sorted(PRESETS)}, or spell out the arguments'
-        )
+        raise ValueError(describe_unknown(name, sorted(PRESETS)))
     known = list(DenseAttention.__dataclass_fields__)
     for key in options:
         if key not in known:

@@ -27,6 +27,9 @@ def test_every_preset_builds():
     ('dense', 'message'),
     [
         ('sclipp', r"no dense preset 'sclipp'.*'clearclip'.*'excel'"),
+        ('trident', "^dense='trident' is left out: .* two models, .*'sclip'"),
+        (dict(preset='RF-CLIP'), "^dense='RF-CLIP' is left out: it changes"),
+        ('lposs', r"refinement after one: set refine=dict\(type='LabelPropag"),
         (dict(layer=3), r"no dense argument 'layer'; there are \['layers'"),
         (dict(terms=('qx',)), r"terms=\('qx',\)"),
         (dict(terms=()), r'terms=\(\)'),
