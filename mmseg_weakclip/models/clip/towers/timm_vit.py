@@ -17,6 +17,7 @@ from timm.layers import (
     Attention,
     AttentionPoolLatent,
     AttentionRope,
+    RotaryEmbeddingCat,
     apply_rot_embed_cat,
 )
 from timm.models.eva import Eva, EvaAttention, EvaBlock, EvaBlockPostNorm
@@ -294,6 +295,10 @@ def find_timm_problem(visual: TimmModel) -> str | None:
         return f'its image tower has global_pool={trunk.global_pool!r}'
     if getattr(trunk, 'rope_mixed', False):
         return 'its rotary positions differ from block to block'
+    rope = getattr(trunk, 'rope', None)
+    if rope is not None and type(rope) is not RotaryEmbeddingCat:
+        # DINOv3's, for one, keep no grid that could be changed.
+        return f'its rotary positions are a {type(rope).__name__}'
     if hasattr(visual.head, 'pool'):
         return 'its image tower pools by a head of open_clip'
     embed = trunk.patch_embed

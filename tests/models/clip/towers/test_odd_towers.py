@@ -65,7 +65,9 @@ def test_timm_shapes_and_attention():
         visual = TimmModel('vit_tiny_patch16_224', 16)
         # Blocks of a known kind, whose attention is the difference of two.
         other = TimmModel('vit_dwee_patch16_reg1_gap_256', 16)
+        rotary = TimmModel('vit_small_patch16_dinov3', 16)
     assert find_tower_problem(visual) is None
+    assert 'a RotaryEmbeddingDinoV3' in find_tower_problem(rotary)
     visual.trunk.patch_embed.grid_size = 2, 8
     assert 'grids of 2 x 8' in find_tower_problem(visual)
     assert "attention ['DiffAttention']" in find_tower_problem(other)
