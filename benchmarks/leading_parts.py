@@ -28,7 +28,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_weakclip.engine.hooks import name_classes
-from mmseg_weakclip.models.clip.dense.attention import (
+from mmseg_weakclip.models.clip.dense.presets import (
     OWN_PRESETS,
     build_dense,
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmseg_weakclip.models.clip.dense.attention import OWN_PRESETS
+from mmseg_weakclip.models.clip.dense.presets import OWN_PRESETS
 
 WORK = Path('work_dirs/ladder')
 NAMELESS = 'model.decode_head.text.bank.prefix='

@@ -12,7 +12,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmseg_weakclip.apps.demo.segmenter import Segmenter
-from mmseg_weakclip.models.clip.dense.attention import OWN_PRESETS
+from mmseg_weakclip.models.clip.dense.presets import OWN_PRESETS
 from mmseg_weakclip.toyland.objects import CLASSES
 
 WORDS = ('--background', 'water, road|street, grass, sky, sand, brick')

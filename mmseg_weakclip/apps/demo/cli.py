@@ -27,7 +27,7 @@ from mmengine.device import get_device
 
 from mmseg_weakclip.common.workers import progress_bar
 from mmseg_weakclip.engine.precision import AUTO, choose_amp_dtype
-from mmseg_weakclip.models.clip.dense.attention import OWN_PRESETS
+from mmseg_weakclip.models.clip.dense.presets import OWN_PRESETS
 
 from .images import segment_images, segment_video
 from .inputs import Job, find_inputs, make_folders, plan_jobs

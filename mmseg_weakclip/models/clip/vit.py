@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType
 from torch import Tensor, nn
 
-from .dense.attention import build_dense
+from .dense.presets import build_dense
 from .dense.stream import DenseStream
 from .normalization import weight_normalization
 from .tokens import CLIPTokens

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmseg_weakclip.models.clip.dense.attention import PRESETS, build_dense
+from mmseg_weakclip.models.clip.dense.presets import PRESETS, build_dense
 
 AFFINITY = dict(type='TimmAffinity', model='vit_tiny_patch16_224')
 

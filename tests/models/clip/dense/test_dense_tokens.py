@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
-from mmseg_weakclip.models.clip.dense.attention import PRESETS, build_dense
+from mmseg_weakclip.models.clip.dense.presets import PRESETS, build_dense
 from mmseg_weakclip.models.clip.dense.stream import DenseStream
 from mmseg_weakclip.models.clip.dense.token_repair import (
     find_outliers,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 
-from mmseg_weakclip.models.clip.dense.attention import build_dense
+from mmseg_weakclip.models.clip.dense.presets import build_dense
 from mmseg_weakclip.models.clip.dense.stream import DenseStream
 from mmseg_weakclip.models.clip.dense.token_layout import gaussian_window
 from mmseg_weakclip.models.clip.towers.block import Projected
