@@ -82,7 +82,8 @@ def run(row: Row, split: str = 'val', seed: int = 0) -> dict[str, float]:
     options = [f'test_dataloader.dataset.ann_file={LISTS}/{split}.txt']
     total = dict(seconds=0.0, gib=0.0)
     if row.seeds:
-        run(row.seeds, 'train', seed)
+        # Masks without a training are the same for every seed.
+        run(row.seeds, 'train', seed if row.seeds.training else 0)
     if row.training:
         checkpoint, total = train(row, seed)
         command.append(str(checkpoint))

@@ -13,7 +13,6 @@ from rows import (
     SEEDS_OPTION,
     SIX_BLOCKS,
     START,
-    WORK,
     Row,
     affinity,
     six_blocks,
@@ -159,6 +158,9 @@ def relation_rows() -> list[Row]:
             'WeCLIP+, no self-targets', plus, 'no_targets', *GUIDE, *never
         ),
         network('WeCLIP+, gate', plus, 'gate', *GUIDE, f'{HEAD}.gate=True'),
+        network(
+            'WeCLIP+, super-class boundaries', 'weclip_plus_sbe.py', '', *GUIDE
+        ),
         network('WeCLIP+, GradCAM', grad_cam, 'open', *GUIDE, open_gate),
         network('WeCLIP+, GradCAM, gate', grad_cam, '', *GUIDE),
     ]
@@ -199,7 +201,7 @@ def segmenter_rows(root: Path) -> list[Row]:
         ),
     ):
         row = network(name, 'segmenter.py', variant, *options)
-        folder = root / WORK / f'{masks.stem}_train_seed{{seed}}/out/masks'
+        folder = root / masks.folder('train') / 'out/masks'
         row.training_options += (f'{SEEDS_OPTION}={folder}',)
         row.seeds = masks
         rows.append(row)

@@ -68,9 +68,9 @@ class Row:
         training: Config of what is trained before; None trains nothing.
         training_options: Settings that differ from that config's; {seed} is
             put in.
-        seeds: Row whose masks of the training images it is trained on, each
-            training on those of the same seed; None for those of START, or
-            for none.
+        seeds: Row whose masks of the training images it is trained on; where
+            that row is trained, each training on those of the same seed.
+            None for those of START, or for none.
         variant: Tells its training from others of the same config.
         without_labels: Whether the test sees no image labels.
     """
