@@ -19,7 +19,7 @@ from mmseg_weakclip.toyland.scenes import make_scene
 def words(tmp_path, monkeypatch):
     """Arguments of a comparison of four scenes, of which one is painted."""
     monkeypatch.chdir(tmp_path)
-    for folder in ('photos', 'masks'):
+    for folder in ('photos', 'masks', 'found'):
         (tmp_path / folder).mkdir()
     with (tmp_path / 'labels.csv').open('w', newline='') as file:
         rows = csv.writer(file)
@@ -33,6 +33,7 @@ def words(tmp_path, monkeypatch):
             rows.writerow([name, ';'.join(tags)])
             if index == 2:
                 Image.fromarray(mask).save(tmp_path / 'masks/2.png')
+                Image.fromarray(mask).save(tmp_path / 'found/2.png')
     (tmp_path / 'classes.txt').write_text('\n'.join(CLASSES))
     return [
         'compare', '--images', 'photos', '--labels', 'labels.csv',
@@ -70,11 +71,11 @@ def test_each_method_runs_and_the_page_is_written(
 
     monkeypatch.setattr(wsss, 'run_command', run_command)
     monkeypatch.setattr(found, 'read_results', read_results)
-    words += ['--methods', 'excel,cam,seeds:masks']
+    words += ['--methods', 'excel,cam,seeds:found']
     assert main(words) == 0, capsys.readouterr().err
     assert [args.method for args in calls] == ['excel', 'cam', 'seeds']
     assert calls[1].images == str(tmp_path / 'photos')
-    assert calls[2].seeds == str(tmp_path / 'masks')
+    assert calls[2].seeds == str(tmp_path / 'found')
     page = (tmp_path / 'out/compare.html').read_text()
     assert 'The same 2 of your 4 photos' in page
     # The painted one is among them.
