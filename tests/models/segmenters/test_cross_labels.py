@@ -8,6 +8,7 @@ from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from small_resnet import small_resnet
 
 from mmseg_weakclip.models.segmenters.class_mix import mix_classes
 
@@ -16,16 +17,7 @@ def build(device, **options):
     torch.manual_seed(0)
     config = ConfigDict(
         type='CrossLabelSegmentor',
-        backbone=dict(
-            type='ResNet',
-            depth=18,
-            base_channels=4,
-            stem_channels=4,
-            num_stages=1,
-            strides=(1,),
-            dilations=(1,),
-            out_indices=(0,),
-        ),
+        backbone=small_resnet(),
         decode_head=dict(
             type='FCNHead',
             in_channels=4,

@@ -12,6 +12,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from PIL import Image
+from small_resnet import small_resnet
 
 from mmseg_weakclip.models.segmenters import multi_scale
 
@@ -23,17 +24,8 @@ def build(**options):
     torch.manual_seed(0)
     config = ConfigDict(
         type='MultiScaleSegmentor',
-        backbone=dict(
-            type='ResNet',
-            depth=18,
-            base_channels=4,
-            stem_channels=4,
-            num_stages=1,
-            strides=(1,),
-            dilations=(1,),
-            out_indices=(0,),
-            norm_cfg=dict(type='BN', requires_grad=False),
-            norm_eval=True,
+        backbone=small_resnet(
+            norm_cfg=dict(type='BN', requires_grad=False), norm_eval=True
         ),
         decode_head=dict(
             type='DeepLabV2Head',

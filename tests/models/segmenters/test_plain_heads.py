@@ -3,6 +3,7 @@
 import pytest
 from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
+from small_resnet import small_resnet
 
 PAIR, SCALES = 'CrossLabelSegmentor', 'MultiScaleSegmentor'
 ENTROPY = dict(type='CrossEntropyLoss')
@@ -16,16 +17,7 @@ def build(kind, **head):
     return MODELS.build(
         ConfigDict(
             type=kind,
-            backbone=dict(
-                type='ResNet',
-                depth=18,
-                base_channels=4,
-                stem_channels=4,
-                num_stages=1,
-                strides=(1,),
-                dilations=(1,),
-                out_indices=(0,),
-            ),
+            backbone=small_resnet(),
             decode_head={**plain, **head},
             test_cfg=dict(mode='whole'),
         )
