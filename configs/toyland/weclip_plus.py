@@ -20,9 +20,9 @@ model = dict(
         scale=2.),
     decode_head=dict(
         type='PairedRelationHead',
-        # The gate of the paper is for maps that mark too much. These mark
-        # little already: classes that the network is slow to learn get ever
-        # fewer labels then (see benchmarks/README.md).
+        # The gate of the paper helps its own maps (weclip_plus_grad-cam.py).
+        # With these, classes that the network is slow to learn get ever fewer
+        # labels (see benchmarks/README.md).
         gate=False,
         second_adapter=dict(
             type='MapAdapter', in_channels=112, channels=64),
