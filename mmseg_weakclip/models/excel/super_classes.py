@@ -104,11 +104,12 @@ class SuperClassBoundary(nn.Module):
         loss_weight: float = 0.6,
     ) -> None:
         super().__init__()
-        if not 0 <= min_groups <= len(groups) or not groups:
+        if not groups:
+            raise ValueError('groups is empty; name at least one super-class')
+        if not 0 <= min_groups <= len(groups):
             raise ValueError(
-                f'min_groups={min_groups} of {len(groups)} super-classes: no '
-                'image would ever be counted; set it from 0 to the number of '
-                'groups'
+                f'min_groups={min_groups} must be from 0 to {len(groups)}, '
+                'the number of super-classes; with more, no image is counted'
             )
         members = torch.zeros(len(groups), num_classes)
         for row, (name, ids) in zip(members, groups.items()):

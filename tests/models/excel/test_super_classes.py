@@ -192,11 +192,21 @@ def test_groups_that_are_no_partition(make_boundary, groups, message):
         make_boundary(groups=groups)
 
 
-@pytest.mark.parametrize('groups', [dict(), dict(all=(1, 2, 3))])
-def test_more_groups_wanted_than_there_are(make_boundary, groups):
+@pytest.mark.parametrize(
+    ('groups', 'min_groups', 'message'),
+    [
+        (dict(), 2, 'groups is empty'),
+        (dict(), 0, 'groups is empty'),
+        (dict(all=(1, 2, 3)), 2, 'min_groups=2 must be from 0 to 1'),
+        (dict(all=(1, 2, 3)), -1, 'min_groups=-1 must be from 0 to 1'),
+    ],
+)
+def test_groups_and_their_least_number(
+    make_boundary, groups, min_groups, message
+):
     """No image would be counted, and the loss be zero to the end."""
-    with pytest.raises(ValueError, match='min_groups=2 of . super-classes'):
-        make_boundary(groups=groups, min_groups=2)
+    with pytest.raises(ValueError, match=message):
+        make_boundary(groups=groups, min_groups=min_groups)
 
 
 def test_names_that_are_not_the_groups(make_boundary, case, text_cfg):
